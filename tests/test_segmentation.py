@@ -1,0 +1,101 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from lmidiff import segmentation
+from lmidiff.errors import StudyError
+from lmidiff.segmentation import KMeansModel, fit_kmeans, segment
+
+
+def tissues(size: int = 4000) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    parts = [generator.normal(mean, 0.05, size) for mean in (0.2, 0.5, 0.8)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def test_agrees_with_sklearn_predict():
+    values = tissues()
+    model = fit_kmeans(values, seed=3)
+    oracle = KMeans(3, n_init=10, random_state=0).fit(values[:, None].astype(float))
+    order = np.argsort(oracle.cluster_centers_[:, 0])
+    assert np.allclose(model.centres, oracle.cluster_centers_[order, 0], atol=1e-3)
+    exact = KMeans(3, init=np.array(model.centres)[:, None], n_init=1, max_iter=1)
+    exact.fit(np.array(model.centres)[:, None])
+    image = np.random.default_rng(1).random((9, 7, 5))
+    expected = exact.predict(image.reshape(-1, 1)).reshape(image.shape) + 1
+    assert np.array_equal(segment(model, image, np.ones_like(image)), expected)
+
+
+def test_centres_rise_and_recover_the_tissues():
+    assert np.allclose(fit_kmeans(tissues(), seed=1).centres, (0.2, 0.5, 0.8), atol=0.02)
+
+
+def test_same_seed_same_centres_even_when_subsampled(monkeypatch):
+    monkeypatch.setattr(segmentation, "MAX_VOXELS", 500)
+    first, second = (fit_kmeans(tissues(), seed=5) for _ in range(2))
+    assert first == second
+    assert first.voxels == 500
+    assert fit_kmeans(tissues(), seed=6).centres != first.centres
+
+
+def test_labels_are_zero_outside_the_mask_whatever_is_there():
+    image = np.array([[0.1, 0.5], [0.9, np.nan]])
+    mask = np.array([[1, 1], [1, 0]])
+    labels = segment(KMeansModel((0.1, 0.5, 0.9), 10, 0), image, mask)
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [[1, 2], [3, 0]]
+
+
+def test_a_tie_goes_to_the_darker_tissue():
+    model = KMeansModel((0.0, 0.5, 1.0), 10, 0)
+    assert segment(model, np.array([0.25, 0.75]), np.ones(2)).tolist() == [1, 2]
+
+
+def test_json_round_trip_is_exact(tmp_path):
+    model = fit_kmeans(tissues(), seed=1)
+    model.save(tmp_path / "kmeans.json")
+    assert KMeansModel.load(tmp_path / "kmeans.json") == model
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        json.dumps({"centres": [0.1, 0.2, 0.3]}),
+        json.dumps({"model": "gmm", "centres": [0.1, 0.2], "voxels": 3, "seed": 1}),
+        json.dumps({"model": "kmeans", "centres": [0.3, 0.2], "voxels": 3, "seed": 1}),
+        json.dumps({"model": "kmeans", "centres": [0.3, "x"], "voxels": 3, "seed": 1}),
+        json.dumps({"model": "kmeans", "centres": [0.3, float("nan")], "voxels": 3, "seed": 1}),
+        json.dumps({"model": "kmeans", "centres": 4, "voxels": 3, "seed": 1}),
+    ],
+)
+def test_a_spoilt_file_is_named_in_one_line(tmp_path, content):
+    path = tmp_path / "kmeans.json"
+    path.write_text(content)
+    with pytest.raises(StudyError, match=r"kmeans\.json") as caught:
+        KMeansModel.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"none\.json"):
+        KMeansModel.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "values", [np.ones((3, 3)), np.array([0.1, np.nan, 0.3]), np.array([0.1, 0.1, 0.2]), []]
+)
+def test_values_that_cannot_be_clustered(values):
+    with pytest.raises(StudyError, match="K-Means"):
+        fit_kmeans(values, seed=0)
+
+
+def test_segment_refuses_other_shapes_and_nan_in_the_brain():
+    model = KMeansModel((0.1, 0.5, 0.9), 10, 0)
+    with pytest.raises(StudyError, match="differ"):
+        segment(model, np.zeros((2, 2)), np.ones((2, 3)))
+    with pytest.raises(StudyError, match="finite"):
+        segment(model, np.array([np.nan]), np.ones(1))

@@ -1,0 +1,100 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lmidiff.errors import StudyError
+from lmidiff.seeds import generator_of
+from lmidiff.statistics import bootstrap_interval, paired_interval
+
+
+def test_is_scipys_percentile_bootstrap():
+    values = np.random.default_rng(0).gamma(2, size=17)
+    found = bootstrap_interval(values, seed=4)
+    oracle = stats.bootstrap(
+        (values,), np.mean, n_resamples=2000, method="percentile", rng=generator_of(9)
+    ).confidence_interval
+    assert found.mean == pytest.approx(values.mean())
+    assert found.n == 17
+    # Two independent runs of 2000 resamples differ by a few per cent of the width.
+    width = oracle.high - oracle.low
+    assert found.low == pytest.approx(oracle.low, abs=0.06 * width)
+    assert found.high == pytest.approx(oracle.high, abs=0.06 * width)
+
+
+def test_covers_the_truth_nearly_as_often_as_it_says():
+    generator = np.random.default_rng(1)
+    hits = 0
+    for _ in range(600):
+        found = bootstrap_interval(generator.normal(5, 2, 40), seed=0, samples=500)
+        hits += found.low <= 5 <= found.high
+    # The binomial standard error of 600 trials is 0.9 %.
+    assert 0.90 <= hits / 600 <= 0.975
+
+
+def test_a_higher_level_is_wider_and_more_subjects_narrower():
+    values = np.random.default_rng(2).normal(size=100)
+
+    def width(**settings):
+        found = bootstrap_interval(values[: settings.pop("n", 100)], seed=1, **settings)
+        return found.high - found.low
+
+    assert width(level=0.5) < width(level=0.9) < width(level=0.99)
+    assert width(n=100) < width(n=10)
+
+
+def test_same_seed_same_interval_whatever_the_order_of_subjects():
+    values = {f"s{i}": float(i**2) for i in range(9)}
+    backwards = dict(reversed(values.items()))
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(backwards, seed=1)
+    assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+
+
+def test_one_subject_and_none():
+    one = bootstrap_interval({"a": 0.5, "b": math.nan}, seed=0)
+    assert one.mean == 0.5
+    assert one.n == 1
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    none = bootstrap_interval([math.nan], seed=0)
+    assert none.n == 0
+    assert math.isnan(none.mean)
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    found = bootstrap_interval([0.25] * 5, seed=0)
+    assert found.low == found.mean == found.high == 0.25
+
+
+@pytest.mark.filterwarnings("error")
+def test_perfect_matches_give_infinity_and_never_nan():
+    assert bootstrap_interval([math.inf] * 4, seed=0)[:3] == (math.inf,) * 3
+    mixed = bootstrap_interval([20.0, 21.0, math.inf], seed=0)
+    assert mixed.mean == math.inf
+    assert mixed.low < math.inf
+    assert mixed.high == math.inf
+
+
+def test_pairs_cancel_the_spread_between_subjects():
+    generator = np.random.default_rng(3)
+    base = generator.normal(20, 3, 12)
+    b = dict(zip("abcdefghijkl", base, strict=True))
+    a = {key: value + 0.5 + generator.normal(0, 0.1) for key, value in b.items()}
+    found = paired_interval(a, b, seed=0)
+    assert 0.3 < found.low < 0.5 < found.high + 0.1
+    first, second = bootstrap_interval(a, seed=0), bootstrap_interval(b, seed=0)
+    assert first.low < second.high, "the two means alone would not show it"
+    with pytest.raises(StudyError, match="subject l"):
+        paired_interval(a, {key: b[key] for key in "abcdefghijk"}, seed=0)
+
+
+@pytest.mark.parametrize("settings", [{"samples": 0}, {"level": 1.0}, {"level": 0.0}])
+def test_settings_that_make_no_sense(settings):
+    with pytest.raises(StudyError, match="bootstrap"):
+        bootstrap_interval([1.0, 2.0], seed=0, **settings)
+
+
+def test_values_must_be_a_list():
+    with pytest.raises(StudyError, match="shape"):
+        bootstrap_interval(np.ones((2, 2)), seed=0)

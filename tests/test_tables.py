@@ -1,0 +1,280 @@
+import math
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmidiff.errors import StudyError
+from lmidiff.scores import METRIC_COLUMNS
+from lmidiff.statistics import bootstrap_interval
+from lmidiff.table_writers import best_rows, caption, tidy, write_table1
+from lmidiff.tables import NOT_OBTAINED, QUANTITIES, MethodInfo, read_published, table1
+
+METHODS = [
+    MethodInfo("oracle", "True T1w", "nothing", "nothing"),
+    MethodInfo("plain", "Source <untouched> & raw_1 | 100%", "nothing", "nothing"),
+    MethodInfo("lmi", "LMIDiffusion", "target", "validation, target only"),
+    MethodInfo("gan", "CycleGAN", "target + source (unpaired)", "validation"),
+    MethodInfo("sup", "Supervised", "pairs", "validation"),
+]
+LEVEL = {"oracle": 1.0, "plain": 0.5, "lmi": 0.7, "gan": 0.8, "sup": 0.9}
+QUANTITY = {quantity.key: quantity for quantity in QUANTITIES}
+
+
+def scores(subjects: int = 4, truth: bool = True) -> pd.DataFrame:
+    """Every method from PDw, all but ``gan`` from T2w; the level of a method is its score."""
+    rows = []
+    for source in ("PDw", "T2w"):
+        for method, level in LEVEL.items():
+            if (source, method) == ("T2w", "gan"):
+                continue
+            for number in range(subjects):
+                value = level - 0.01 * number * (level < 1)
+                psnr = math.inf if level == 1 else 20 * value
+                found = [("brain", "psnr", psnr), ("brain", "mae", 1 - value)]
+                found += [(region, "ssim", value) for region in ("image", "brain")]
+                for tissue in ("csf", "gm", "wm"):
+                    undefined = tissue == "csf" and number == 0
+                    found.append((tissue, "dice_kmeans", math.nan if undefined else value))
+                    if truth:
+                        found.append((tissue, "dice_truth", value / 2))
+                key = ("demo", method, source, "T1w", f"{number:03d}")
+                rows += [(*key, *row) for row in found]
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS)
+
+
+@pytest.fixture
+def written(tmp_path) -> dict[str, str]:
+    return write(table1(scores(), METHODS), tmp_path)
+
+
+def write(table: pd.DataFrame, folder: Path) -> dict[str, str]:
+    paths = {kind: folder / f"table1.{kind}" for kind in ("csv", "md", "tex", "html")}
+    write_table1(table, **paths)
+    return {kind: path.read_text() for kind, path in paths.items()}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest and collects the table's cells."""
+
+    void = frozenset({"meta", "br", "link"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.cells, self.tags = [], [], []
+        self.feed(text)
+        assert self.open == [], "unclosed tags"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.cells and {"td", "th"} & set(self.open):
+            self.cells[-1][-1] += data
+
+
+def test_one_row_for_every_source_and_method():
+    table = table1(scores(), METHODS)
+    assert table[["source", "method"]].to_numpy().tolist() == [
+        [source, method.key] for source in ("PDw", "T2w") for method in METHODS
+    ]
+    assert (table["paper"] == NOT_OBTAINED).all()
+
+
+def test_numbers_are_means_over_subjects_with_their_bootstrap_interval():
+    row = table1(scores(), METHODS, seed=3).iloc[2]
+    values = 0.7 - 0.01 * np.arange(4)
+    oracle = bootstrap_interval(values, seed=3)
+    for end in ("mean", "low", "high", "n"):
+        assert row[f"ssim_brain_{end}"] == pytest.approx(getattr(oracle, end))
+    assert row["dice_truth_mean_mean"] == pytest.approx(values.mean() / 2)
+    assert row["psnr_brain_mean"] == pytest.approx(20 * values.mean())
+
+
+def test_undefined_dice_is_left_out():
+    row = table1(scores(), METHODS).iloc[2]
+    assert row["dice_kmeans_csf_n"] == 3
+    assert row["dice_kmeans_csf_mean"] == pytest.approx(np.mean([0.69, 0.68, 0.67]))
+    assert row["dice_kmeans_mean_n"] == 4, "the mean is over the tissues that are defined"
+
+
+def test_a_hole_is_a_row_that_says_missing(written):
+    table = table1(scores(), METHODS)
+    assert table["status"].tolist().count("missing") == 1
+    assert written["csv"].count("missing") == len(QUANTITIES)
+    for kind in ("md", "html"):
+        # Once a number, and once in the caption.
+        assert written[kind].count("missing<" if kind == "html" else "missing ") >= len(QUANTITIES)
+    holed = table1(scores(), METHODS, sources=["PDw", "T2w", "FLAIR"])
+    assert (holed.loc[holed["source"] == "FLAIR", "status"] == "missing").all()
+
+
+def test_best_is_among_zero_shot_rows_of_each_source():
+    table = table1(scores(), METHODS)
+    for quantity in QUANTITIES:
+        assert best_rows(table, quantity) == {2, 7}, quantity.key
+
+
+def test_lower_error_is_better_and_ties_are_shared():
+    table = table1(scores(), METHODS)
+    table.loc[1, "mae_brain_mean"] = table.loc[2, "mae_brain_mean"] + 1e-6
+    assert best_rows(table, QUANTITY["mae_brain"]) == {1, 2, 7}
+    table.loc[1, "mae_brain_mean"] = 0.0
+    assert best_rows(table, QUANTITY["mae_brain"]) == {1, 7}
+
+
+def test_words_that_mark_a_row():
+    def saw(text):
+        return MethodInfo("x", "x", text, "").saw_source
+
+    assert all(map(saw, ("pairs", "target + source (unpaired)", "Paired images", "Source")))
+    assert not any(map(saw, ("target", "nothing", "target (unpaired)", "resources")))
+
+
+def test_csv_is_tidy_numbers(written, tmp_path):
+    frame = pd.read_csv(tmp_path / "table1.csv")
+    assert len(frame) == 2 * len(METHODS) * len(QUANTITIES)
+    assert {"mean", "low", "high", "n", "unit", "quantity"} <= set(frame)
+    for column in ("mean", "low", "high"):
+        assert pd.api.types.is_float_dtype(frame[column])
+    assert np.isinf(frame.loc[(frame.method == "oracle") & (frame.unit == "dB"), "mean"]).all()
+    assert tidy(table1(scores(), METHODS))["n"].max() == 4
+    again = write(table1(scores(), METHODS), tmp_path)
+    assert again == written
+
+
+def test_markdown_has_the_right_columns(written):
+    lines = [line for line in written["md"].splitlines() if line.startswith("|")]
+    split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    head = [cell.strip() for cell in split[0]]
+    assert head[:4] == ["Source", "Method", "Training saw", "Tuned on"]
+    assert head[-2:] == ["Subjects", "Paper's value"]
+    assert len(head) == 4 + len(QUANTITIES) + 2
+    assert {len(row) for row in split} == {len(head)}
+    assert len(lines) == 2 + 2 * len(METHODS)
+    row = [cell.strip() for cell in split[4]]
+    assert row[1] == "LMIDiffusion"
+    assert all(cell.startswith("**0.") for cell in row[4:6])
+    assert "∞ [∞, ∞]" in lines[2]
+    assert "**" not in lines[2] + lines[5] + lines[6]
+    assert "‡" in lines[2]
+    assert "†" in lines[5]
+
+
+def test_html_is_one_valid_page(written):
+    page = Page(written["html"])
+    assert written["html"].startswith("<!doctype html>")
+    tags = [tag for tag, _ in page.tags]
+    for tag in ("html", "head", "title", "style", "caption", "thead"):
+        assert tags.count(tag) == 1, tag
+    assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
+    assert not {"script", "link", "img"} & set(tags), "needs no other file"
+    assert len(page.cells) == 1 + 2 * len(METHODS)
+    # The first row of a source also holds the source itself.
+    widths = [len(row) for row in page.cells]
+    assert widths == [15, *([15, 14, 14, 14, 14] * 2)]
+    assert page.cells[2][0] == "Source <untouched> & raw_1 | 100%"
+    assert tags.count("strong") == 2 * len(QUANTITIES)
+    rows = [row for row in page.cells if row[0].startswith("CycleGAN")]
+    assert rows[1][3:12] == ["missing"] * 9
+
+
+def test_latex_is_well_formed(written):
+    text = written["tex"]
+    opened = re.findall(r"\\begin\{(\w+)\}", text)
+    assert sorted(opened) == sorted(re.findall(r"\\end\{(\w+)\}", text))
+    plain = re.sub(r"\\[{}\\]", "", text)
+    assert plain.count("{") == plain.count("}")
+    body = [line for line in text.splitlines() if line.endswith(r" \\")]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4 + len(QUANTITIES) + 1}
+    assert len(body) == 1 + 2 * len(METHODS)
+    assert r"$<$untouched$>$ \& raw\_1 | 100\%" in text
+    assert text.isascii()
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(written, tmp_path):
+    packages = re.search(r"\\usepackage\{.*\}", written["tex"])[0]
+    lines = [r"\documentclass[a4paper]{article}", packages, r"\begin{document}"]
+    lines += [r"\input{table1.tex}", r"\end{document}", ""]
+    (tmp_path / "paper.tex").write_text("\n".join(lines))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_caption_says_how_it_was_measured():
+    text = caption(table1(scores(), METHODS))
+    for fact in ("n = 4", "11 x 11", "1.5 px", "data_range = 1", "brain mask", "2000", "95%"):
+        assert fact in text
+
+
+def test_one_subject_has_no_interval(tmp_path):
+    texts = write(table1(scores(subjects=1), METHODS), tmp_path)
+    assert "**0.700 (n=1)**" in texts["md"]
+    assert "nan" not in texts["md"] + texts["html"] + texts["tex"]
+
+
+def test_no_tissue_truth_prints_a_dash(tmp_path):
+    texts = write(table1(scores(truth=False), METHODS), tmp_path)
+    rows = [line for line in texts["md"].splitlines() if line.startswith("| PDw")]
+    assert all(line.split(" | ")[-3].strip() == "–" for line in rows)
+
+
+def test_published_numbers_are_shown_where_typed_in(tmp_path):
+    path = tmp_path / "published.tsv"
+    head = "method\tsource\tmetric\tregion\tvalue\tpage\n"
+    path.write_text(head + "lmi\tPDw\tssim\timage\t0.5\t4\n")
+    table = table1(scores(), METHODS, read_published(path))
+    assert table["paper"].tolist() == [
+        "ssim image 0.5 (p. 4)" if position == 2 else NOT_OBTAINED for position in range(10)
+    ]
+
+
+def test_the_committed_list_of_published_numbers_is_valid():
+    path = Path(__file__).parents[1] / "config" / "published.tsv"
+    assert set(table1(scores(), METHODS, read_published(path))["paper"]) >= {NOT_OBTAINED}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("lmi\tPDw\tssim\timage\t0.5\t\n", "line 2 lacks"),
+        ("lmi\tPDw\tssim\timage\thigh\t4\n", "no number"),
+        ("lmi\tPDw\tssim\timage\t0.5\t4\n" * 2, "twice"),
+    ],
+)
+def test_published_numbers_that_cannot_be_checked(tmp_path, rows, message):
+    path = tmp_path / "published.tsv"
+    path.write_text("method\tsource\tmetric\tregion\tvalue\tpage\n" + rows)
+    with pytest.raises(StudyError, match=rf"published\.tsv: .*{message}"):
+        read_published(path)
+    path.write_text("method\tvalue\n")
+    with pytest.raises(StudyError, match="columns"):
+        read_published(path)
+
+
+def test_frames_that_make_no_table():
+    frame = scores()
+    with pytest.raises(StudyError, match="repeated"):
+        table1(frame, METHODS + METHODS[:1])
+    with pytest.raises(StudyError, match="volume-level"):
+        table1(frame.assign(slice=1), METHODS)
+    with pytest.raises(StudyError, match="several study"):
+        table1(pd.concat([frame, frame.assign(study="b")]), METHODS)
+    with pytest.raises(StudyError, match="no configured method"):
+        table1(frame, METHODS[:2])

@@ -1,0 +1,105 @@
+"""Who is in a study: the cohorts of the config turned into subjects with a split each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmidiff.data.sheet import read_sheet
+from lmidiff.data.splits import SPLITS
+from lmidiff.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One person of a study.
+
+    Attributes:
+        id: ``sub-...``.
+        split: train, val or test.
+        cohort: name of the cohort in the config.
+        labels: whether true tissue labels exist.
+        scans: modality (or "labels", "mask") to path, for scans that exist on disk.
+        anatomy: the label map a simulated subject is made from, if any.
+    """
+
+    id: str
+    split: str
+    cohort: str
+    labels: bool
+    scans: Mapping[str, str] = field(default_factory=dict)
+    anatomy: str = ""
+
+
+def subjects_of(
+    cohorts: Mapping[str, Mapping[str, Any]], modalities: Sequence[str], roots: Sequence[Path]
+) -> list[Subject]:
+    """Every subject of every cohort.
+
+    Args:
+        cohorts: the config's ``data.cohorts``.
+        modalities: target and sources; each subject of a sheet must have all of them.
+        roots: folders in which relative paths are looked for.
+
+    Raises:
+        StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
+    """
+    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet}
+    members: list[Subject] = []
+    for name, cohort in cohorts.items():
+        for member in makers[cohort["kind"]](name, cohort, modalities, roots):
+            clash = next((other for other in members if other.id == member.id), None)
+            if clash:
+                raise StudyError(
+                    f"config: {member.id} is in cohort {clash.cohort} ({clash.split}) and in "
+                    f"cohort {name} ({member.split}); give one of them another id"
+                )
+            members.append(member)
+    return members
+
+
+def _counts(cohort: Mapping[str, Any]) -> list[str]:
+    return [split for split in SPLITS for _ in range(cohort["subjects"][split])]
+
+
+def _simulated(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
+    splits = _counts(cohort)
+    return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
+
+
+def _labels(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
+    splits = _counts(cohort)
+    wanted = Path(cohort["folder"])
+    folders = [wanted] if wanted.is_absolute() else [Path(), *roots]
+    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
+    if found is None:
+        raise StudyError(
+            f"config: data.cohorts.{name}.folder {wanted} is in none of "
+            f"{', '.join(str(root) for root in folders)}; put the label maps there"
+        )
+    maps = sorted(found.glob("*.nii.gz"))
+    if len(maps) < len(splits):
+        raise StudyError(
+            f"{found}: {len(maps)} label maps, but data.cohorts.{name}.subjects asks for "
+            f"{len(splits)}"
+        )
+    members = []
+    for path, split in zip(maps, splits, strict=False):
+        number = "".join(filter(str.isalnum, path.name.removesuffix(".nii.gz").split("_")[-1]))
+        members.append(Subject(f"sub-{number}", split, name, True, anatomy=str(path)))
+    return members
+
+
+def _sheet(name, cohort, modalities, roots) -> list[Subject]:
+    table = read_sheet(cohort["sheet"], roots)
+    members = []
+    for subject, rows in table.groupby("subject", sort=True):
+        scans = dict(zip(rows["modality"], rows["path"], strict=True))
+        for modality in modalities:
+            if modality not in scans:
+                raise StudyError(f"{cohort['sheet']}: {subject} has no {modality} row")
+        first = rows.iloc[0]
+        extra = {key: first[key] for key in ("labels", "mask") if first[key]}
+        labels = bool(first["labels"])
+        members.append(Subject(subject, first["split"], name, labels, {**scans, **extra}))
+    return members

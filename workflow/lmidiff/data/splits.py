@@ -1,0 +1,81 @@
+"""The split manifest: which subject is in train, val or test. A subject is in one of them only."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from lmidiff.errors import StudyError
+from lmidiff.files import write_text
+
+SPLITS = ("train", "val", "test")
+"""The vocabulary, in the order the manifest lists it."""
+
+HEADER = "subject\tsplit"
+
+
+def write_split(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the manifest of ``table``: a TSV of ``subject, split``, one line a subject.
+
+    Args:
+        table: any frame with columns ``subject`` and ``split``, such as a sample sheet; several
+            rows of one subject become one line. The order of its rows does not matter.
+        path: the TSV, written atomically.
+
+    Raises:
+        StudyError: no subject, a subject in two splits, an unknown split, an unwritable path.
+    """
+    pairs = list(zip(table["subject"], table["split"], strict=True))
+    assigned = _assign([(f"{path} ({subject})", subject, split) for subject, split in pairs], path)
+    lines = [HEADER]
+    for split in SPLITS:
+        lines += [f"{subject}\t{split}" for subject in sorted(assigned[split])]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_split(path: str | Path) -> dict[str, list[str]]:
+    """Read a manifest written by :func:`write_split`.
+
+    Returns:
+        For each of ``train``, ``val``, ``test``, its subjects in file order; a split nobody is
+        in is an empty list.
+
+    Raises:
+        StudyError: the file is missing or no such TSV, it lists no subject, a split is unknown,
+            or a subject is in two splits.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise StudyError(f"{path}: split manifest cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: split manifest is not UTF-8 text; save it as a TSV") from error
+    header, *lines = text.split("\n")
+    if header.strip() != HEADER:
+        raise StudyError(
+            f"{path}, line 1: the header is {header.strip()!r}; it must be subject<tab>split"
+        )
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.split("\t")]
+        if len(cells) != 2 or not all(cells):
+            raise StudyError(f"{path}, line {number}: write one subject, a tab and its split")
+        rows.append((f"{path}, line {number} ({cells[0]})", cells[0], cells[1]))
+    return _assign(rows, path)
+
+
+def _assign(rows: list[tuple[str, str, str]], path: str | Path) -> dict[str, list[str]]:
+    """Subjects by split from (where, subject, split) rows."""
+    found: dict[str, str] = {}
+    for where, subject, split in rows:
+        if split not in SPLITS:
+            raise StudyError(f"{where}: split {split!r} is unknown; use {', '.join(SPLITS)}")
+        if found.setdefault(subject, split) != split:
+            raise StudyError(
+                f"{where}: subject is in splits {found[subject]} and {split}; keep it in one"
+            )
+    if not found:
+        raise StudyError(f"{path}: the split has no subject; list at least one")
+    return {split: [s for s, of in found.items() if of == split] for split in SPLITS}

@@ -1,0 +1,51 @@
+"""What a training job was handed, by role; a role that was not declared cannot be read."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from lmidiff.data.slices import load_slices
+from lmidiff.errors import StudyError
+from lmidiff.files import sha256_of
+
+ROLES = frozenset({"target", "source", "pairs"})
+
+
+class TrainingData:
+    """Preprocessed training volumes by role.
+
+    Args:
+        files: for each role the volumes of the training subjects.
+        needs: the roles that the model declares.
+
+    Raises:
+        StudyError: files were handed over for a role that ``needs`` does not declare, or a
+            declared role has none.
+    """
+
+    def __init__(self, files: Mapping[str, Sequence[Path]], needs: frozenset[str]) -> None:
+        handed = {role for role, paths in files.items() if paths}
+        for role in sorted(handed - needs):
+            raise StudyError(f"training data: role {role!r} was handed over but is not in needs")
+        for role in sorted(needs - handed):
+            raise StudyError(f"training data: role {role!r} is needed but no training file has it")
+        self.files = {role: [Path(path) for path in files[role]] for role in sorted(needs)}
+
+    def paths(self, role: str) -> list[Path]:
+        """The volumes of a role; raises StudyError for a role that was not declared."""
+        if role not in self.files:
+            raise StudyError(
+                f"training data: this model asks for role {role!r}, which its needs "
+                f"({', '.join(self.files) or 'nothing'}) do not declare"
+            )
+        return self.files[role]
+
+    def images(self, role: str) -> Tensor:
+        """All slices of a role that show some brain, (N, 1, H, W) in 0..1."""
+        images, _ = load_slices(self.paths(role))
+        return images[images.flatten(1).amax(1) > 0]
+
+    def digest(self) -> str:
+        """SHA-256 over every file's role and content."""
+        return "-".join(f"{role}:{sha256_of(paths)}" for role, paths in self.files.items())

@@ -1,0 +1,82 @@
+"""One look for every figure, and files that are the same bytes for the same numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from lmidiff.files import atomic
+
+WIDTH_MM = 180.0
+"""Width of a printed double column."""
+
+OKABE_ITO = {
+    "blue": "#0072B2",
+    "vermillion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "orange": "#E69F00",
+    "black": "#000000",
+    "yellow": "#F0E442",
+}
+"""Okabe and Ito's palette, told apart under every common colour blindness."""
+
+# Of all triples of the palette, this one stays furthest apart, and from the black background, under
+# simulated protanopia, deuteranopia and tritanopia and in grey print (tests/test_figures.py).
+TISSUE_COLOURS = {
+    "csf": OKABE_ITO["sky"],
+    "gm": OKABE_ITO["vermillion"],
+    "wm": OKABE_ITO["yellow"],
+}
+
+_SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.0,
+    "figure.facecolor": "white",
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.hashsalt": "lmidiff",
+    "image.interpolation": "nearest",
+}
+
+
+def inches(mm: float) -> float:
+    """Millimetres as inches, which matplotlib wants."""
+    return mm / 25.4
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw inside this: fixed fonts and sizes, whatever the user's own matplotlib settings."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
+    """Write a figure as PNG (300 dpi) and PDF (embedded TrueType), with no date or version inside.
+
+    Call it inside :func:`style`. The figure keeps its size in mm: nothing is cropped.
+
+    Raises:
+        StudyError: a file cannot be written.
+    """
+    blank_pdf = {"CreationDate": None, "Creator": None, "Producer": None}
+    for path, kind, metadata in ((png, "png", {"Software": None}), (pdf, "pdf", blank_pdf)):
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format=kind, metadata=metadata)

@@ -1,0 +1,129 @@
+"""What a sampler can be told about the source: LMI maps as condition, or their gradient."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmidiff.diffusion import Denoiser, Schedule
+from lmidiff.lmi import ESTIMATORS, local_mutual_information
+
+CONDITIONS = ("none", "self", "cross", "both", "image")
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """The LMI condition of a denoiser (the paper's three-channel input, one channel x_t).
+
+    Attributes:
+        condition: "none", "self" = LMI(y, y), "cross" = LMI(y, x_t), "both" = cross then self,
+            or "image", the (contrast-randomised) image itself instead of a map of it.
+        estimator: see :mod:`lmidiff.lmi`.
+        patch_size: pixels, odd.
+        bandwidths: kernel standard deviations in grey levels of 0..255, a channel each.
+        normalized: NMI (0..1) instead of MI (bits).
+        search: maximise over the offsets of a patch.
+        cross_time: the noise level of x in the cross map during training: "same" as the
+            network's, or "next", one step noisier, as the authors' code has it.
+    """
+
+    condition: str = "both"
+    estimator: str = "renyi2"
+    patch_size: int = 3
+    bandwidths: tuple[float, ...] = (8.0,)
+    normalized: bool = True
+    search: bool = True
+    cross_time: str = "same"
+
+    def __post_init__(self) -> None:
+        for key, value, allowed in (
+            ("condition", self.condition, CONDITIONS),
+            ("estimator", self.estimator, ESTIMATORS),
+            ("cross_time", self.cross_time, ("same", "next")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{key} must be one of {allowed}, got {value!r}")
+
+    @property
+    def channels(self) -> int:
+        """Number of condition channels that :meth:`maps` gives."""
+        if self.condition in ("none", "image"):
+            return int(self.condition == "image")
+        return len(self.bandwidths) * (2 if self.condition == "both" else 1)
+
+    @property
+    def needs_sample(self) -> bool:
+        """Whether the condition changes from step to step."""
+        return self.condition in ("cross", "both")
+
+    def lmi(self, source: Tensor, sample: Tensor) -> Tensor:
+        """LMI maps of images in 0..1, (N, 1, H, W) each, to (N, len(bandwidths), H, W)."""
+        maps = [
+            local_mutual_information(
+                source,
+                sample,
+                estimator=self.estimator,
+                patch_size=self.patch_size,
+                bandwidth=bandwidth,
+                normalized=self.normalized,
+                search=self.search,
+            )
+            for bandwidth in self.bandwidths
+        ]
+        return torch.cat(maps, 1)
+
+    def static(self, source: Tensor) -> Tensor | None:
+        """The part of the condition that no step changes, once an image; None if there is none."""
+        if self.condition == "image":
+            return source
+        return self.lmi(source, source) if self.condition in ("self", "both") else None
+
+    def maps(self, source: Tensor, sample: Tensor, static: Tensor | None) -> Tensor | None:
+        """The condition (N, channels, H, W) for a sample x_t shown as intensities in 0..1."""
+        if self.condition == "none":
+            return None
+        parts = [self.lmi(source, sample)] if self.needs_sample else []
+        return torch.cat([*parts, static] if static is not None else parts, 1)
+
+
+#: The authors' settings (public code, commit d2d05f3), see docs/method.md.
+PAPER = Guidance(condition="both", estimator="reference", normalized=True, cross_time="next")
+
+
+def steer(
+    schedule: Schedule,
+    denoise: Denoiser,
+    source: Tensor,
+    guidance: Guidance,
+    scale: float,
+    to_image: Callable[[Tensor], Tensor],
+) -> Denoiser:
+    """A denoiser whose guess of x_0 follows the gradient of mean LMI(source, x_0).
+
+    Classifier guidance (Dhariwal and Nichol 2021) with the log-likelihood of the source given
+    the sample replaced by ``scale`` times the mean LMI over the pixels of a slice; it needs a
+    differentiable estimator and no condition in training. Written on x_0 the shift is
+    sigma_t^2 / alpha_t times the gradient with respect to x_t.
+
+    Args:
+        denoise: unconditional, maps (x_t, t) to x_0.
+        source: (N, 1, H, W) in 0..1.
+        scale: guidance strength; 0 gives ``denoise`` back. The gradient of each slice is
+            normalised to unit root mean square, so the scale means the same at any size.
+        to_image: maps the model's range to 0..1.
+    """
+    if scale == 0:
+        return denoise
+
+    def guided(x: Tensor, t: int) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            x0 = denoise(x, t)
+            score = guidance.lmi(source, to_image(x0)).mean((1, 2, 3)).sum()
+            (gradient,) = torch.autograd.grad(score, x)
+        size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+        _, sigma = schedule.coefficients(t, x)
+        return (x0 + scale * sigma * gradient / size).detach()
+
+    return guided

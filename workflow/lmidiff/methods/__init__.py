@@ -1,0 +1,29 @@
+"""Translation methods: one file a method, one contract (:class:`lmidiff.methods.base.Method`).
+
+The config's key under ``methods`` is the key here. To add one: write the file, add the line,
+give it a block in the config.
+"""
+
+from importlib import import_module
+
+from lmidiff.errors import StudyError
+from lmidiff.methods.base import Method
+
+METHODS = {
+    "source": "lmidiff.methods.simple:Source",
+    "histogram": "lmidiff.methods.simple:HistogramMatching",
+    "inverted_histogram": "lmidiff.methods.simple:InvertedHistogramMatching",
+    "sdedit": "lmidiff.methods.sdedit:SDEdit",
+    "lmidiffusion": "lmidiff.methods.lmidiffusion:LMIDiffusion",
+    "lmidiffusion_cr": "lmidiff.methods.lmidiffusion:ContrastRandomisedLMIDiffusion",
+    "lmidiffusion_grad": "lmidiff.methods.lmidiffusion_grad:GradientLMIDiffusion",
+    "oracle": "lmidiff.methods.simple:Oracle",
+}
+
+
+def method_of(name: str) -> type[Method]:
+    """The class of a method; raises StudyError for an unknown key."""
+    if name not in METHODS:
+        raise StudyError(f"config: unknown method {name!r}; known are {sorted(METHODS)}")
+    module, _, attribute = METHODS[name].partition(":")
+    return getattr(import_module(module), attribute)

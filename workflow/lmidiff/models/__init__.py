@@ -1,0 +1,27 @@
+"""Models that are trained: one file a family, found by the ``family`` key of the config.
+
+A family is an object with
+
+    needs: frozenset[str]      what training may see, of "target", "source" and "pairs"
+    fit(settings, data, workspace, device, name) -> (weights, curve)
+    load(settings, weights, device) -> what the methods call
+
+The rules hand a training job the files of its declared roles and no others.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from lmidiff.errors import StudyError
+
+FAMILIES = {
+    "diffusion": "lmidiff.models.diffusion",
+    "histogram": "lmidiff.models.histogram",
+}
+
+
+def family_of(name: str) -> Any:
+    """The module of a model family; raises StudyError for an unknown name."""
+    if name not in FAMILIES:
+        raise StudyError(f"config: unknown model family {name!r}; known are {sorted(FAMILIES)}")
+    return import_module(FAMILIES[name])

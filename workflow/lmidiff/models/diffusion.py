@@ -1,0 +1,169 @@
+"""The target-modality DDPM, unconditional or conditioned on LMI maps (the paper's model)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.data.training_data import TrainingData
+from lmidiff.devices import autocast, resolve_precision
+from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule
+from lmidiff.errors import StudyError
+from lmidiff.guidance import Guidance
+from lmidiff.networks import UNet, UNetSettings
+from lmidiff.settings import settings_of
+from lmidiff.training import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training import fit as train
+
+needs = frozenset({"target"})
+RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """The ``diffusion`` block of a model.
+
+    Attributes:
+        timesteps: length T of the schedule.
+        parameterisation: what the network predicts.
+        range: intensities the diffusion works in, "unit" 0..1 (the authors') or "signed" -1..1.
+        clip: clamp the guess of x_0 to the range at every step.
+    """
+
+    timesteps: int = 1000
+    parameterisation: str = "velocity"
+    range: str = "signed"
+    clip: bool = True
+
+    def __post_init__(self) -> None:
+        if self.parameterisation not in PARAMETERISATIONS:
+            raise ValueError(f"parameterisation must be one of {PARAMETERISATIONS}")
+        if self.range not in RANGES:
+            raise ValueError(f"range must be one of {tuple(RANGES)}")
+
+
+class DiffusionModel:
+    """A denoiser, its schedule and the condition it takes."""
+
+    def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
+        self.diffusion = settings_of(DiffusionSettings, settings["diffusion"], "diffusion")
+        self.guidance = settings_of(Guidance, settings["guidance"], "guidance")
+        self.unet = settings_of(UNetSettings, settings["unet"], "unet")
+        self.training = settings_of(TrainingSettings, settings["training"], "training")
+        randomised = settings.get("contrast_randomised", False)
+        self.contrast = (
+            settings_of(ContrastSettings, settings["contrast"], "contrast") if randomised else None
+        )
+        self.schedule = Schedule.linear(self.diffusion.timesteps)
+        self.device = device
+        torch.manual_seed(self.training.seed)
+        self.network = UNet(self.guidance.channels, self.unet).to(device)
+
+    def to_range(self, image: Tensor) -> Tensor:
+        """0..1 to the diffusion's range."""
+        low, high = RANGES[self.diffusion.range]
+        return low + (high - low) * image
+
+    def to_image(self, x: Tensor) -> Tensor:
+        """The diffusion's range to 0..1, not clipped."""
+        low, high = RANGES[self.diffusion.range]
+        return (x - low) / (high - low)
+
+    def check_size(self, images: Tensor) -> None:
+        """Raise StudyError if the network cannot take images of this size."""
+        for pixels in images.shape[-2:]:
+            if pixels % self.network.multiple:
+                raise StudyError(
+                    f"config: image_size {pixels} is not a multiple of {self.network.multiple}, "
+                    "which this U-Net's levels need"
+                )
+
+    def loss(self, images: Tensor, static: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Mean squared error of the parameterised target at random times (Ho et al., eq. 14).
+
+        Args:
+            images: every training slice (N, 1, H, W) in 0..1, on the device.
+            static: their static condition, computed once, or None to compute it a batch.
+            generator: on the CPU; draws batch, times and noise.
+        """
+        size = self.training.batch_size
+        batch_of = torch.cat([images, static], 1) if static is not None else images
+        batch = draw_batch(batch_of, size, generator)
+        image, static = batch[:, :1], batch[:, 1:] if static is not None else None
+        times = torch.randint(len(self.schedule), (size,), generator=generator)
+        noise = torch.randn(image.shape, generator=generator).to(self.device)
+        x0 = self.to_range(image)
+        x_t = self.schedule.add_noise(x0, noise, times)
+        with torch.autocast(self.device.type, enabled=False):
+            source = image
+            if self.contrast is not None:
+                source = randomise_contrast(image, generator, self.contrast)
+            if static is None:
+                static = self.guidance.static(source)
+            later = times
+            if self.guidance.cross_time == "next":
+                later = (times + 1).clamp(max=len(self.schedule) - 1)
+            sample = self.to_image(self.schedule.add_noise(x0, noise, later))
+            condition = self.guidance.maps(source, sample, static)
+        output = self.network(x_t, condition, times.to(self.device))
+        target = self.schedule.training_target(x0, noise, times, self.diffusion.parameterisation)
+        return (output.float() - target).square().mean()
+
+    def denoiser(self, source: Tensor, precision: str = "float32") -> Denoiser:
+        """A function (x_t, t) -> x_0 guided by ``source`` (N, 1, H, W) in 0..1.
+
+        The static map is computed here, once.
+        """
+        static = self.guidance.static(source)
+        low, high = RANGES[self.diffusion.range]
+
+        def denoise(x: Tensor, t: int) -> Tensor:
+            condition = self.guidance.maps(source, self.to_image(x), static)
+            times = torch.full((len(x),), t, device=x.device)
+            with autocast(precision, self.device):
+                output = self.network(x, condition, times)
+            x0 = self.schedule.to_x0(output.float(), x, t, self.diffusion.parameterisation)
+            return x0.clamp(low, high) if self.diffusion.clip else x0
+
+        return denoise
+
+
+def fit(
+    settings: Mapping[str, Any],
+    data: TrainingData,
+    workspace: Path,
+    device: torch.device,
+    name: str,
+) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train on the target's slices alone; see :func:`lmidiff.training.fit` for the result."""
+    model = DiffusionModel(settings, device)
+    images = data.images("target").to(device)
+    model.check_size(images)
+    precision = resolve_precision(model.training.precision, device)
+    training = TrainingSettings(**{**asdict(model.training), "precision": precision})
+    static = None
+    if model.contrast is None and model.guidance.condition in ("self", "both"):
+        static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
+    learner = LossLearner(
+        model.network, lambda generator: model.loss(images, static, generator), training, device
+    )
+    return train(learner, training, workspace, name)
+
+
+def load(
+    settings: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device
+) -> DiffusionModel:
+    """A trained model, ready to sample; raises StudyError if the weights do not fit."""
+    model = DiffusionModel(settings, device)
+    try:
+        model.network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StudyError(f"weights do not fit the model's config: {reason}") from error
+    model.network.eval().requires_grad_(False)
+    return model

@@ -1,0 +1,46 @@
+"""Published weights: a safetensors file with the config and the learning curve beside it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmidiff.data.training_data import TrainingData
+from lmidiff.errors import StudyError
+from lmidiff.files import atomic, sha256_of, write_json
+
+
+def publish(path: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write ``weights`` to ``path`` and ``config`` to config.json beside it, atomically each."""
+    write_json(path.parent / "config.json", config)
+    with atomic(path) as temporary:
+        save_file(dict(weights), temporary)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; raises StudyError naming it if missing, cut short or foreign."""
+    if not path.is_file():
+        raise StudyError(f"{path}: no such weights; train the model first")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise StudyError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def state_folder(
+    root: Path, settings: Mapping[str, Any], data: TrainingData, code: Sequence[str]
+) -> Path:
+    """Where a model's checkpoints live: named by a hash of settings, data and code.
+
+    It is no output of a rule, because Snakemake deletes the outputs of a failed job. Studies
+    share it, so a study that trains on the same images finds the finished state of another.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(data.digest().encode())
+    digest.update(sha256_of(code).encode())
+    return root / digest.hexdigest()[:16]

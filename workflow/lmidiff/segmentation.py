@@ -1,0 +1,138 @@
+"""The paper's segmenter: K-Means on brain intensities, trained on the target modality only.
+
+The segmenter never sees a translated image in training. It is fitted once on brain voxels of the
+target modality's training subjects and then labels whatever image it is given by the nearest
+centre. Labels are numbered by rising intensity, which on T1w means 1 = cerebrospinal fluid,
+2 = grey matter, 3 = white matter; 0 is everything outside the brain mask.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmidiff.errors import StudyError
+from lmidiff.files import write_json
+from lmidiff.seeds import generator_of, seed_of
+
+TISSUES = ("csf", "gm", "wm")
+"""Names of labels 1, 2, 3."""
+
+MAX_VOXELS = 200_000
+"""More voxels than this are subsampled: three centres of one number each need no more."""
+
+
+@dataclass(frozen=True)
+class KMeansModel:
+    """A fitted segmenter.
+
+    Attributes:
+        centres: cluster centres in image intensities (0..1), strictly rising; label i + 1 is
+            ``centres[i]``.
+        voxels: how many voxels it was fitted on, after subsampling.
+        seed: the seed given to :func:`fit_kmeans`.
+    """
+
+    centres: tuple[float, ...]
+    voxels: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        centres = np.asarray(self.centres, dtype=float)
+        if centres.ndim != 1 or not 2 <= centres.size <= 255:
+            raise StudyError(f"K-Means model: needs 2 to 255 centres, has {centres.size}")
+        if not np.isfinite(centres).all() or (np.diff(centres) <= 0).any():
+            raise StudyError(f"K-Means model: centres {list(self.centres)} do not rise strictly")
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as JSON."""
+        write_json(path, {"model": "kmeans", **asdict(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "KMeansModel":
+        """Read a model that :meth:`save` wrote.
+
+        Raises:
+            StudyError: the file is missing, is no JSON, or does not describe a valid model.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            if content.pop("model") != "kmeans" or set(content) != {"centres", "voxels", "seed"}:
+                raise ValueError("unknown keys")
+            centres = tuple(float(centre) for centre in content["centres"])
+            model = cls(centres, int(content["voxels"]), int(content["seed"]))
+        except OSError as error:
+            raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
+        except StudyError as error:
+            raise StudyError(f"{path}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(f"{path}: not a K-Means model ({error})") from error
+        return model
+
+
+def fit_kmeans(values: NDArray[np.floating], *, clusters: int = 3, seed: int) -> KMeansModel:
+    """Fit K-Means (Lloyd, k-means++, the best of 10 starts) to brain intensities.
+
+    Args:
+        values: (N,) intensities of brain voxels of target *training* images, 0..1, pooled over
+            subjects. More than :data:`MAX_VOXELS` are subsampled without replacement.
+        clusters: number of tissues.
+        seed: draws the subsample and the starts; the same seed gives the same centres.
+
+    Raises:
+        StudyError: values are not 1-D or not finite, or hold fewer distinct values than clusters.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1:
+        raise StudyError(f"K-Means: needs a list of voxels, got an array of shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise StudyError("K-Means: the training images hold values that are not finite")
+    if values.size > MAX_VOXELS:
+        chosen = generator_of(seed, "kmeans", "voxels").choice(
+            values.size, MAX_VOXELS, replace=False, shuffle=False
+        )
+        values = values[np.sort(chosen)]
+    if np.unique(values).size < clusters:
+        raise StudyError(f"K-Means: fewer distinct brain intensities than {clusters} clusters")
+
+    # Imported here, because only the fit needs it and it takes seconds to load.
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    # One thread: the order of a parallel sum depends on the machine, and so would the last digits.
+    with threadpool_limits(limits=1):
+        fitted = KMeans(
+            n_clusters=clusters, n_init=10, random_state=seed_of(seed, "kmeans") % 2**32
+        ).fit(values[:, None])
+    centres = np.sort(fitted.cluster_centers_[:, 0])
+    return KMeansModel(tuple(float(centre) for centre in centres), int(values.size), seed)
+
+
+def segment(
+    model: KMeansModel, image: NDArray[np.floating], mask: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Label every voxel of the mask by its nearest centre; a tie goes to the darker tissue.
+
+    Args:
+        image: any shape, intensities on the scale of the training images (0..1).
+        mask: same shape; non-zero is brain.
+
+    Returns:
+        uint8 labels of the same shape: 1..K inside the mask by rising intensity, 0 outside.
+
+    Raises:
+        StudyError: shapes differ, or the image is not finite inside the mask.
+    """
+    image, inside = np.asarray(image), np.asarray(mask) > 0
+    if image.shape != inside.shape:
+        raise StudyError(f"segmentation: image {image.shape} and mask {inside.shape} differ")
+    values = image[inside].astype(np.float64)
+    if not np.isfinite(values).all():
+        raise StudyError("segmentation: the image is not finite inside the mask")
+    centres = np.asarray(model.centres)
+    labels = np.zeros(image.shape, dtype=np.uint8)
+    # In one dimension the nearest centre is found by the midpoints between neighbours.
+    labels[inside] = 1 + np.searchsorted((centres[1:] + centres[:-1]) / 2, values, side="left")
+    return labels

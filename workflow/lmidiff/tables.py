@@ -1,0 +1,183 @@
+"""The study's table: a row per source modality and method, each number with its interval.
+
+This module computes the table; :mod:`lmidiff.table_writers` prints it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lmidiff.errors import StudyError
+from lmidiff.segmentation import TISSUES
+from lmidiff.statistics import Interval, bootstrap_interval
+
+NOT_OBTAINED = "not obtained"
+PUBLISHED_COLUMNS = ["method", "source", "metric", "region", "value", "page"]
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What the table says of a method.
+
+    Attributes:
+        key: the name in the config and in ``metrics.csv``; ``oracle`` is the ceiling, the true
+            target itself put through the segmenter.
+        label: the name printed.
+        needs_text: what training saw, e.g. ``nothing``, ``target``, ``target + source (unpaired)``,
+            ``pairs``. The words *source* and *pairs* mark the row as not zero-shot.
+        tuned_text: what settings were chosen on, e.g. ``validation subjects, target only``.
+    """
+
+    key: str
+    label: str
+    needs_text: str
+    tuned_text: str
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether the row is a bound and no method."""
+        return self.key == "oracle"
+
+    @property
+    def saw_source(self) -> bool:
+        """Whether training read the source modality, so that nothing about it is zero-shot."""
+        return bool(re.search(r"\b(source|pairs?|paired)\b", self.needs_text, re.IGNORECASE))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A numeric column: which rows of ``metrics.csv`` it averages and how it prints.
+
+    Several regions are averaged within a subject, over those where the number is defined.
+    """
+
+    key: str
+    title: str
+    metric: str
+    regions: tuple[str, ...]
+    unit: str
+    digits: int
+    higher_is_better: bool = True
+
+
+QUANTITIES = (
+    Quantity("ssim_image", "SSIM, image", "ssim", ("image",), "1", 3),
+    Quantity("ssim_brain", "SSIM, brain", "ssim", ("brain",), "1", 3),
+    Quantity("psnr_brain", "PSNR, brain [dB]", "psnr", ("brain",), "dB", 2),
+    Quantity("mae_brain", "MAE, brain", "mae", ("brain",), "1", 4, higher_is_better=False),
+    Quantity("dice_kmeans_csf", "Dice vs K-Means, CSF", "dice_kmeans", ("csf",), "1", 3),
+    Quantity("dice_kmeans_gm", "Dice vs K-Means, GM", "dice_kmeans", ("gm",), "1", 3),
+    Quantity("dice_kmeans_wm", "Dice vs K-Means, WM", "dice_kmeans", ("wm",), "1", 3),
+    Quantity("dice_kmeans_mean", "Dice vs K-Means, mean", "dice_kmeans", TISSUES, "1", 3),
+    Quantity("dice_truth_mean", "Dice vs truth, mean", "dice_truth", TISSUES, "1", 3),
+)
+
+
+def values_by_subject(metrics: pd.DataFrame, quantity: Quantity) -> pd.Series:
+    """One value a subject of a quantity, indexed by subject, from rows of one method and source."""
+    wanted = (metrics["metric"] == quantity.metric) & metrics["region"].isin(quantity.regions)
+    return metrics[wanted].groupby("subject", sort=True)["value"].mean()
+
+
+def table1(
+    metrics: pd.DataFrame,
+    methods: Sequence[MethodInfo],
+    published: pd.DataFrame | None = None,
+    *,
+    sources: Sequence[str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Summarise volume-level scores over subjects.
+
+    Args:
+        metrics: frame of ``metrics.csv`` (:func:`lmidiff.scores.read_scores`) of one study.
+        methods: the rows, in this order, for every source.
+        published: the paper's numbers (:func:`read_published`); ``None`` or empty: none obtained.
+        sources: the source modalities in order; ``None`` takes those in ``metrics``, sorted. Name
+            them, so that a source that failed altogether shows as missing.
+        seed: of the bootstrap; the same resampling serves every cell of equal size.
+
+    Returns:
+        A row per source and method with ``source, target, method, label, training, tuned,
+        saw_source, ceiling, status`` (``measured`` or ``missing``), ``subjects``; for every
+        quantity ``<key>_mean, <key>_low, <key>_high, <key>_n``; and ``paper``.
+
+    Raises:
+        StudyError: a slice-level frame, several studies or targets, or no or repeated methods.
+    """
+    keys = [method.key for method in methods]
+    if not keys or len(set(keys)) != len(keys):
+        raise StudyError(f"table: methods {keys} are empty or repeated")
+    if "slice" in metrics or metrics.empty:
+        raise StudyError("table: needs the volume-level metrics.csv with at least one row")
+    for column in ("study", "target"):
+        if metrics[column].nunique() != 1:
+            raise StudyError(f"table: several {column} values: {sorted(metrics[column].unique())}")
+    unknown = sorted(set(metrics["method"]) - set(keys))
+    if unknown:
+        raise StudyError(f"table: scores of {unknown[0]}, which is no configured method")
+    if sources is None:
+        sources = sorted(metrics["source"].unique())
+
+    rows = []
+    for source in sources:
+        for method in methods:
+            chosen = metrics[(metrics["source"] == source) & (metrics["method"] == method.key)]
+            row = {
+                "source": source,
+                "target": metrics["target"].iloc[0],
+                "method": method.key,
+                "label": method.label,
+                "training": method.needs_text,
+                "tuned": method.tuned_text,
+                "saw_source": method.saw_source,
+                "ceiling": method.is_ceiling,
+                "status": "measured" if len(chosen) else "missing",
+                "subjects": chosen["subject"].nunique(),
+            }
+            for quantity in QUANTITIES:
+                interval = bootstrap_interval(
+                    values_by_subject(chosen, quantity).to_dict(), seed=seed
+                )
+                for name, value in zip(Interval._fields, interval, strict=True):
+                    row[f"{quantity.key}_{name}"] = value
+            row["paper"] = _paper(published, method.key, source)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def read_published(path: str | Path) -> pd.DataFrame:
+    """Read the paper's numbers as a reader of the PDF typed them in; an empty list is valid.
+
+    Raises:
+        StudyError: the file cannot be read, has other columns, or a row lacks a field (a value
+            without its page cannot be checked), is no number, or is there twice.
+    """
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise StudyError(f"{path}: not a table ({error})") from error
+    if list(frame.columns) != PUBLISHED_COLUMNS:
+        raise StudyError(f"{path}: has columns {list(frame.columns)}, needs {PUBLISHED_COLUMNS}")
+    for line, row in enumerate(frame.itertuples(index=False), start=2):
+        if not all(str(field).strip() for field in row):
+            raise StudyError(f"{path}: line {line} lacks a field; a value needs its page")
+    if frame.duplicated(PUBLISHED_COLUMNS[:4]).any():
+        raise StudyError(f"{path}: the same method, source, metric and region twice")
+    try:
+        return frame.astype({"value": float})
+    except ValueError as error:
+        raise StudyError(f"{path}: a value is no number ({error})") from error
+
+
+def _paper(published: pd.DataFrame | None, method: str, source: str) -> str:
+    if published is None or published.empty:
+        return NOT_OBTAINED
+    rows = published[(published["method"] == method) & (published["source"] == source)]
+    texts = [f"{r.metric} {r.region} {r.value:g} (p. {r.page})" for r in rows.itertuples()]
+    return "; ".join(texts) or NOT_OBTAINED

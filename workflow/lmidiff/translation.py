@@ -1,0 +1,128 @@
+"""Translating volumes: batches of whole subjects in, NIfTI volumes out; and tuning on validation.
+
+The preprocessed source is 0 outside its brain mask, so every method's output is set to 0 there:
+no method gains or loses by what it leaves in the air.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lmidiff.data.slices import load_slices, load_stack, save_stack, subject_of
+from lmidiff.data.volumes import read_array
+from lmidiff.errors import StudyError
+from lmidiff.files import atomic_folder
+from lmidiff.methods.base import Method, SliceId, Translation
+from lmidiff.metrics import ssim_map
+from lmidiff.progress import Progress
+
+
+@torch.no_grad()
+def translate_batches(
+    method: Method, paths: Sequence[str], batch_size: int, device: torch.device, what: str
+) -> Iterator[tuple[list[str], list[SliceId], Translation]]:
+    """Translate volumes, as many whole subjects at a time as ``batch_size`` slices allow.
+
+    Yields:
+        The paths of a batch, the ids of its slices, and their translation on the CPU.
+    """
+    progress = Progress(f"translate {what}", len(paths))
+    for batch in _batches(paths, batch_size):
+        source, ids = load_slices(batch)
+        source = source.to(device)
+        result = method.translate(source, ids)
+        air = source == 0
+        image = result.image.masked_fill(air, 0).clamp(0, 1).cpu()
+        if not bool(torch.isfinite(image).all()):
+            raise StudyError(f"{what}: the translation of {batch[0]} is not finite")
+        spread = None if result.spread is None else result.spread.masked_fill(air, 0).cpu()
+        yield batch, ids, Translation(image, spread)
+        progress.step(count=len(batch))
+
+
+def translate_volumes(
+    method: Method,
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    target: str,
+    batch_size: int,
+    device: torch.device,
+    what: str,
+) -> None:
+    """Translate volumes into ``folder``, which appears when all are done.
+
+    Writes ``sub-XX_<target>.nii.gz`` (0..1) and, for methods that sample, the standard
+    deviation over the draws as ``sub-XX_desc-std_<target>.nii.gz``, on the source's grid.
+    """
+    with atomic_folder(folder) as temporary:
+        for batch, ids, result in translate_batches(method, paths, batch_size, device, what):
+            subjects = np.array([subject for subject, _ in ids])
+            for path in batch:
+                rows = torch.from_numpy(subjects == subject_of(path))
+                name = subject_of(path)
+                save_stack(temporary / f"{name}_{target}.nii.gz", result.image[rows], path)
+                if result.spread is not None:
+                    spread = temporary / f"{name}_desc-std_{target}.nii.gz"
+                    save_stack(spread, result.spread[rows], path)
+
+
+def tune(
+    build: Callable[[Mapping[str, Any]], Method],
+    grid: Mapping[str, Sequence[Any]],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    masks: Sequence[str],
+    batch_size: int,
+    device: torch.device,
+    what: str,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Try every combination of ``grid`` on validation subjects.
+
+    Returns:
+        A table with a column per setting and the mean brain SSIM, and the best settings; the
+        first of equals wins.
+    """
+    truth = torch.cat([load_stack(path) for path in targets])
+    brain = torch.cat([torch.from_numpy(read_array(path)).permute(2, 0, 1) for path in masks]) > 0
+    rows = []
+    for values in itertools.product(*grid.values()):
+        settings = dict(zip(grid, values, strict=True))
+        text = ", ".join(f"{key} {value}" for key, value in settings.items())
+        images = torch.cat(
+            [
+                result.image
+                for _, _, result in translate_batches(
+                    build(settings), sources, batch_size, device, f"{what}, {text}"
+                )
+            ]
+        )
+        rows.append({**settings, "brain_ssim": _brain_ssim(images, truth, brain)})
+    table = pd.DataFrame(rows)
+    best = rows[int(table["brain_ssim"].argmax())]
+    return table, {key: best[key] for key in grid}
+
+
+def _brain_ssim(images: Tensor, truth: Tensor, brain: Tensor) -> float:
+    maps = ssim_map(*(stack[:, 0].permute(1, 2, 0).numpy() for stack in (images, truth)))
+    return float(maps[brain.permute(1, 2, 0).numpy()].mean())
+
+
+def _batches(paths: Sequence[str], size: int) -> Iterator[list[str]]:
+    batch: list[str] = []
+    slices = 0
+    for path in paths:
+        depth = len(load_stack(path))
+        if batch and slices + depth > size:
+            yield batch
+            batch, slices = [], 0
+        batch.append(path)
+        slices += depth
+    if batch:
+        yield batch

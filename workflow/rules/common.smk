@@ -1,0 +1,67 @@
+# What every rule file uses: the validated study and the names of its files.
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+PACKAGE = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(PACKAGE))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")])
+)
+if " " in sys.executable:
+    # Snakemake starts scripts with this path unquoted, which a space in a folder's name breaks.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    sys.executable = Path(sys.executable).name
+
+from lmidiff.errors import StudyError
+from lmidiff.provenance import modules_behind
+from lmidiff.study import LABELS, MASK, Study
+from lmidiff.validation import check_config
+
+try:
+    check_config(config)
+    study = Study(config)
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+OUT = str(study.folder)
+THREADS = config["threads"]
+
+
+wildcard_constraints:
+    subject=r"sub-[A-Za-z0-9]+",
+    cohort="|".join(map(re.escape, study.cohorts)),
+    model="|".join(map(re.escape, study.models)),
+    method="|".join(map(re.escape, study.methods)),
+    source="|".join(map(re.escape, study.sources)),
+    shard=r"\d+",
+
+
+def code(script, *modules):
+    """The package's modules that a script runs: editing one of them reruns the rule."""
+    return modules_behind(PACKAGE / "scripts" / script, *modules)
+
+
+def all_volumes():
+    """Every preprocessed volume of the study."""
+    return [file for subject in study.subjects() for file in study.volume_files(subject)]
+
+
+def shard_folders(wildcards):
+    """Translated shards of a method and source."""
+    return [study.shard_folder(wildcards.method, wildcards.source, n) for n in study.shards]
+
+
+def for_each_row(pattern):
+    """A pattern filled for every method and source: the rows of the table."""
+    return expand(pattern, method=study.methods, source=study.sources)
+
+
+def figure_files():
+    """The figures of the study."""
+    names = ["figure2", "scores"] + (["curves"] if study.trained_models else [])
+    return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])

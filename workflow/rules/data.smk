@@ -1,0 +1,76 @@
+# From anatomies or scans to volumes on the study grid, and the split.
+# Generated cohorts are one job each: a subject takes less time than starting a job does.
+localrules:
+    write_split,
+
+
+for cohort in study.generated_cohorts:
+
+    rule:
+        name:
+            f"simulate_{cohort}"
+        input:
+            anatomies=study.anatomies(cohort),
+            code=code("simulate.py"),
+        output:
+            files=study.raw_files(cohort),
+        params:
+            subjects=study.anatomy_of(cohort),
+            settings=study.cohorts[cohort].get("simulation", {}),
+            grid=config["data"]["grid"],
+            modalities=study.modalities,
+            seed=study.seed,
+        log:
+            f"{OUT}/logs/simulate_{cohort}.log",
+        script:
+            "../scripts/simulate.py"
+
+    rule:
+        name:
+            f"preprocess_{cohort}"
+        input:
+            files=study.raw_files(cohort),
+            code=code("preprocess.py"),
+        output:
+            files=study.preprocessed_files(cohort),
+        params:
+            scans=study.scans_of(study.subjects(cohort=cohort)),
+            grid=config["data"]["grid"],
+            percentile=config["data"]["percentile"],
+        log:
+            f"{OUT}/logs/preprocess_{cohort}.log",
+        script:
+            "../scripts/preprocess.py"
+
+
+for subject in study.scanned_subjects:
+
+    rule:
+        name:
+            f"preprocess_{subject}"
+        input:
+            files=list(study.subject(subject).scans.values()),
+            code=code("preprocess.py"),
+        output:
+            files=study.volume_files(subject),
+        params:
+            scans=study.scans_of([subject]),
+            grid=config["data"]["grid"],
+            percentile=config["data"]["percentile"],
+        log:
+            f"{OUT}/logs/preprocess/{subject}.log",
+        script:
+            "../scripts/preprocess.py"
+
+
+rule write_split:
+    input:
+        code=code("write_split.py"),
+    output:
+        f"{OUT}/split.tsv",
+    params:
+        members=[(member.id, member.split, member.cohort) for member in study.members],
+    log:
+        f"{OUT}/logs/write_split.log",
+    script:
+        "../scripts/write_split.py"

@@ -1,0 +1,17 @@
+# K-Means labels of every translated volume, by the segmenter of the target modality.
+
+
+rule segment:
+    input:
+        shards=shard_folders,
+        masks=study.volumes("test", MASK),
+        model=rules.train_segmenter.output,
+        code=code("segment.py"),
+    output:
+        directory(f"{OUT}/segmentations/{{method}}/from-{{source}}"),
+    params:
+        volumes=lambda w: study.translations(w.method, w.source),
+    log:
+        f"{OUT}/logs/segment/{{method}}_from-{{source}}.log",
+    script:
+        "../scripts/segment.py"

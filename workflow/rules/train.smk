@@ -1,0 +1,40 @@
+# One job a model. Its inputs are the files of the roles its family declares, and no others.
+
+
+rule train_model:
+    input:
+        unpack(lambda w: study.training_files(w.model)),
+        code=lambda w: code("train.py", study.family_module(w.model)),
+    output:
+        weights=f"{OUT}/models/{{model}}/weights.safetensors",
+        config=f"{OUT}/models/{{model}}/config.json",
+        curve=f"{OUT}/models/{{model}}/curve.csv",
+    params:
+        settings=lambda w: study.model_settings(w.model),
+        needs=lambda w: sorted(study.needs(w.model)),
+        device=config["device"],
+        threads=THREADS,
+        state="results/.state",
+    log:
+        f"{OUT}/logs/train/{{model}}.log",
+    benchmark:
+        f"{OUT}/cost/train/{{model}}.tsv"
+    threads: THREADS
+    script:
+        "../scripts/train.py"
+
+
+rule train_segmenter:
+    input:
+        target=study.volumes("train", study.target),
+        masks=study.volumes("train", MASK),
+        code=code("train_segmenter.py"),
+    output:
+        f"{OUT}/models/kmeans/kmeans.json",
+    params:
+        clusters=config["segmentation"]["clusters"],
+        seed=study.seed,
+    log:
+        f"{OUT}/logs/train/kmeans.log",
+    script:
+        "../scripts/train_segmenter.py"

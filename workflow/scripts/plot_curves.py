@@ -1,0 +1,14 @@
+"""Draw the learning curves of every trained model."""
+
+import pandas as pd
+
+from lmidiff.figures import figure_curves
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    models, output = snakemake.params.models, snakemake.output
+    frames = [pd.read_csv(file) for file in snakemake.input.curves]
+    curves = pd.concat(frame.assign(model=m) for m, frame in zip(models, frames, strict=True))
+    write_text(output.csv, curves.to_csv(index=False))
+    figure_curves(curves, {model: model for model in models}, output.png, output.pdf)

@@ -1,0 +1,22 @@
+"""Bring aligned scans to the study grid and to 0..1."""
+
+from pathlib import Path
+
+from lmidiff.data.grid import Grid
+from lmidiff.data.preprocess import preprocess_subject, write_preprocessed
+from lmidiff.data.volumes import read_volume
+from lmidiff.jobs import job
+from lmidiff.progress import track
+from lmidiff.settings import settings_of
+
+with job(snakemake.log):
+    params = snakemake.params
+    grid = settings_of(Grid, params.grid, "data.grid")
+    folders = {Path(file).name.split("_")[0]: Path(file).parent for file in snakemake.output.files}
+    for subject, scans in track(params.scans.items(), "preprocess", len(params.scans)):
+        volumes = {
+            name: read_volume(path, subject=subject, role=name) for name, path in scans.items()
+        }
+        labels, mask = volumes.pop("labels", None), volumes.pop("mask", None)
+        ready = preprocess_subject(volumes, labels, mask, grid, percentile=params.percentile)
+        write_preprocessed(ready, folders[subject], subject)

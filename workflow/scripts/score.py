@@ -1,0 +1,27 @@
+"""Score every test subject of a method and source."""
+
+import pandas as pd
+
+from lmidiff.data.volumes import read_array
+from lmidiff.jobs import job
+from lmidiff.metrics import score_subject
+from lmidiff.scores import frames_of, write_scores
+from lmidiff.segmentation import KMeansModel, segment
+
+with job(snakemake.log):
+    params, names = snakemake.params, snakemake.wildcards
+    model = KMeansModel.load(snakemake.input.model[0])
+    frames = []
+    for subject, files in params.subjects.items():
+        arrays = {name: read_array(path) for name, path in files.items()}
+        mask = arrays["mask"] > 0
+        scores = score_subject(
+            *(arrays["image"], arrays["target"], mask, arrays["labels"]),
+            *(segment(model, arrays["target"], mask), arrays.get("truth")),
+            subject=subject,
+        )
+        keys = {"method": names.method, "source": names.source, "target": params.target}
+        frames.append(frames_of(scores, study=params.study, subject=subject, **keys))
+    metrics, slices = (pd.concat(parts) for parts in zip(*frames, strict=True))
+    write_scores(metrics, snakemake.output.metrics)
+    write_scores(slices, snakemake.output.slices)

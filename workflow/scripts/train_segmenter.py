@@ -1,0 +1,13 @@
+"""Fit K-Means on the brain voxels of the target's training images."""
+
+import numpy as np
+
+from lmidiff.data.volumes import read_array
+from lmidiff.jobs import job
+from lmidiff.segmentation import fit_kmeans
+
+with job(snakemake.log):
+    pairs = zip(snakemake.input.target, snakemake.input.masks, strict=True)
+    values = np.concatenate([read_array(image)[read_array(mask) > 0] for image, mask in pairs])
+    params = snakemake.params
+    fit_kmeans(values, clusters=params.clusters, seed=params.seed).save(snakemake.output[0])
