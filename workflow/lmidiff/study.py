@@ -12,7 +12,7 @@ from typing import Any
 
 from lmidiff.cohorts import Subject, subjects_of
 from lmidiff.errors import StudyError
-from lmidiff.methods import method_of
+from lmidiff.methods import METHODS, method_of
 from lmidiff.models import family_of
 
 MASK, LABELS = "desc-brain_mask", "dseg"
@@ -58,7 +58,7 @@ class Study:
         for split in ("train", "test"):
             if not self.subjects(split):
                 raise StudyError(f"config: data.cohorts gives no subject to the {split} split")
-        for name, block in self.methods.items():
+        for name, block in self.config["methods"].items():
             family, model = method_of(name).family, block.get("model")
             if family is None and model is not None:
                 raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
@@ -201,8 +201,9 @@ class Study:
 
     @property
     def methods(self) -> dict[str, dict[str, Any]]:
-        """The methods of the study, in the order of the table."""
-        return self.config["methods"]
+        """The methods of the study, in the order of the registry and so of the table."""
+        blocks = self.config["methods"]
+        return {name: blocks[name] for name in METHODS if name in blocks}
 
     def method_settings(self, name: str) -> dict[str, Any]:
         """A method's own settings, with the sampling defaults where it samples."""

@@ -1,7 +1,5 @@
-# What every rule file uses: the validated study and the names of its files.
-import os
+# The validated study and the names of its files, for all the files beside this one.
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -9,19 +7,14 @@ from snakemake.exceptions import WorkflowError
 
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")])
-)
-if " " in sys.executable:
-    # Snakemake starts scripts with this path unquoted, which a space in a folder's name breaks.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    sys.executable = Path(sys.executable).name
 
+from lmidiff.environment import share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
 
+share_package(PACKAGE)
 try:
     check_config(config)
     study = Study(config)
@@ -48,12 +41,16 @@ def code(script, *modules):
 
 def all_volumes():
     """Every preprocessed volume of the study."""
-    return [file for subject in study.subjects() for file in study.volume_files(subject)]
+    return [
+        file for subject in study.subjects() for file in study.volume_files(subject)
+    ]
 
 
 def shard_folders(wildcards):
     """Translated shards of a method and source."""
-    return [study.shard_folder(wildcards.method, wildcards.source, n) for n in study.shards]
+    return [
+        study.shard_folder(wildcards.method, wildcards.source, n) for n in study.shards
+    ]
 
 
 def for_each_row(pattern):

@@ -14,14 +14,16 @@ for cohort in study.generated_cohorts:
             code=code("simulate.py"),
         output:
             files=study.raw_files(cohort),
+        log:
+            f"{OUT}/logs/simulate_{cohort}.log",
+        conda:
+            "../../envs/environment.yaml"
         params:
             subjects=study.anatomy_of(cohort),
             settings=study.cohorts[cohort].get("simulation", {}),
             grid=config["data"]["grid"],
             modalities=study.modalities,
             seed=study.seed,
-        log:
-            f"{OUT}/logs/simulate_{cohort}.log",
         script:
             "../scripts/simulate.py"
 
@@ -33,12 +35,14 @@ for cohort in study.generated_cohorts:
             code=code("preprocess.py"),
         output:
             files=study.preprocessed_files(cohort),
+        log:
+            f"{OUT}/logs/preprocess_{cohort}.log",
+        conda:
+            "../../envs/environment.yaml"
         params:
             scans=study.scans_of(study.subjects(cohort=cohort)),
             grid=config["data"]["grid"],
             percentile=config["data"]["percentile"],
-        log:
-            f"{OUT}/logs/preprocess_{cohort}.log",
         script:
             "../scripts/preprocess.py"
 
@@ -53,12 +57,14 @@ for subject in study.scanned_subjects:
             code=code("preprocess.py"),
         output:
             files=study.volume_files(subject),
+        log:
+            f"{OUT}/logs/preprocess/{subject}.log",
+        conda:
+            "../../envs/environment.yaml"
         params:
             scans=study.scans_of([subject]),
             grid=config["data"]["grid"],
             percentile=config["data"]["percentile"],
-        log:
-            f"{OUT}/logs/preprocess/{subject}.log",
         script:
             "../scripts/preprocess.py"
 
@@ -68,9 +74,11 @@ rule write_split:
         code=code("write_split.py"),
     output:
         f"{OUT}/split.tsv",
-    params:
-        members=[(member.id, member.split, member.cohort) for member in study.members],
     log:
         f"{OUT}/logs/write_split.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        members=[(member.id, member.split, member.cohort) for member in study.members],
     script:
         "../scripts/write_split.py"

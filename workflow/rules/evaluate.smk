@@ -14,12 +14,14 @@ rule score:
     output:
         metrics=f"{OUT}/scores/{{method}}_from-{{source}}_metrics.csv",
         slices=f"{OUT}/scores/{{method}}_from-{{source}}_slices.csv",
+    log:
+        f"{OUT}/logs/score/{{method}}_from-{{source}}.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         subjects=lambda w: study.scored_files(w.method, w.source),
         study=study.name,
         target=study.target,
-    log:
-        f"{OUT}/logs/score/{{method}}_from-{{source}}.log",
     script:
         "../scripts/score.py"
 
@@ -36,6 +38,8 @@ rule collect_scores:
         f"{OUT}/logs/collect_{{level}}.log",
     wildcard_constraints:
         level="metrics|slices",
+    conda:
+        "../../envs/environment.yaml"
     script:
         "../scripts/collect_scores.py"
 
@@ -54,12 +58,14 @@ rule write_table:
             category="Table",
             caption="../report/table1.rst",
         ),
+    log:
+        f"{OUT}/logs/write_table.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         methods=study.table_rows(),
         sources=study.sources,
         seed=study.seed,
-    log:
-        f"{OUT}/logs/write_table.log",
     script:
         "../scripts/write_table.py"
 
@@ -73,11 +79,12 @@ rule write_record:
     output:
         config=f"{OUT}/record/config.yaml",
         provenance=f"{OUT}/record/provenance.json",
+    log:
+        f"{OUT}/logs/write_record.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         config=config,
         device=config["device"],
-        package=str(PACKAGE),
-    log:
-        f"{OUT}/logs/write_record.log",
     script:
         "../scripts/write_record.py"

@@ -19,14 +19,16 @@ rule plot_figure2:
             caption="../report/figure2.rst",
         ),
         pdf=f"{OUT}/figures/figure2.pdf",
+    log:
+        f"{OUT}/logs/plot_figure2.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         panels=study.figure2_files(),
         settings=config["figures"]["figure2"],
         pixel_size=config["data"]["grid"]["pixel_size"],
         labels=study.labels,
         target=study.target,
-    log:
-        f"{OUT}/logs/plot_figure2.log",
     script:
         "../scripts/plot_figure2.py"
 
@@ -43,10 +45,12 @@ rule plot_scores:
         ),
         pdf=f"{OUT}/figures/scores.pdf",
         csv=f"{OUT}/figures/scores.csv",
-    params:
-        methods=study.table_rows(),
     log:
         f"{OUT}/logs/plot_scores.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        methods=study.table_rows(),
     script:
         "../scripts/plot_scores.py"
 
@@ -63,9 +67,11 @@ rule plot_curves:
         ),
         pdf=f"{OUT}/figures/curves.pdf",
         csv=f"{OUT}/figures/curves.csv",
-    params:
-        models=study.trained_models,
     log:
         f"{OUT}/logs/plot_curves.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        models=study.trained_models,
     script:
         "../scripts/plot_curves.py"

@@ -9,9 +9,11 @@ rule segment:
         code=code("segment.py"),
     output:
         directory(f"{OUT}/segmentations/{{method}}/from-{{source}}"),
-    params:
-        volumes=lambda w: study.translations(w.method, w.source),
     log:
         f"{OUT}/logs/segment/{{method}}_from-{{source}}.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        volumes=lambda w: study.translations(w.method, w.source),
     script:
         "../scripts/segment.py"

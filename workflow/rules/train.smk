@@ -9,17 +9,19 @@ rule train_model:
         weights=f"{OUT}/models/{{model}}/weights.safetensors",
         config=f"{OUT}/models/{{model}}/config.json",
         curve=f"{OUT}/models/{{model}}/curve.csv",
+    log:
+        f"{OUT}/logs/train/{{model}}.log",
+    benchmark:
+        f"{OUT}/cost/train/{{model}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: THREADS
     params:
         settings=lambda w: study.model_settings(w.model),
         needs=lambda w: sorted(study.needs(w.model)),
         device=config["device"],
         threads=THREADS,
         state="results/.state",
-    log:
-        f"{OUT}/logs/train/{{model}}.log",
-    benchmark:
-        f"{OUT}/cost/train/{{model}}.tsv"
-    threads: THREADS
     script:
         "../scripts/train.py"
 
@@ -31,10 +33,12 @@ rule train_segmenter:
         code=code("train_segmenter.py"),
     output:
         f"{OUT}/models/kmeans/kmeans.json",
+    log:
+        f"{OUT}/logs/train/kmeans.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         clusters=config["segmentation"]["clusters"],
         seed=study.seed,
-    log:
-        f"{OUT}/logs/train/kmeans.log",
     script:
         "../scripts/train_segmenter.py"

@@ -11,6 +11,13 @@ rule tune_method:
     output:
         chosen=f"{OUT}/tuning/{{method}}_from-{{source}}.json",
         table=f"{OUT}/tuning/{{method}}_from-{{source}}.csv",
+    log:
+        f"{OUT}/logs/tune/{{method}}_from-{{source}}.log",
+    benchmark:
+        f"{OUT}/cost/tune/{{method}}_from-{{source}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: THREADS
     params:
         method=lambda w: study.method_block(w.method),
         grid=lambda w: study.methods[w.method]["tune"],
@@ -18,11 +25,6 @@ rule tune_method:
         device=config["device"],
         threads=THREADS,
         batch_size=config["translation"]["batch_size"],
-    log:
-        f"{OUT}/logs/tune/{{method}}_from-{{source}}.log",
-    benchmark:
-        f"{OUT}/cost/tune/{{method}}_from-{{source}}.tsv"
-    threads: THREADS
     script:
         "../scripts/tune.py"
 
@@ -35,6 +37,13 @@ rule translate:
         code=lambda w: code("translate.py", *study.method_modules(w.method)),
     output:
         directory(study.shard_folder("{method}", "{source}", "{shard}")),
+    log:
+        f"{OUT}/logs/translate/{{method}}_from-{{source}}_shard-{{shard}}.log",
+    benchmark:
+        f"{OUT}/cost/translate/{{method}}_from-{{source}}_shard-{{shard}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: lambda w: study.translation_threads(w.method)
     params:
         method=lambda w: study.method_block(w.method),
         target=study.target,
@@ -42,10 +51,5 @@ rule translate:
         device=config["device"],
         threads=THREADS,
         batch_size=config["translation"]["batch_size"],
-    log:
-        f"{OUT}/logs/translate/{{method}}_from-{{source}}_shard-{{shard}}.log",
-    benchmark:
-        f"{OUT}/cost/translate/{{method}}_from-{{source}}_shard-{{shard}}.tsv"
-    threads: lambda w: study.translation_threads(w.method)
     script:
         "../scripts/translate.py"

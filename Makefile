@@ -1,0 +1,57 @@
+# Entry points of the study. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CORES ?= all
+CONFIG ?= config/config.yaml
+STUDY = $(shell sed -n 's/^study: *//p' "$(CONFIG)")
+PYTHON ?= python3.11
+RUN := .venv/bin/python -m
+SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-incomplete
+QUIET ?= --quiet rules host
+LOCKS := envs/requirements.lock envs/requirements-dev.lock
+
+.PHONY: help env reproduce table figures smoke test test-all lint format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@echo "Variables: CORES=$(CORES)  CONFIG=$(CONFIG)  (for example: make reproduce CONFIG=config/sri24.yaml)"
+
+env: .venv/.ready ## Create .venv from the locked requirements
+
+.venv/.ready: envs/requirements.lock
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --disable-pip-version-check --progress-bar on -r envs/requirements.lock
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready envs/requirements-dev.lock
+	.venv/bin/python -m pip install --disable-pip-version-check -r envs/requirements-dev.lock
+	@touch $@
+
+reproduce: env ## Run the whole study and print its table (about 25 minutes on 2 cores)
+	@$(SNAKEMAKE) $(QUIET)
+	@$(RUN) workflow.scripts.show_table results/$(STUDY)
+
+table: env ## Make the table only
+	@$(SNAKEMAKE) $(QUIET) table
+
+figures: env ## Make the figures only
+	@$(SNAKEMAKE) $(QUIET) figures
+
+smoke: env ## Run every rule on a tiny study (about a minute and a half)
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/smoke.yaml
+
+test: .venv/.ready-dev ## Set up and run all tests
+	$(RUN) pytest
+
+lint: .venv/.ready-dev ## Check style: ruff, snakefmt, snakemake --lint
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) snakefmt --check Snakefile workflow/rules
+	$(RUN) snakemake --lint
+
+format: .venv/.ready-dev ## Format Python and Snakemake files
+	$(RUN) ruff format .
+	$(RUN) snakefmt Snakefile workflow/rules
+
+clean: ## Remove the results of CONFIG's study (not the training states)
+	rm -rf "results/$(STUDY)"
