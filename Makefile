@@ -29,7 +29,7 @@ env: .venv/.ready ## Create .venv from the locked requirements
 
 reproduce: env ## Run the whole study and print its table (about 25 minutes on 2 cores)
 	@$(SNAKEMAKE) $(QUIET)
-	@$(RUN) workflow.scripts.show_table results/$(STUDY)
+	@PYTHONPATH=workflow $(RUN) lmidiff show "results/$(STUDY)"
 
 table: env ## Make the table only
 	@$(SNAKEMAKE) $(QUIET) table

@@ -22,6 +22,10 @@ class ContrastSettings:
     noise: float = 0.04
     ceiling: float = 0.7
 
+    def __post_init__(self) -> None:
+        if self.knots < 2:
+            raise ValueError(f"knots must be at least 2, got {self.knots}")
+
 
 def randomise_contrast(
     images: Tensor, generator: torch.Generator, settings: ContrastSettings

@@ -40,7 +40,7 @@ def resolve_precision(wanted: str, device: torch.device) -> str:
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """Mixed precision for a network's forward pass; a no-op for float32."""
-    if precision == "float32":
+    if resolve_precision(precision, device) == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 

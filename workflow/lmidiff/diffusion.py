@@ -7,12 +7,14 @@ DPM-Solver++ 2M (Lu et al. 2022).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 PARAMETERISATIONS = ("epsilon", "velocity", "x0")
+VARIANCES = ("small", "large")
 Denoiser = Callable[[Tensor, int], Tensor]
 
 
@@ -133,8 +135,8 @@ def ancestral(
             1 - alpha_t^2 / alpha_s^2, which is beta_t when no time is skipped.
         final_noise: add noise at the last step too, as the authors' code does.
     """
-    if variance not in ("small", "large"):
-        raise ValueError(f"variance must be 'small' or 'large', got {variance!r}")
+    if variance not in VARIANCES:
+        raise ValueError(f"variance must be one of {VARIANCES}, got {variance!r}")
     for t, s in _pairs(times):
         x0 = denoise(x, t)
         signal_t, signal_s = schedule.alpha_sigma(t)[0] ** 2, schedule.alpha_sigma(s)[0] ** 2
@@ -220,7 +222,7 @@ def final(steps: Iterator[Step]) -> Tensor:
 
 
 def _pairs(times: Sequence[int]) -> Iterator[tuple[int, int]]:
-    return zip(times, [*times[1:], -1], strict=True)
+    return pairwise([*times, -1])
 
 
 def _pick(options: dict, kind: str):

@@ -44,6 +44,10 @@ class Guidance:
         ):
             if value not in allowed:
                 raise ValueError(f"{key} must be one of {allowed}, got {value!r}")
+        if self.patch_size < 3 or self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size must be odd and at least 3, got {self.patch_size}")
+        if not self.bandwidths or not all(value > 0 for value in self.bandwidths):
+            raise ValueError(f"bandwidths must be positive and at least one, got {self.bandwidths}")
 
     @property
     def channels(self) -> int:

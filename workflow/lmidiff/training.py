@@ -4,6 +4,7 @@ Everything random in step i is drawn from generators seeded by (seed, i). A resu
 therefore draws what an uninterrupted one would, with no generator state to save.
 """
 
+import copy
 import fcntl
 import logging
 import time
@@ -11,14 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Protocol
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lmidiff.devices import autocast
+from lmidiff.devices import PRECISIONS, autocast
 from lmidiff.errors import StudyError
 from lmidiff.files import atomic
 from lmidiff.progress import Progress
@@ -42,6 +42,13 @@ class TrainingSettings:
     checkpoint_every: int = 250
     log_every: int = 25
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for key in ("steps", "batch_size", "checkpoint_every", "log_every"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, then a cosine down to ``final_rate`` of it."""
@@ -181,9 +188,7 @@ def _only_one(state: Path) -> Iterator[None]:
 
 def _save(state, learner, average, step, seconds, curve, sums) -> None:
     content = {
-        "network": learner.network.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
-        "average": average,
+        **_content(learner, average),
         "step": step,
         "seconds": seconds,
         "curve": curve,
@@ -196,23 +201,40 @@ def _save(state, learner, average, step, seconds, curve, sums) -> None:
         torch.save(content, temporary)
 
 
+def _content(learner: Learner, average: dict[str, Tensor]) -> dict:
+    return {
+        "network": learner.network.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
+        "average": average,
+    }
+
+
+def _put(content: dict, learner: Learner, average: dict[str, Tensor]) -> None:
+    learner.network.load_state_dict(content["network"])
+    for optimizer, saved in zip(learner.optimizers, content["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    for key, value in average.items():
+        value.copy_(content["average"][key])
+
+
 def _restore(
     state: Path, learner: Learner, average: dict[str, Tensor]
 ) -> tuple[int, float, list[dict], dict[str, float]]:
+    # An unfit checkpoint may be half loaded before it shows; what it touched is put back.
+    fresh = copy.deepcopy(_content(learner, average))
     for name in ("checkpoint.pt", "checkpoint-before.pt"):
         path = state / name
         if not path.exists():
             continue
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            learner.network.load_state_dict(content["network"])
-            for optimizer, saved in zip(learner.optimizers, content["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            for key, value in average.items():
-                value.copy_(content["average"][key])
+            _put(content, learner, average)
             return content["step"], content["seconds"], content["curve"], content["sums"]
-        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+        except (OSError, MemoryError, torch.OutOfMemoryError):
+            raise  # says nothing about the checkpoint
+        except Exception as error:  # a damaged pickle can raise anything
+            _put(fresh, learner, average)
             path.replace(path.with_suffix(".unreadable"))
-            reason = str(error).splitlines()[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             logger.warning("%s: not a usable checkpoint, set aside (%s)", path, reason)
     return 0, 0.0, [], {}

@@ -16,6 +16,8 @@ for cohort in study.generated_cohorts:
             files=study.raw_files(cohort),
         log:
             f"{OUT}/logs/simulate_{cohort}.log",
+        benchmark:
+            f"{OUT}/cost/data/simulate_{cohort}.tsv"
         conda:
             "../../envs/environment.yaml"
         params:
@@ -37,6 +39,8 @@ for cohort in study.generated_cohorts:
             files=study.preprocessed_files(cohort),
         log:
             f"{OUT}/logs/preprocess_{cohort}.log",
+        benchmark:
+            f"{OUT}/cost/data/preprocess_{cohort}.tsv"
         conda:
             "../../envs/environment.yaml"
         params:
@@ -59,6 +63,8 @@ for subject in study.scanned_subjects:
             files=study.volume_files(subject),
         log:
             f"{OUT}/logs/preprocess/{subject}.log",
+        benchmark:
+            f"{OUT}/cost/data/preprocess_{subject}.tsv"
         conda:
             "../../envs/environment.yaml"
         params:

@@ -16,6 +16,8 @@ rule score:
         slices=f"{OUT}/scores/{{method}}_from-{{source}}_slices.csv",
     log:
         f"{OUT}/logs/score/{{method}}_from-{{source}}.log",
+    benchmark:
+        f"{OUT}/cost/score/{{method}}_from-{{source}}.tsv"
     conda:
         "../../envs/environment.yaml"
     params:

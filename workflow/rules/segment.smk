@@ -11,6 +11,8 @@ rule segment:
         directory(f"{OUT}/segmentations/{{method}}/from-{{source}}"),
     log:
         f"{OUT}/logs/segment/{{method}}_from-{{source}}.log",
+    benchmark:
+        f"{OUT}/cost/segment/{{method}}_from-{{source}}.tsv"
     conda:
         "../../envs/environment.yaml"
     params:

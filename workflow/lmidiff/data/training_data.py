@@ -42,9 +42,16 @@ class TrainingData:
         return self.files[role]
 
     def images(self, role: str) -> Tensor:
-        """All slices of a role that show some brain, (N, 1, H, W) in 0..1."""
+        """All slices of a role that show some brain, (N, 1, H, W) in 0..1.
+
+        Raises:
+            StudyError: the role was not declared, or no slice shows any brain.
+        """
         images, _ = load_slices(self.paths(role))
-        return images[images.flatten(1).amax(1) > 0]
+        images = images[images.flatten(1).amax(1) > 0]
+        if not len(images):
+            raise StudyError(f"training data: no slice of role {role!r} shows any brain")
+        return images
 
     def digest(self) -> str:
         """SHA-256 over every file's role and content."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmidiff.diffusion import SAMPLERS, Denoiser, SliceNoise, final
+from lmidiff.devices import PRECISIONS
+from lmidiff.diffusion import SAMPLERS, VARIANCES, Denoiser, SliceNoise, final
 from lmidiff.methods.base import SliceId, Translation
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.seeds import seed_of
@@ -33,10 +34,16 @@ class SamplingSettings:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {sorted(SAMPLERS)}, got {self.sampler!r}")
-        if self.draws < 1:
-            raise ValueError(f"draws must be at least 1, got {self.draws}")
+        for key, allowed in (
+            ("sampler", tuple(SAMPLERS)),
+            ("variance", VARIANCES),
+            ("precision", PRECISIONS),
+        ):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} must be one of {allowed}, got {getattr(self, key)!r}")
+        for key in ("steps", "draws"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}")
 
     def options(self) -> dict:
         """Keyword arguments of the sampler."""

@@ -62,7 +62,10 @@ class DiffusionModel:
         self.schedule = Schedule.linear(self.diffusion.timesteps)
         self.device = device
         torch.manual_seed(self.training.seed)
-        self.network = UNet(self.guidance.channels, self.unet).to(device)
+        try:
+            self.network = UNet(self.guidance.channels, self.unet).to(device)
+        except ValueError as error:
+            raise StudyError(f"config: unet: {error}") from error
 
     def to_range(self, image: Tensor) -> Tensor:
         """0..1 to the diffusion's range."""
@@ -119,6 +122,7 @@ class DiffusionModel:
 
         The static map is computed here, once.
         """
+        self.check_size(source)
         static = self.guidance.static(source)
         low, high = RANGES[self.diffusion.range]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lmidiff.data.training_data import TrainingData
+from lmidiff.errors import StudyError
 
 needs = frozenset({"target"})
 QUANTILES = 1025
@@ -30,7 +31,11 @@ def load(
     weights: Mapping[str, Tensor],
     device: torch.device,
 ) -> Tensor:
-    """The quantiles, on ``device``."""
+    """The quantiles, on ``device``; raises StudyError if the weights are of another model."""
+    if set(weights) != {"quantiles"} or weights["quantiles"].shape != (QUANTILES,):
+        raise StudyError(
+            f"weights do not fit the model's config: not the {QUANTILES} quantiles of a histogram"
+        )
     return weights["quantiles"].to(device)
 
 

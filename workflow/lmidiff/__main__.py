@@ -1,0 +1,67 @@
+"""The command line: ``python -m lmidiff show results/default`` prints a study's table."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from lmidiff.errors import StudyError
+
+SHOWN = {
+    "ssim_brain": "brain SSIM",
+    "psnr_brain": "brain PSNR [dB]",
+    "dice_kmeans_mean": "Dice vs K-Means",
+    "dice_truth_mean": "Dice vs truth",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m lmidiff", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="print a finished study's table in the terminal")
+    show.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    given = parser.parse_args(arguments)
+    try:
+        print(summary(given.folder))
+    except StudyError as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def summary(folder: Path) -> str:
+    """A short form of Table 1 with 95 % intervals, and where everything is.
+
+    Raises:
+        StudyError: the folder has no table.
+    """
+    path = folder / "table1.csv"
+    if not path.is_file():
+        raise StudyError(f"{path}: no such table; run the study first (make reproduce)")
+    table = pd.read_csv(path, keep_default_na=False)
+    rows = []
+    for (source, label), group in table.groupby(["source", "label"], sort=False):
+        cells = group.set_index("quantity")
+        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
+        for key, title in SHOWN.items():
+            mean, low, high = (cells.loc[key, part] for part in ("mean", "low", "high"))
+            row[title] = "missing" if mean == "" else _cell(mean, low, high)
+        rows.append(row)
+    text = tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
+    return (
+        f"{text}\n\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
+        f"All columns: {folder}/table1.md\n"
+        f"Figures: {folder}/figures/   Scores: {folder}/metrics.csv   Record: {folder}/record/"
+    )
+
+
+def _cell(*values: object) -> str:
+    mean, low, high = (f"{float(value):.3f}" if value != "" else "–" for value in values)
+    return mean if mean == "inf" else f"{mean} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
