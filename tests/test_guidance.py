@@ -40,7 +40,7 @@ def model_of(guidance, **diffusion):
     settings = {
         "diffusion": {"timesteps": 50, **diffusion},
         "guidance": guidance,
-        "unet": {"channels": [4], "attention": [False], "groups": 2, "unshuffle": 2},
+        "unet": {"channels": [4], "attention": [False], "groups": 2, "head_channels": 4},
         "training": {"batch_size": 3},
     }
     return DiffusionModel(settings, CPU)
@@ -111,14 +111,17 @@ def test_wrong_settings_are_refused_by_name(key, value):
 
 
 def test_paper_settings_are_the_authors():
-    assert PAPER == Guidance(
-        condition="both",
-        estimator="reference",
-        patch_size=3,
-        bandwidths=(8.0,),
-        normalized=True,
-        search=True,
-        cross_time="next",
+    assert (
+        Guidance(
+            condition="both",
+            estimator="reference",
+            patch_size=3,
+            bandwidths=(8.0,),
+            normalized=True,
+            search=True,
+            cross_time="next",
+        )
+        == PAPER
     )
     assert PAPER.channels + 1 == 3  # the paper's three channels, x_t the first
 

@@ -1,22 +1,23 @@
-"""A study as the config describes it: who is in it, which files there are, who may see what.
+"""A study as the config describes it: its models, its methods, and who may see what.
 
-The rules ask this object; it knows nothing of Snakemake. File names follow BIDS:
-``sub-01_T1w.nii.gz``, ``sub-01_desc-brain_mask.nii.gz``, ``sub-01_dseg.nii.gz``.
+The rules ask this object; it knows nothing of Snakemake.
 """
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from lmidiff.cohorts import Subject, subjects_of
 from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
+from lmidiff.methods.base import Method
 from lmidiff.models import family_of
+from lmidiff.study_data import LABELS, MASK, StudyData
 
-MASK, LABELS = "desc-brain_mask", "dseg"
+__all__ = ["LABELS", "MASK", "Study", "merge"]
+
 TUNING_ROLE = "validation pairs"
+OWN_KEYS = ("method", "label", "model", "tune")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class Study:
+class Study(StudyData):
     """One study.
 
     Args:
@@ -39,27 +40,12 @@ class Study:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
-        self.name: str = config["study"]
-        self.seed: int = config["seed"]
-        self.folder = Path("results") / self.name
-        data = config["data"]
-        self.target: str = data["target"]
-        self.sources: list[str] = data["sources"]
-        self.modalities = [self.target, *self.sources]
-        self.roots = [Path(root) for root in data["roots"]]
-        self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
-        self.members: list[Subject] = subjects_of(self.cohorts, self.modalities, self.roots)
-        self._check()
+        super().__init__(config)
+        self._check_methods()
 
-    def _check(self) -> None:
-        if self.target in self.sources:
-            raise StudyError(f"config: data.sources contains the target {self.target}")
-        for split in ("train", "test"):
-            if not self.subjects(split):
-                raise StudyError(f"config: data.cohorts gives no subject to the {split} split")
+    def _check_methods(self) -> None:
         for name, block in self.config["methods"].items():
-            family, model = method_of(name).family, block.get("model")
+            family, model = self.method_class(name).family, block.get("model")
             if family is None and model is not None:
                 raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
             if family is not None and model not in self.models:
@@ -74,82 +60,6 @@ class Study:
                     f"config: methods.{name}.tune chooses on validation subjects, but "
                     "data.cohorts gives none to the val split"
                 )
-
-    # -- subjects and their files -------------------------------------------------------------
-
-    def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
-        """Subject ids, of one split and one cohort if named, in the order of the config."""
-        return [
-            member.id
-            for member in self.members
-            if split in (None, member.split) and cohort in (None, member.cohort)
-        ]
-
-    def subject(self, subject_id: str) -> Subject:
-        """A subject by its id."""
-        return next(member for member in self.members if member.id == subject_id)
-
-    @property
-    def generated_cohorts(self) -> list[str]:
-        """Cohorts whose scans are simulated and that have subjects."""
-        return [
-            name
-            for name, c in self.cohorts.items()
-            if c["kind"] != "sheet" and self.subjects(cohort=name)
-        ]
-
-    @property
-    def scanned_subjects(self) -> list[str]:
-        """Subjects whose scans exist on disk."""
-        return [member.id for member in self.members if member.scans]
-
-    def anatomies(self, cohort: str) -> list[str]:
-        """Label maps that a cohort is simulated from; none for the built-in template."""
-        return [m.anatomy for m in self.members if m.cohort == cohort and m.anatomy]
-
-    def anatomy_of(self, cohort: str) -> dict[str, str]:
-        """Subject to label map, "" for the built-in template."""
-        return {m.id: m.anatomy for m in self.members if m.cohort == cohort}
-
-    def raw(self, subject: str, suffix: str) -> str:
-        """A simulated scan as the scanner gave it; real scans stay where they are."""
-        return str(self.folder / "raw" / subject / f"{subject}_{suffix}.nii.gz")
-
-    def raw_files(self, cohort: str) -> list[str]:
-        """Everything the simulator writes for a cohort."""
-        suffixes = [*self.modalities, LABELS, MASK]
-        return [self.raw(subject, s) for subject in self.subjects(cohort=cohort) for s in suffixes]
-
-    def scans_of(self, subjects: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Subject to modality (or "labels", "mask") to the scan that preprocessing reads."""
-        scans = {}
-        for subject in subjects:
-            found = dict(self.subject(subject).scans)
-            if not found:
-                found = {name: self.raw(subject, name) for name in self.modalities}
-                found |= {"labels": self.raw(subject, LABELS), "mask": self.raw(subject, MASK)}
-            wanted = [*self.modalities, "labels", "mask"]
-            scans[subject] = {name: found[name] for name in wanted if name in found}
-        return scans
-
-    def preprocessed_files(self, cohort: str) -> list[str]:
-        """Everything that preprocessing writes for a cohort."""
-        return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
-
-    def volume(self, subject: str, suffix: str) -> str:
-        """A preprocessed volume: on the study grid, 0..1, brain only."""
-        return str(self.folder / "volumes" / subject / f"{subject}_{suffix}.nii.gz")
-
-    def volumes(self, split: str, suffix: str) -> list[str]:
-        """That volume of every subject of a split."""
-        return [self.volume(subject, suffix) for subject in self.subjects(split)]
-
-    def volume_files(self, subject: str) -> list[str]:
-        """Everything that preprocessing writes for a subject."""
-        suffixes = [*self.modalities, MASK]
-        if self.subject(subject).labels:
-            suffixes.append(LABELS)
-        return [self.volume(subject, suffix) for suffix in suffixes]
 
     # -- models ---------------------------------------------------------------------------------
 
@@ -201,21 +111,31 @@ class Study:
 
     @property
     def methods(self) -> dict[str, dict[str, Any]]:
-        """The methods of the study, in the order of the registry and so of the table."""
+        """The rows of the table: method blocks by key, in the order of the registry.
+
+        Rows of one method keep the order of the config.
+        """
         blocks = self.config["methods"]
-        return {name: blocks[name] for name in METHODS if name in blocks}
+        order = list(METHODS)
+        kinds = {name: block.get("method", name) for name, block in blocks.items()}
+        known = [name for name in blocks if kinds[name] in METHODS]
+        return {name: blocks[name] for name in sorted(known, key=lambda n: order.index(kinds[n]))}
+
+    def method_class(self, name: str) -> type[Method]:
+        """The class behind a row; a row is a method by its own key, or by its ``method`` key."""
+        return method_of(self.config["methods"][name].get("method", name))
 
     def method_settings(self, name: str) -> dict[str, Any]:
         """A method's own settings, with the sampling defaults where it samples."""
-        block = {k: v for k, v in self.methods[name].items() if k not in ("model", "tune")}
-        samples = method_of(name).family == "diffusion"
+        block = {k: v for k, v in self.methods[name].items() if k not in OWN_KEYS}
+        samples = self.method_class(name).family == "diffusion"
         return merge(self.config["sampling"], block) if samples else block
 
     def method_block(self, name: str) -> dict[str, Any]:
         """All that a job needs to build a method: key, settings, and its model's settings."""
         model = self.methods[name].get("model")
         return {
-            "name": name,
+            "name": self.methods[name].get("method", name),
             "settings": self.method_settings(name),
             "family": self.models[model]["family"] if model else None,
             "model": self.model_settings(model) if model else None,
@@ -224,7 +144,7 @@ class Study:
     def method_modules(self, name: str) -> list[str]:
         """The modules a method's translation runs."""
         model = self.methods[name].get("model")
-        return [method_of(name).__module__, *([self.family_module(model)] if model else [])]
+        return [self.method_class(name).__module__, *([self.family_module(model)] if model else [])]
 
     def weights_of(self, name: str) -> list[str]:
         """The weights a method translates with, if any."""
@@ -239,7 +159,7 @@ class Study:
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
-        if method_of(method).sees_test_target:
+        if self.method_class(method).sees_test_target:
             return "the answer"
         model = self.methods[method].get("model")
         return " + ".join(sorted(self.needs(model))) if model else "nothing"
@@ -252,7 +172,10 @@ class Study:
     @property
     def labels(self) -> dict[str, str]:
         """Method key to the name that tables and figures print."""
-        return {name: method_of(name).label for name in self.methods}
+        return {
+            name: block.get("label", self.method_class(name).label)
+            for name, block in self.methods.items()
+        }
 
     def table_rows(self) -> list[dict[str, str]]:
         """Key, label, what training saw and what was tuned, of each method."""
@@ -305,12 +228,12 @@ class Study:
 
     def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:
         """What a translation job reads: the source volumes, for the ceiling the target's."""
-        modality = self.target if method_of(method).sees_test_target else source
+        modality = self.target if self.method_class(method).sees_test_target else source
         return [self.volume(subject, modality) for subject in self.shard_subjects(shard)]
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
-        return self.config["threads"] if method_of(method).family == "diffusion" else 1
+        return self.config["threads"] if self.method_class(method).family == "diffusion" else 1
 
     def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
         """Test subject to all that its score compares."""
@@ -339,7 +262,7 @@ class Study:
                 labels = {}
                 for method in self.methods:
                     files = self.scored_files(method, source)[subject]
-                    if method_of(method).sees_test_target:
+                    if self.method_class(method).sees_test_target:
                         labels["target"] = files["labels"]
                     elif method == "source":
                         labels["source"] = files["labels"]

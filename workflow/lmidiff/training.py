@@ -6,6 +6,7 @@ therefore draws what an uninterrupted one would, with no generator state to save
 
 import copy
 import fcntl
+import io
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -226,12 +227,13 @@ def _restore(
         path = state / name
         if not path.exists():
             continue
+        stream = io.BytesIO(path.read_bytes())  # a disk's error is not the checkpoint's
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(stream, map_location="cpu", weights_only=True)
             _put(content, learner, average)
             return content["step"], content["seconds"], content["curve"], content["sums"]
-        except (OSError, MemoryError, torch.OutOfMemoryError):
-            raise  # says nothing about the checkpoint
+        except (MemoryError, torch.OutOfMemoryError):
+            raise  # nor is a full memory
         except Exception as error:  # a damaged pickle can raise anything
             _put(fresh, learner, average)
             path.replace(path.with_suffix(".unreadable"))
