@@ -10,7 +10,7 @@ SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-inc
 QUIET ?= --quiet rules host
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env reproduce table figures smoke test test-all lint format clean
+.PHONY: help env reproduce table figures smoke sri24 ablation record test lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,16 @@ figures: env ## Make the figures only
 
 smoke: env ## Run every rule on a tiny study (about a minute and a half)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/smoke.yaml
+
+sri24: env ## Translate the real SRI24 template (needs its files, see config/README.md)
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/sri24.yaml
+
+ablation: env ## What each part of the LMI condition is worth
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/ablation.yaml
+
+record: env ## Keep CONFIG's finished study under results/reference and refill README
+	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)"
+	@PYTHONPATH=workflow $(RUN) lmidiff readme
 
 test: .venv/.ready-dev ## Set up and run all tests
 	$(RUN) pytest

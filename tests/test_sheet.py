@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lmidiff.data.sheet import read_sheet
-from lmidiff.data.splits import read_split, write_split
+from lmidiff.data.sheet import OPTIONAL, REQUIRED, read_sheet
+from lmidiff.data.splits import SPLITS, read_split, write_split
 from lmidiff.errors import StudyError
+from lmidiff.validation import check
 
 HEADER = "subject\tmodality\tpath\tsplit"
 FULL = HEADER + "\tlabels\tmask"
@@ -34,6 +35,17 @@ def message_of(path: Path, roots: tuple[Path, ...] = ()) -> str:
     assert "\n" not in text
     assert str(path) in text
     return text
+
+
+def test_the_schema_names_the_columns_and_splits() -> None:
+    assert [*REQUIRED, *OPTIONAL] == FULL.split("\t")
+    row = dict.fromkeys(REQUIRED, "x")
+    for split in SPLITS:
+        check(row | {"split": split}, "sheet", "sheet.tsv")
+    with pytest.raises(StudyError, match=f"use {', '.join(SPLITS)}"):
+        check(row, "sheet", "sheet.tsv")
+    with pytest.raises(StudyError, match="age is not a known key"):
+        check(row | {"split": "test", "age": "9"}, "sheet", "sheet.tsv")
 
 
 def test_reads_rows_in_file_order_with_normalised_subjects(files: Path) -> None:
@@ -97,9 +109,9 @@ def test_paths_are_looked_for_beside_the_sheet_then_in_the_roots(files: Path) ->
         ([HEADER], "lists no image"),
         ([""], "is empty"),
         ([HEADER, "1\tT1w\ta.nii.gz\ttest\textra"], "line 2: 5 cells under 4"),
-        ([HEADER, "1\tT1w\t\ttest"], "line 2 (1): cell 'path' is empty"),
+        ([HEADER, "1\tT1w\t\ttest"], "line 2 (sub-1): cell 'path' is empty"),
         ([HEADER, "\tT1w\ta.nii.gz\ttest"], "line 2: cell 'subject' is empty"),
-        ([HEADER, "1\tT1w\ta.nii.gz"], "line 2 (1): cell 'split' is empty"),
+        ([HEADER, "1\tT1w\ta.nii.gz"], "line 2 (sub-1): cell 'split' is empty"),
         ([HEADER, "", "1\tT1w\tgone.nii.gz\ttest"], "line 3 (sub-1): path 'gone.nii.gz' is no"),
         ([FULL, "1\tT1w\ta.nii.gz\ttest\tgone.nii"], "(sub-1): labels 'gone.nii' is no file"),
         ([FULL, "1\tT1w\ta.nii.gz\ttest\t\tgone.nii"], "(sub-1): mask 'gone.nii' is no file"),
@@ -108,6 +120,7 @@ def test_paths_are_looked_for_beside_the_sheet_then_in_the_roots(files: Path) ->
         ([HEADER, "1\tT1w\ta.nii.gz\ttesting"], "(sub-1): split 'testing' is unknown"),
         ([HEADER, "1\tT1w/x\ta.nii.gz\ttest"], "modality 'T1w/x'"),
         ([HEADER, "1\tdseg\ta.nii.gz\ttest"], "modality 'dseg'"),
+        ([HEADER, "1\tmask\ta.nii.gz\ttest"], "modality 'mask'"),
         ([HEADER, "sub-0_1\tT1w\ta.nii.gz\ttest"], "subject 'sub-0_1'"),
         ([HEADER, "sub-\tT1w\ta.nii.gz\ttest"], "subject 'sub-'"),
         (

@@ -119,8 +119,9 @@ def test_the_curve_holds_the_mean_loss_since_the_last_row(tmp_path):
     assert list(curve.loss) == pytest.approx([sum(losses[:4]) / 4, sum(losses[4:]) / 4])
 
 
-def test_the_average_is_the_formulas(tmp_path):
-    settings = settings_of(ema=0.7)
+@pytest.mark.parametrize("ema", [0.7, 0.999])
+def test_the_average_is_the_formulas(tmp_path, ema):
+    settings = settings_of(ema=ema)
     learner = learner_of(settings)
     history = [{k: v.double() for k, v in learner.network.state_dict().items()}]
     step = learner.step
@@ -133,7 +134,7 @@ def test_the_average_is_the_formulas(tmp_path):
     learner.step = spy
     weights, _ = fit(learner, settings, tmp_path, "toy")
     # The sum over steps of each one's weight, not the recursion that the loop runs.
-    decay = [min(0.7, (1 + i) / (10 + i)) for i in range(40)]
+    decay = [min(ema, (1 + i) / (10 + i)) for i in range(40)]
     share = [math.prod(decay)]
     share += [(1 - decay[i]) * math.prod(decay[i + 1 :]) for i in range(40)]
     assert sum(share) == pytest.approx(1)
@@ -303,6 +304,7 @@ def without_average():
         lambda: Path("a class that weights_only refuses"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch, on what it is fed
 def test_a_foreign_checkpoint_is_set_aside_and_leaves_no_trace(tmp_path, foreign):
     whole = run(tmp_path / "whole")
     state = tmp_path / "foreign"
@@ -314,6 +316,7 @@ def test_a_foreign_checkpoint_is_set_aside_and_leaves_no_trace(tmp_path, foreign
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04garbage", bytes(range(256)) * 40])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch, on what it is fed
 def test_a_file_that_is_no_checkpoint_is_set_aside(tmp_path, content):
     (tmp_path / "checkpoint.pt").write_bytes(content)
     _, _, learner = run(tmp_path, steps=3)

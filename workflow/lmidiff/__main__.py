@@ -1,4 +1,4 @@
-"""The command line: ``python -m lmidiff show results/default`` prints a study's table."""
+"""The command line of the study: look at results, record them."""
 
 import argparse
 import sys
@@ -8,7 +8,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from lmidiff.errors import StudyError
+from lmidiff.recorded import fill, record
 
+REFERENCE = Path("results/reference")
 SHOWN = {
     "ssim_brain": "brain SSIM",
     "psnr_brain": "brain PSNR [dB]",
@@ -23,9 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print a finished study's table in the terminal")
     show.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    keep = commands.add_parser("record", help="keep a finished study under results/reference")
+    keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    commands.add_parser("readme", help="fill README.md from the recorded runs")
     given = parser.parse_args(arguments)
     try:
-        print(summary(given.folder))
+        if given.command == "show":
+            print(summary(given.folder))
+        elif given.command == "record":
+            print(f"recorded in {record(given.folder, REFERENCE)}")
+        else:
+            fill(Path("README.md"), REFERENCE)
     except StudyError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and their hashes."""
 
+import glob
 import hashlib
 import json
 import os
@@ -18,7 +19,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it replaces ``path``, else it is removed.
 
     The temporary name keeps every suffix of ``path``, because writers such as nibabel choose
-    the format by it.
+    the format by it. What a killed writer of ``path`` left behind is removed first, so a path
+    may have one writer at a time, as Snakemake's lock and the lock of a training ensure.
 
     Raises:
         StudyError: the folder cannot be written, or the disk is full.
@@ -26,6 +28,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_orphans(path)
         handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent)
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from error
@@ -71,12 +74,15 @@ def sha256_of(paths: Iterable[str | Path]) -> str:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that takes its place when the block succeeds.
 
+    One writer at a time and orphans as in :func:`atomic`.
+
     Raises:
         StudyError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_orphans(path)
         temporary = Path(tempfile.mkdtemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent))
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from error
@@ -90,3 +96,13 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise StudyError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _clear_orphans(path: Path) -> None:
+    """Remove the temporaries of ``path`` that a SIGKILL or a power cut left."""
+    # tempfile puts eight random characters between prefix and suffix.
+    for orphan in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
+        if orphan.is_dir():
+            shutil.rmtree(orphan, ignore_errors=True)
+        else:
+            orphan.unlink(missing_ok=True)

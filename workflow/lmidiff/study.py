@@ -44,7 +44,11 @@ class Study(StudyData):
         self._check_methods()
 
     def _check_methods(self) -> None:
+        for model in self.models:
+            self.needs(model)
         for name, block in self.config["methods"].items():
+            if block is None:
+                continue
             family, model = self.method_class(name).family, block.get("model")
             if family is None and model is not None:
                 raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
@@ -60,13 +64,22 @@ class Study(StudyData):
                     f"config: methods.{name}.tune chooses on validation subjects, but "
                     "data.cohorts gives none to the val split"
                 )
+            self._check_settings(name)
+
+    def _check_settings(self, name: str) -> None:
+        """Build the method once for each of its values, without a model: it checks its settings."""
+        tried = [
+            (key, v) for key, values in self.methods[name].get("tune", {}).items() for v in values
+        ]
+        for chosen in [{}, *({key: value} for key, value in tried)]:
+            self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
 
     # -- models ---------------------------------------------------------------------------------
 
     @property
     def models(self) -> dict[str, dict[str, Any]]:
-        """The models that the config names."""
-        return self.config["models"]
+        """The models that the config names; an overlay drops one by setting it to null."""
+        return {name: block for name, block in self.config["models"].items() if block}
 
     def family_module(self, model: str) -> str:
         """The module that trains a model."""
@@ -113,9 +126,9 @@ class Study(StudyData):
     def methods(self) -> dict[str, dict[str, Any]]:
         """The rows of the table: method blocks by key, in the order of the registry.
 
-        Rows of one method keep the order of the config.
+        Rows of one method keep the order of the config; an overlay drops a row by null.
         """
-        blocks = self.config["methods"]
+        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
         order = list(METHODS)
         kinds = {name: block.get("method", name) for name, block in blocks.items()}
         known = [name for name in blocks if kinds[name] in METHODS]

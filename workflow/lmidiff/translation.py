@@ -38,11 +38,14 @@ def translate_batches(
         source = source.to(device)
         result = method.translate(source, ids)
         air = source == 0
-        image = result.image.masked_fill(air, 0).clamp(0, 1).cpu()
-        if not bool(torch.isfinite(image).all()):
-            raise StudyError(f"{what}: the translation of {batch[0]} is not finite")
+        image = result.image.masked_fill(air, 0).cpu()
+        for row, (subject, number) in enumerate(ids):
+            if not bool(torch.isfinite(image[row]).all()):
+                raise StudyError(
+                    f"{what}: the translation of {subject}, slice {number}, is not finite"
+                )
         spread = None if result.spread is None else result.spread.masked_fill(air, 0).cpu()
-        yield batch, ids, Translation(image, spread)
+        yield batch, ids, Translation(image.clamp(0, 1), spread)
         progress.step(count=len(batch))
 
 

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
@@ -18,6 +19,7 @@ share_package(PACKAGE)
 try:
     check_config(config)
     study = Study(config)
+    read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

@@ -1,29 +1,24 @@
 """The sample sheet: one line an image, checked before anything is computed."""
 
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from lmidiff.data.splits import SPLITS
+from lmidiff.data.tsv import read_tsv
 from lmidiff.errors import StudyError
+from lmidiff.validation import columns
 
-REQUIRED = ("subject", "modality", "path", "split")
-OPTIONAL = ("labels", "mask")
+REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask")
-
-_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
-_MODALITY = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-# A modality becomes a file name, and this one is the tissue labels'.
-_RESERVED = frozenset({"dseg"})
 
 
 def read_sheet(path: str | Path, roots: Sequence[str | Path] = ()) -> pd.DataFrame:
     """Read and check a sample sheet.
 
-    The sheet is a UTF-8 TSV with a header line. Columns, in any order: ``subject`` (``sub-01``
+    The sheet is a UTF-8 TSV with a header line, and a row fits
+    ``workflow/schemas/sheet.schema.yaml``. Columns, in any order: ``subject`` (``sub-01``
     or ``01``), ``modality`` (letters and digits, such as ``PDw``), ``path`` (a NIfTI), ``split``
     (train, val or test); optional ``labels`` (a NIfTI of 1 CSF, 2 GM, 3 WM) and ``mask`` (a NIfTI,
     brain above 0.5), the same on every line of a subject, empty where it has none. Empty lines
@@ -50,10 +45,8 @@ def read_sheet(path: str | Path, roots: Sequence[str | Path] = ()) -> pd.DataFra
     folders = [sheet.parent, *map(Path, roots)]
     rows: list[dict[str, str]] = []
     places: list[str] = []
-    for number, cells in _parse(sheet):
-        place = f"{sheet}, line {number}"
-        row = _check_cells(cells, place)
-        place = f"{place} ({row['subject']})"
+    for place, row in read_tsv(sheet, "sheet", "sample sheet", _subject_of):
+        row["subject"] = _subject_of(row)
         for column in FILE_COLUMNS:
             if row[column]:
                 row[column] = _find(row[column], folders, f"{place}: {column}")
@@ -65,74 +58,10 @@ def read_sheet(path: str | Path, roots: Sequence[str | Path] = ()) -> pd.DataFra
     return pd.DataFrame(rows, columns=[*REQUIRED, *OPTIONAL])
 
 
-def _parse(sheet: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, cells by column) of every line with content after the header."""
-    try:
-        text = sheet.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise StudyError(f"{sheet}: sample sheet cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise StudyError(
-            f"{sheet}: sample sheet is not UTF-8 text; save it as tab-separated UTF-8"
-        ) from error
-    lines = [
-        (number, [cell.strip().strip('"').strip() for cell in line.split("\t")])
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not lines:
-        raise StudyError(f"{sheet}: the sheet is empty; its header is {', '.join(REQUIRED)}")
-    number, header = lines[0]
-    _check_header(header, f"{sheet}, line {number}")
-    parsed = []
-    for number, cells in lines[1:]:
-        # Spreadsheets drop the tabs of trailing empty cells.
-        cells += [""] * (len(header) - len(cells))
-        if len(cells) > len(header):
-            raise StudyError(
-                f"{sheet}, line {number}: {len(cells)} cells under {len(header)} columns; "
-                "take out the extra tab"
-            )
-        parsed.append((number, dict(zip(header, cells, strict=True))))
-    return parsed
-
-
-def _check_header(header: list[str], place: str) -> None:
-    if len(header) == 1 and "," in header[0]:
-        raise StudyError(f"{place}: columns are separated by commas; save the sheet with tabs")
-    known = ", ".join([*REQUIRED, *OPTIONAL])
-    for column in header:
-        if column not in REQUIRED + OPTIONAL:
-            raise StudyError(f"{place}: unknown column {column!r}; columns are {known}")
-        if header.count(column) > 1:
-            raise StudyError(f"{place}: column {column!r} is there twice; keep one")
-    for column in REQUIRED:
-        if column not in header:
-            raise StudyError(f"{place}: column {column!r} is missing; add it ({known})")
-
-
-def _check_cells(cells: dict[str, str], place: str) -> dict[str, str]:
-    """The row with every column and a normalised subject; cells checked one by one."""
-    for column in REQUIRED:
-        if not cells[column]:
-            who = f" ({cells['subject']})" if cells["subject"] else ""
-            raise StudyError(f"{place}{who}: cell {column!r} is empty; fill it in")
-    row = {column: cells.get(column, "") for column in (*REQUIRED, *OPTIONAL)}
-    subject = row["subject"] if row["subject"].startswith("sub-") else "sub-" + row["subject"]
-    if not _SUBJECT.fullmatch(subject):
-        raise StudyError(
-            f"{place}: subject {row['subject']!r} is not sub- with letters and digits; "
-            "rename it, for example sub-01"
-        )
-    place = f"{place} ({subject})"
-    if not _MODALITY.fullmatch(row["modality"]) or row["modality"] in _RESERVED:
-        raise StudyError(
-            f"{place}: modality {row['modality']!r} is not a plain name; "
-            "use letters and digits, for example PDw"
-        )
-    if row["split"] not in SPLITS:
-        raise StudyError(f"{place}: split {row['split']!r} is unknown; use {', '.join(SPLITS)}")
-    return row | {"subject": subject}
+def _subject_of(row: Mapping[str, str]) -> str:
+    """The row's subject with ``sub-``; "" if its cell is empty."""
+    name = row["subject"]
+    return "sub-" + name.removeprefix("sub-") if name else ""
 
 
 def _find(name: str, folders: list[Path], place: str) -> str:

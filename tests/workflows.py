@@ -1,0 +1,101 @@
+"""Helpers of the tests that run Snakemake: a copy of the project, a run, a dry run as jobs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SMOKE = ("--configfile", "config/smoke.yaml")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a dry run."""
+
+    rule: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def data(self) -> set[str]:
+        """Inputs that are not code."""
+        return {path for path in self.inputs if not path.endswith(".py")}
+
+
+def copy_project(folder: Path) -> Path:
+    """Everything a study needs, and no results."""
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "Snakefile", folder)
+    for part in ("workflow", "config", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    return folder
+
+
+def command(*arguments: str) -> list[str]:
+    """Snakemake on two cores."""
+    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """One thread a process, so that numbers do not depend on the machine's cores."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+
+
+def run(folder: Path, *arguments: str, ok: bool | None = True) -> str:
+    """Run Snakemake in a copy of the project; returns what it printed.
+
+    Args:
+        folder: the copy.
+        *arguments: of the command line.
+        ok: whether it must succeed, or None for either.
+    """
+    done = subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if ok is not None:
+        assert (done.returncode == 0) is ok, done.stdout[-6000:]
+    return done.stdout
+
+
+def jobs_of(printed: str) -> list[Job]:
+    """The jobs of a dry run."""
+    jobs = []
+    for block in re.split(r"\n(?=(?:local)?rule )", "\n" + printed)[1:]:
+        lines = block.split("\n")
+        rule = re.fullmatch(r"(?:local)?rule (\w+):", lines[0])[1]
+        fields = {}
+        for line in lines[1:]:
+            found = re.fullmatch(r"    (input|output): (.*)", line)
+            if found:
+                fields[found[1]] = tuple(found[2].split(", "))
+            elif not line.startswith("    "):
+                break
+        jobs.append(Job(rule, fields.get("input", ()), fields.get("output", ())))
+    return jobs
+
+
+def planned(folder: Path, *arguments: str) -> list[Job]:
+    """The jobs that Snakemake would run."""
+    return jobs_of(run(folder, "-n", *arguments))
+
+
+def metrics(folder: Path, study: str) -> bytes:
+    """The study's metrics.csv."""
+    return (folder / "results" / study / "metrics.csv").read_bytes()
+
+
+def orphans(folder: Path) -> list[Path]:
+    """Temporaries that a killed writer left."""
+    return sorted((folder / "results").rglob(".tmp-*"))

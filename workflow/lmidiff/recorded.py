@@ -1,0 +1,113 @@
+"""Recorded runs: what of a finished study is kept in the repository, and what README says of it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from lmidiff.errors import StudyError
+from lmidiff.files import atomic_folder, sha256, write_text
+
+KEPT = (
+    "metrics.csv",
+    "slices.csv",
+    "table1.*",
+    "figures/*",
+    "record/*",
+    "tuning/*.csv",
+    "models/*/curve.csv",
+    "models/*/config.json",
+    "models/kmeans/kmeans.json",
+)
+SUMS = "SHA256SUMS"
+README_COLUMNS = {
+    "ssim_brain": "brain SSIM",
+    "psnr_brain": "brain PSNR [dB]",
+    "dice_kmeans_mean": "mean Dice vs K-Means",
+    "dice_truth_mean": "mean Dice vs truth",
+}
+
+
+def record(folder: Path, reference: Path) -> Path:
+    """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
+
+    Raises:
+        StudyError: the study has not finished.
+    """
+    for needed in ("table1.csv", "record/provenance.json"):
+        if not (folder / needed).is_file():
+            raise StudyError(f"{folder / needed}: missing; finish the study before recording it")
+    goal = reference / folder.name
+    with atomic_folder(goal) as temporary:
+        files = sorted({path for pattern in KEPT for path in folder.glob(pattern)})
+        for path in files:
+            copy = temporary / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        lines = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in files]
+        (temporary / SUMS).write_text("".join(lines))
+    return goal
+
+
+def check_record(folder: Path) -> None:
+    """Raise StudyError unless every recorded file is there and as it was recorded."""
+    for line in (folder / SUMS).read_text().splitlines():
+        expected, name = line.split("  ", 1)
+        path = folder / name
+        if not path.is_file():
+            raise StudyError(f"{path}: recorded, but missing; record the study again")
+        if sha256(path) != expected:
+            raise StudyError(f"{path}: differs from what was recorded; never edit it by hand")
+
+
+def results_text(folder: Path) -> str:
+    """The README's account of a recorded run, in Markdown; every number is read from its files."""
+    table = pd.read_csv(folder / "table1.csv", keep_default_na=False)
+    rows = []
+    for (source, label), group in table.groupby(["source", "label"], sort=False):
+        cells = group.set_index("quantity")
+        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
+        row |= {
+            title: _interval(cells.loc[key, ["mean", "low", "high"]])
+            for key, title in README_COLUMNS.items()
+        }
+        rows.append(row)
+    costs = pd.read_csv(folder / "record" / "cost.csv")
+    stages = costs[costs["job"] == "all"]
+    times = [
+        {
+            "stage": row.stage,
+            "jobs": row.jobs,
+            "wall time, summed over jobs [min]": f"{row.seconds / 60:.1f}",
+            "largest memory of a job [MB]": f"{row.memory_mb:.0f}",
+        }
+        for row in stages.itertuples()
+    ]
+    subjects = table["n"].iloc[0]
+    return (
+        f"{tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)}\n\n"
+        f"Mean over {subjects} test subjects with a 95 % bootstrap interval. All columns: "
+        f"[table1.md]({folder}/table1.md).\n\n"
+        f"![Figure 2]({folder}/figures/figure2.png)\n\n"
+        f"{tabulate(times, headers='keys', tablefmt='github', disable_numparse=True)}\n"
+    )
+
+
+def fill(readme: Path, reference: Path) -> None:
+    """Fill each ``<!-- results:STUDY -->`` block of the README from the recorded run."""
+    write_text(readme, filled(readme.read_text(), reference))
+
+
+def filled(text: str, reference: Path) -> str:
+    """``text`` with its result blocks filled."""
+    pattern = re.compile(r"(<!-- results:([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+    return pattern.sub(lambda m: m[1] + results_text(reference / m[2]) + m[3], text)
+
+
+def _interval(cells: pd.Series) -> str:
+    if cells["mean"] == "":
+        return "missing"
+    mean, low, high = (f"{float(cell):.3f}" if cell != "" else "–" for cell in cells)
+    return "∞" if mean == "inf" else f"{mean} [{low}, {high}]"
