@@ -14,6 +14,7 @@ include: "workflow/rules/translate.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/bench.smk"
 
 
 localrules:
@@ -22,6 +23,8 @@ localrules:
     models,
     table,
     figures,
+    bench,
+    pareto,
 
 
 rule all:
@@ -53,3 +56,13 @@ rule table:
 rule figures:
     input:
         figure_files(),
+
+
+rule bench:
+    input:
+        bench_files(),
+
+
+rule pareto:
+    input:
+        rules.plot_pareto.output,

@@ -189,6 +189,25 @@ def test_renyi2_follows_parzen_on_clean_images():
         assert np.corrcoef(parzen.flatten(), renyi2.flatten())[0, 1] >= 0.98
 
 
+def test_parzen_leaves_out_no_bin_that_matters():
+    # Single precision skips the bins out of a patch's reach, double precision none.
+    for low, high in ((0.0, 1.0), (0.4, 0.5), (-0.2, 0.1), (0.3, 0.3)):
+        for options in ({}, {"bins": 80}, {"patch_size": 5}):
+            y, x = images(12, 11, low=low, high=high, dtype=torch.float32)
+            single = local_mutual_information(y, x, estimator="parzen", **options)
+            double = local_mutual_information(y.double(), x.double(), estimator="parzen", **options)
+            torch.testing.assert_close(single.double(), double, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("search", [True, False])
+def test_a_map_of_an_image_with_itself_needs_no_copy_of_it(search, normalized):
+    y, _ = images()
+    options = {"search": search, "normalized": normalized}
+    same = local_mutual_information(y, y, **options)
+    torch.testing.assert_close(same, local_mutual_information(y, y.clone(), **options))
+
+
 # --- gradients ------------------------------------------------------------------------------
 
 

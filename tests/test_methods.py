@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from skimage.exposure import match_histograms
 from skimage.metrics import structural_similarity
 
-from lmidiff import translation
+from lmidiff import translation, tuning
 from lmidiff.contrast import ContrastSettings, randomise_contrast
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
@@ -678,7 +678,7 @@ def test_tuning_picks_the_best_brain_ssim(volumes, tmp_path):
         return Fixed(lambda y: y**power + offset)
 
     grid = {"power": [1.0, 2.0, 3.0], "offset": [0.1, 0.0]}
-    table, best = translation.tune(build, grid, volumes, targets, masks, 4, CPU, "test")
+    table, best = tuning.tune(build, grid, volumes, targets, masks, 4, CPU, "test")
     assert best == {"power": 2.0, "offset": 0.0}
     assert built == [{"power": p, "offset": o} for p in grid["power"] for o in grid["offset"]]
     assert table[["power", "offset"]].to_dict("records") == built
@@ -702,7 +702,7 @@ def test_tuning_picks_the_best_brain_ssim(volumes, tmp_path):
 
 def test_tuning_takes_the_first_of_equals(volumes):
     masks = volumes
-    table, best = translation.tune(
+    table, best = tuning.tune(
         lambda _: Fixed(lambda y: y), {"x": ["b", "a"]}, volumes, volumes, masks, 99, CPU, "test"
     )
     assert best == {"x": "b"}

@@ -117,6 +117,8 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("models.lmidiffusion.guidance.paperish", 1, "models.lmidiffusion.guidance.paperish is"),
         ("models.histogram.training", {}, "models.histogram.training is not a known key"),
         ("models.histogram", {}, "models.histogram.family is missing"),
+        ("models.histogram", 5, "models.histogram: 5 is not of type 'object', 'null'"),
+        ("models.histogram.family", 5, "models.histogram.family: 5 is not of type 'string'"),
         ("data.cohorts.simulated.simulation.snrr", 9, "simulation.snrr is not a known key"),
         ("data.cohorts.simulated.simulation.snr", 0, "simulated.simulation.snr: 0 is less than"),
         ("data.cohorts.simulated.kind", "real", "data.cohorts.simulated.kind: 'real' is not one"),
@@ -126,7 +128,11 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("data.sources", ["PD w"], "data.sources.0 'PD w' is not a plain name"),
         ("data.sources", [], "data.sources: [] should be non-empty"),
         ("methods.a/b", {}, "methods.a/b becomes a part of file names"),
-        ("model_defaults.training.steps", "many", "training.steps: 'many' is not of type 'integer'"),
+        (
+            "model_defaults.training.steps",
+            "many",
+            "training.steps: 'many' is not of type 'integer'",
+        ),
         ("model_defaults.training.steps", 20.0, "training.steps: 20.0 is not of type 'integer'"),
         ("model_defaults.training.steps", True, "training.steps: True is not of type 'integer'"),
         ("model_defaults.training.steps", 0, "training.steps: 0 is less than the minimum of 1"),
@@ -140,6 +146,10 @@ def test_each_mistake_is_one_line_with_the_keys_full_name(
     config: dict, key: str, value: object, says: str
 ) -> None:
     assert says in message_of(put(config, key, value))
+
+
+def test_an_overlay_may_drop_models_and_methods(config: dict) -> None:
+    check_config(put(put(config, "models.lmidiffusion", None), "methods.lmidiffusion", None))
 
 
 def test_a_missing_block(config: dict) -> None:

@@ -53,7 +53,8 @@ def set_up(threads: int) -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # The same as use_deterministic_algorithms(True), which would import the compiler: a second.
+    torch.set_deterministic_debug_mode("error")
 
 
 def describe(device: torch.device) -> str:

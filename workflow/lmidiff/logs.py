@@ -12,6 +12,8 @@ def set_up_logging(path: str | Path | None = None) -> None:
     logger.handlers.clear()
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # On a full disk each message would come with a traceback of the log that cannot take it.
+    logging.raiseExceptions = False
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:
         handlers.append(logging.FileHandler(path, mode="w"))

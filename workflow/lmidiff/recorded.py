@@ -64,6 +64,8 @@ def check_record(folder: Path) -> None:
 
 def results_text(folder: Path) -> str:
     """The README's account of a recorded run, in Markdown; every number is read from its files."""
+    if not folder.is_dir():
+        return "No run of this study has been recorded yet.\n"
     table = pd.read_csv(folder / "table1.csv", keep_default_na=False)
     rows = []
     for (source, label), group in table.groupby(["source", "label"], sort=False):

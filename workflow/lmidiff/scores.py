@@ -108,8 +108,3 @@ def _check_subjects(frame: pd.DataFrame) -> None:
 
 def _name(row: pd.Series) -> str:
     return ", ".join(f"{key}={row[key]}" for key in row.index)
-
-
-def write_curve(curve: pd.DataFrame, path: str | Path) -> None:
-    """Write a learning curve: step, seconds, rate and losses."""
-    write_text(path, curve.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -60,7 +60,7 @@ def _in_words(error: jsonschema.ValidationError) -> str:
     place = ".".join(str(part) for part in error.absolute_path)
     if isinstance(error.schema, Mapping) and "says" in error.schema:
         return error.schema["says"].format(key=place, value=error.instance)
-    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+    if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(set(error.instance) - set(known))
         name = f"{place}.{unknown[0]}" if place else unknown[0]
@@ -68,6 +68,4 @@ def _in_words(error: jsonschema.ValidationError) -> str:
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         return f"{place}.{missing} is missing" if place else f"{missing} is missing"
-    if error.validator in ("oneOf", "anyOf", "if", "then") and error.context:
-        return _in_words(jsonschema.exceptions.best_match([error]))
     return f"{place}: {error.message}" if place else error.message

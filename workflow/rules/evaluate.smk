@@ -81,6 +81,7 @@ rule write_record:
     output:
         config=f"{OUT}/record/config.yaml",
         provenance=f"{OUT}/record/provenance.json",
+        cost=f"{OUT}/record/cost.csv",
     log:
         f"{OUT}/logs/write_record.log",
     conda:
@@ -88,5 +89,6 @@ rule write_record:
     params:
         config=config,
         device=config["device"],
+        benchmarks=f"{OUT}/cost",
     script:
         "../scripts/write_record.py"

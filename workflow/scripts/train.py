@@ -6,8 +6,7 @@ from lmidiff.data.training_data import ROLES, TrainingData
 from lmidiff.devices import describe, pick_device, set_up
 from lmidiff.jobs import job
 from lmidiff.models import family_of
-from lmidiff.models.weights import publish, state_folder
-from lmidiff.scores import write_curve
+from lmidiff.models.weights import publish, state_folder, write_curve
 
 with job(snakemake.log):
     params, name = snakemake.params, snakemake.wildcards.model

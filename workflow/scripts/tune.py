@@ -4,7 +4,7 @@ from lmidiff.devices import pick_device, set_up
 from lmidiff.files import write_json, write_text
 from lmidiff.jobs import job
 from lmidiff.methods.build import build_method
-from lmidiff.translation import tune
+from lmidiff.tuning import tune
 
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmidiff.data.training_data import TrainingData
 from lmidiff.errors import StudyError
-from lmidiff.files import atomic, sha256_of, write_json
+from lmidiff.files import atomic, sha256_of, write_json, write_text
 
 
 def publish(path: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -20,6 +21,11 @@ def publish(path: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]
     write_json(path.parent / "config.json", config)
     with atomic(path) as temporary:
         save_file(dict(weights), temporary)
+
+
+def write_curve(curve: pd.DataFrame, path: str | Path) -> None:
+    """Write a learning curve: step, seconds, rate and losses."""
+    write_text(path, curve.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

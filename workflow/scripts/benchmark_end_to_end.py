@@ -1,0 +1,17 @@
+"""Time whole translations: the default setting against the authors'."""
+
+from lmidiff.benchmarks.end_to_end import benchmark
+from lmidiff.benchmarks.figures import figure_end_to_end
+from lmidiff.benchmarks.measure import load_config, load_settings
+from lmidiff.devices import pick_device, set_up
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    params, given, output = snakemake.params, snakemake.input, snakemake.output
+    set_up(params.threads)
+    settings = load_settings(given.settings)["end_to_end"]
+    default, paper = load_config(given.default), load_config(given.default, given.paper)
+    table = benchmark(default, paper, settings, pick_device(params.device))
+    write_text(output.csv, table.to_csv(index=False))
+    figure_end_to_end(table, output.png, output.pdf)

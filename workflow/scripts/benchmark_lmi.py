@@ -1,0 +1,16 @@
+"""Time the LMI estimators, and measure their memory."""
+
+from lmidiff.benchmarks.figures import figure_lmi
+from lmidiff.benchmarks.lmi import benchmark
+from lmidiff.benchmarks.measure import load_settings
+from lmidiff.devices import pick_device, set_up
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    params, output = snakemake.params, snakemake.output
+    set_up(params.threads)
+    settings = load_settings(snakemake.input.settings)["lmi"]
+    table = benchmark(settings, pick_device(params.device))
+    write_text(output.csv, table.to_csv(index=False))
+    figure_lmi(table, output.png, output.pdf)

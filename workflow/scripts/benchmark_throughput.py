@@ -1,0 +1,16 @@
+"""Time training and sampling steps by batch size, precision and memory layout."""
+
+from lmidiff.benchmarks.figures import figure_throughput
+from lmidiff.benchmarks.measure import load_config, load_settings
+from lmidiff.benchmarks.throughput import benchmark
+from lmidiff.devices import set_up
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    params, given, output = snakemake.params, snakemake.input, snakemake.output
+    set_up(params.threads)
+    settings = load_settings(given.settings)["throughput"]
+    table = benchmark(load_config(given.default), settings, ("cpu", "cuda"))
+    write_text(output.csv, table.to_csv(index=False))
+    figure_throughput(table, output.png, output.pdf)
