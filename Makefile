@@ -32,10 +32,10 @@ reproduce: env ## Run the whole study and print its table (about 25 minutes on 2
 	@PYTHONPATH=workflow $(RUN) lmidiff show "results/$(STUDY)"
 
 table: env ## Make the table only
-	@$(SNAKEMAKE) $(QUIET) table
+	@$(SNAKEMAKE) table $(QUIET)
 
 figures: env ## Make the figures only
-	@$(SNAKEMAKE) $(QUIET) figures
+	@$(SNAKEMAKE) figures $(QUIET)
 
 smoke: env ## Run every rule on a tiny study (about a minute and a half)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/smoke.yaml
@@ -47,10 +47,10 @@ ablation: env ## What each part of the LMI condition is worth
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/ablation.yaml
 
 bench: env ## Time the estimators, whole translations and training: results/benchmarks (about 10 minutes)
-	@$(SNAKEMAKE) $(QUIET) bench
+	@$(SNAKEMAKE) bench $(QUIET)
 
 steps: env ## Quality against sampler and steps, with the default study's models
-	@$(RUN) snakemake --cores $(CORES) --configfile config/steps.yaml --rerun-incomplete $(QUIET) pareto
+	@$(RUN) snakemake --cores $(CORES) --configfile config/steps.yaml --rerun-incomplete pareto $(QUIET)
 
 record: env ## Keep CONFIG's finished study under results/reference and refill README
 	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)"

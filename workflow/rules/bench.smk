@@ -1,32 +1,6 @@
 # What the parts cost, outside of any study (target bench), and quality against steps (target
 # pareto, for a study whose rows differ in sampler, such as config/steps.yaml).
-BENCH = "results/benchmarks"
-
-
-def bench_files():
-    """The benchmarks' tables and figures."""
-    names = ["lmi", "end_to_end", "throughput"]
-    return expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
-
-
-def sampling_methods():
-    """Methods of the study that sample by settings of their own: not those that are tuned."""
-    return [
-        name
-        for name in study.methods
-        if study.method_class(name).family == "diffusion"
-        and "tune" not in study.methods[name]
-    ]
-
-
-def translation_costs():
-    """Method and source to Snakemake's benchmark files of its translation."""
-    pattern = f"{OUT}/cost/translate/{{}}_from-{{}}_shard-{{}}.tsv"
-    return [
-        ((name, source), [pattern.format(name, source, n) for n in study.shards])
-        for name in sampling_methods()
-        for source in study.sources
-    ]
+# A benchmark takes all cores, so that no other job disturbs it.
 
 
 rule benchmark_lmi:

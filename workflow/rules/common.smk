@@ -25,6 +25,7 @@ except StudyError as error:
 
 OUT = str(study.folder)
 THREADS = config["threads"]
+BENCH = "results/benchmarks"
 
 
 wildcard_constraints:
@@ -64,3 +65,29 @@ def figure_files():
     """The figures of the study."""
     names = ["figure2", "scores"] + (["curves"] if study.trained_models else [])
     return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
+
+
+def bench_files():
+    """The benchmarks' tables and figures."""
+    names = ["lmi", "end_to_end", "throughput"]
+    return expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
+
+
+def sampling_methods():
+    """Methods of the study that sample by settings of their own: not those that are tuned."""
+    return [
+        name
+        for name in study.methods
+        if study.method_class(name).family == "diffusion"
+        and "tune" not in study.methods[name]
+    ]
+
+
+def translation_costs():
+    """Method and source to Snakemake's benchmark files of its translation."""
+    pattern = f"{OUT}/cost/translate/{{}}_from-{{}}_shard-{{}}.tsv"
+    return [
+        ((name, source), [pattern.format(name, source, n) for n in study.shards])
+        for name in sampling_methods()
+        for source in study.sources
+    ]

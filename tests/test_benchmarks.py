@@ -1,0 +1,186 @@
+"""The benchmarks run, and write what they say; no test looks at how fast anything is."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lmidiff.benchmarks import end_to_end, lmi, throughput
+from lmidiff.benchmarks.figures import (
+    figure_end_to_end,
+    figure_lmi,
+    figure_pareto,
+    figure_throughput,
+)
+from lmidiff.benchmarks.measure import (
+    MEASURED,
+    NO_GPU,
+    interleaved,
+    load_config,
+    load_settings,
+    one_block,
+    timed_lmi,
+)
+from lmidiff.benchmarks.models import build, model_settings, sampling_settings, slices
+from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
+from lmidiff.errors import StudyError
+from lmidiff.guidance import PAPER
+from lmidiff.lmi import local_mutual_information
+
+CONFIG = Path(__file__).parents[1] / "config"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return load_settings(CONFIG / "bench.yaml", quick=True)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_config(CONFIG / "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return load_config(CONFIG / "config.yaml", CONFIG / "paper.yaml")
+
+
+def drawn(tmp_path, draw, *args):
+    files = tmp_path / "figure.png", tmp_path / "figure.pdf"
+    draw(*args, *files)
+    return all(file.stat().st_size > 1000 for file in files)
+
+
+def test_quick_settings_are_laid_over_the_full_ones(quick):
+    full = load_settings(CONFIG / "bench.yaml")
+    assert set(full["lmi"]["rounds"]) >= {64, 128, 256, 512}
+    assert full["end_to_end"]["timed_steps"] >= 20
+    assert quick["end_to_end"] == {
+        **full["end_to_end"],
+        "timed_steps": 1,
+        "default_only_size": True,
+    }
+
+
+def test_rounds_are_interleaved():
+    order = []
+    functions = {
+        name: lambda name=name: order.append(name) or sum(range(3 * 10**6)) for name in "ab"
+    }
+    table = interleaved(functions, 3, CPU)
+    assert "".join(order).endswith("ababab")
+    assert list(table) == ["a", "b"]
+    assert (table > 0).all(axis=None)
+
+
+def test_one_block_changes_no_value():
+    y, x = (lmi.image(20, seed) for seed in (1, 2))
+    streamed = local_mutual_information(y, x, estimator="reference")
+    with one_block():
+        whole = local_mutual_information(y, x, estimator="reference")
+    torch.testing.assert_close(whole, streamed)
+
+
+def test_lmi(quick, tmp_path):
+    table = lmi.benchmark(quick["lmi"], CPU)
+    assert list(table) == list(lmi.COLUMNS)
+    assert set(table["estimator"]) == {lmi.ONE_BLOCK, "reference", "parzen", "renyi2"}
+    assert (table[["seconds", "seconds_min", "times_faster_than_reference"]] > 0).all(axis=None)
+    assert (table.loc[table["estimator"] == "reference", "times_faster_than_reference"] == 1).all()
+    measured = table[table["size_px"] == quick["lmi"]["memory_from"]]
+    assert (measured["peak_memory_mb"] > 0).all()
+    assert np.isfinite(table.loc[table["estimator"] == "renyi2", "exponent"]).all()
+    assert table["device"].str.len().gt(0).all()
+    assert drawn(tmp_path, figure_lmi, table)
+
+
+def test_end_to_end(quick, default, paper, tmp_path):
+    table = end_to_end.benchmark(default, paper, quick["end_to_end"], CPU)
+    assert list(table) == list(end_to_end.COLUMNS)
+    assert table["setting"].is_unique
+    assert pd.isna(table["extrapolated_from_steps"].iloc[0])
+    assert (table["extrapolated_from_steps"].iloc[1:] == 1).all()
+    assert (table[["seconds_per_step", "seconds_per_slice", "lmi_share"]] > 0).all(axis=None)
+    assert (table["lmi_share"] <= 1).all()
+    # What was timed for one step stands for all thousand.
+    rows = table.iloc[1:]
+    assert (rows["seconds_per_slice"] >= 1000 * rows["seconds_per_step"]).all()
+    assert drawn(tmp_path, figure_end_to_end, table)
+
+
+def test_throughput(quick, default, tmp_path):
+    table = throughput.benchmark(default, quick["throughput"], ("cpu", "cuda"))
+    assert list(table) == list(throughput.COLUMNS)
+    measured = table[table["status"] == MEASURED]
+    assert (measured[["seconds_per_step", "slices_per_second", "lmi_share"]] > 0).all(axis=None)
+    on_cpu = measured[measured["device"].str.contains("threads")]
+    assert set(on_cpu["batch"]) == set(quick["throughput"]["batches"])
+    if not torch.cuda.is_available():
+        assert (table.loc[table["device"] == "cuda", "status"] == NO_GPU).all()
+    assert table.loc[table["status"] != MEASURED, "seconds_per_step"].isna().all()
+    assert drawn(tmp_path, figure_throughput, table)
+    with pytest.raises(StudyError, match="nothing was measured"):
+        figure_throughput(
+            table[table["status"] != MEASURED], tmp_path / "x.png", tmp_path / "x.pdf"
+        )
+
+
+def test_the_paper_preset_is_the_authors_settings(paper):
+    model = build(model_settings(paper, "lmidiffusion"), CPU)
+    assert model.guidance == PAPER
+    assert (model.diffusion.range, model.diffusion.clip) == ("unit", False)
+    assert model.diffusion.parameterisation == "epsilon"
+    assert model.training.rate(10**5) == model.training.rate(0) == pytest.approx(3e-4)
+    sampling = sampling_settings(paper, "lmidiffusion")
+    assert (sampling.steps, sampling.draws, sampling.sampler) == (1000, 1, "ancestral")
+    assert sampling.options() == {"variance": "large", "final_noise": True}
+    size = paper["data"]["grid"]["image_size"]
+    assert size == 128
+    attention = [size // 2**level for level, on in enumerate(model.unet.attention) if on]
+    assert attention == [16]
+    x = slices(1, 32, CPU)
+    with timed_lmi(CPU) as seconds, torch.no_grad():
+        x0 = model.denoiser(x)(x, 500)
+    assert x0.shape == x.shape
+    assert len(seconds) == 2  # the static self map, and the cross map of the step
+
+
+def test_pareto(tmp_path):
+    rows = [
+        (name, "PDw", subject, metric, region, value + 0.01 * number)
+        for name, value in (("few", 0.5), ("many", 0.7))
+        for number, subject in enumerate(("sub-1", "sub-2", "sub-3"))
+        for metric, region in (("ssim", "brain"), ("dice_kmeans", "gm"))
+    ]
+    columns = ["method", "source", "subject", "metric", "region", "value"]
+    table = pareto_table(
+        pd.DataFrame(rows, columns=columns),
+        {
+            "few": {"sampler": "ddim", "steps": 5, "draws": 2},
+            "many": {"sampler": "ddim", "steps": 50, "draws": 1},
+        },
+        {"few": "few", "many": "many"},
+        {("few", "PDw"): 3.0, ("many", "PDw"): 6.0},
+        slices=30,
+        seed=1,
+    )
+    assert list(table) == list(COLUMNS)
+    assert table.groupby("method")["network_evaluations"].first().to_dict() == {
+        "few": 10,
+        "many": 50,
+    }
+    assert table["job_seconds_per_slice"].tolist() == [0.1, 0.1, 0.2, 0.2]
+    assert table["mean"].tolist() == pytest.approx([0.51, 0.51, 0.71, 0.71])
+    quantities = [(quantity.key, quantity.title) for quantity in SHOWN]
+    assert drawn(tmp_path, figure_pareto, table, quantities)

@@ -1,0 +1,78 @@
+"""Quality against network evaluations, from the scores of a study whose rows differ in sampler."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from lmidiff.errors import StudyError
+from lmidiff.statistics import bootstrap_interval
+from lmidiff.tables import QUANTITIES, values_by_subject
+
+SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
+COLUMNS = (
+    "method",
+    "label",
+    "sampler",
+    "steps",
+    "draws",
+    "network_evaluations",
+    "source",
+    "quantity",
+    "mean",
+    "low",
+    "high",
+    "subjects",
+    "job_seconds_per_slice",
+)
+
+
+def pareto_table(
+    metrics: pd.DataFrame,
+    samplers: Mapping[str, Mapping[str, Any]],
+    labels: Mapping[str, str],
+    job_seconds: Mapping[tuple[str, str], float],
+    slices: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Mean score over subjects by sampler and steps, with its bootstrap interval.
+
+    Args:
+        metrics: volume-level scores of the study.
+        samplers: method to its sampling settings (``sampler``, ``steps``, ``draws``).
+        labels: method to its printed name.
+        job_seconds: method and source to the wall time of its translation jobs, in seconds.
+        slices: translated by those jobs for one method and source.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a method, source and quantity, ``COLUMNS``. Network evaluations are of one slice.
+        Seconds of a job include its start-up, which dominates where steps are few.
+
+    Raises:
+        StudyError: no method of the study samples.
+    """
+    rows = []
+    for name, settings in samplers.items():
+        chosen = metrics[metrics["method"] == name]
+        for source, part in chosen.groupby("source"):
+            for quantity in SHOWN:
+                interval = bootstrap_interval(values_by_subject(part, quantity), seed=seed)
+                rows.append(
+                    {
+                        "method": name,
+                        "label": labels[name],
+                        **{key: settings[key] for key in ("sampler", "steps", "draws")},
+                        "network_evaluations": settings["steps"] * settings["draws"],
+                        "source": source,
+                        "quantity": quantity.key,
+                        "mean": interval.mean,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "subjects": interval.n,
+                        "job_seconds_per_slice": job_seconds[name, source] / slices,
+                    }
+                )
+    if not rows:
+        raise StudyError("quality against steps: no method of this study samples")
+    return pd.DataFrame(rows)[list(COLUMNS)]
