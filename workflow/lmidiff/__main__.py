@@ -8,15 +8,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from lmidiff.errors import StudyError
-from lmidiff.recorded import fill, record
+from lmidiff.recorded import README_COLUMNS, fill, interval, record
 
 REFERENCE = Path("results/reference")
-SHOWN = {
-    "ssim_brain": "brain SSIM",
-    "psnr_brain": "brain PSNR [dB]",
-    "dice_kmeans_mean": "Dice vs K-Means",
-    "dice_truth_mean": "Dice vs truth",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,9 +50,10 @@ def summary(folder: Path) -> str:
     for (source, label), group in table.groupby(["source", "label"], sort=False):
         cells = group.set_index("quantity")
         row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
-        for key, title in SHOWN.items():
-            mean, low, high = (cells.loc[key, part] for part in ("mean", "low", "high"))
-            row[title] = "missing" if mean == "" else _cell(mean, low, high)
+        row |= {
+            title: interval(cells.loc[key, ["mean", "low", "high"]])
+            for key, title in README_COLUMNS.items()
+        }
         rows.append(row)
     text = tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
     return (
@@ -66,11 +61,6 @@ def summary(folder: Path) -> str:
         f"All columns: {folder}/table1.md\n"
         f"Figures: {folder}/figures/   Scores: {folder}/metrics.csv   Record: {folder}/record/"
     )
-
-
-def _cell(*values: object) -> str:
-    mean, low, high = (f"{float(value):.3f}" if value != "" else "–" for value in values)
-    return mean if mean == "inf" else f"{mean} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def results_text(folder: Path) -> str:
         cells = group.set_index("quantity")
         row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
         row |= {
-            title: _interval(cells.loc[key, ["mean", "low", "high"]])
+            title: interval(cells.loc[key, ["mean", "low", "high"]])
             for key, title in README_COLUMNS.items()
         }
         rows.append(row)
@@ -87,10 +87,12 @@ def results_text(folder: Path) -> str:
         }
         for row in stages.itertuples()
     ]
-    subjects = table["n"].iloc[0]
+    subjects = int(table["n"].iloc[0])
+    spread = "with a 95 % bootstrap interval" if subjects > 1 else "so without an interval"
+    people = f"{subjects} test subject" + ("s" if subjects > 1 else "")
     return (
         f"{tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)}\n\n"
-        f"Mean over {subjects} test subjects with a 95 % bootstrap interval. All columns: "
+        f"Mean over {people}, {spread}. All columns: "
         f"[table1.md]({folder}/table1.md).\n\n"
         f"![Figure 2]({folder}/figures/figure2.png)\n\n"
         f"{tabulate(times, headers='keys', tablefmt='github', disable_numparse=True)}\n"
@@ -108,8 +110,11 @@ def filled(text: str, reference: Path) -> str:
     return pattern.sub(lambda m: m[1] + results_text(reference / m[2]) + m[3], text)
 
 
-def _interval(cells: pd.Series) -> str:
-    if cells["mean"] == "":
+def interval(cells: pd.Series) -> str:
+    """A table cell from mean, low and high as text: "" is missing, one subject has no interval."""
+    mean, low, high = (str(cell) for cell in cells)
+    if not mean:
         return "missing"
-    mean, low, high = (f"{float(cell):.3f}" if cell != "" else "–" for cell in cells)
-    return "∞" if mean == "inf" else f"{mean} [{low}, {high}]"
+    if mean == "inf":
+        return "∞"
+    return f"{float(mean):.3f}" + (f" [{float(low):.3f}, {float(high):.3f}]" if low else "")
