@@ -23,8 +23,6 @@ localrules:
     models,
     table,
     figures,
-    bench,
-    pareto,
 
 
 rule all:
@@ -56,13 +54,3 @@ rule table:
 rule figures:
     input:
         figure_files(),
-
-
-rule bench:
-    input:
-        bench_files(),
-
-
-rule pareto:
-    input:
-        rules.plot_pareto.output,

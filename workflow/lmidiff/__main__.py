@@ -4,11 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
 from tabulate import tabulate
 
 from lmidiff.errors import StudyError
-from lmidiff.recorded import README_COLUMNS, fill, interval, record
+from lmidiff.recorded import fill, read_table, record, short_rows
 
 REFERENCE = Path("results/reference")
 
@@ -42,20 +41,8 @@ def summary(folder: Path) -> str:
     Raises:
         StudyError: the folder has no table.
     """
-    path = folder / "table1.csv"
-    if not path.is_file():
-        raise StudyError(f"{path}: no such table; run the study first (make reproduce)")
-    table = pd.read_csv(path, keep_default_na=False)
-    rows = []
-    for (source, label), group in table.groupby(["source", "label"], sort=False):
-        cells = group.set_index("quantity")
-        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
-        row |= {
-            title: interval(cells.loc[key, ["mean", "low", "high"]])
-            for key, title in README_COLUMNS.items()
-        }
-        rows.append(row)
-    text = tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
+    table = read_table(folder)
+    text = tabulate(short_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
     return (
         f"{text}\n\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
         f"All columns: {folder}/table1.md\n"

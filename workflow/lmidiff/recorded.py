@@ -22,7 +22,7 @@ KEPT = (
     "models/kmeans/kmeans.json",
 )
 SUMS = "SHA256SUMS"
-README_COLUMNS = {
+SHORT_COLUMNS = {
     "ssim_brain": "brain SSIM",
     "psnr_brain": "brain PSNR [dB]",
     "dice_kmeans_mean": "mean Dice vs K-Means",
@@ -66,16 +66,8 @@ def results_text(folder: Path) -> str:
     """The README's account of a recorded run, in Markdown; every number is read from its files."""
     if not folder.is_dir():
         return "No run of this study has been recorded yet.\n"
-    table = pd.read_csv(folder / "table1.csv", keep_default_na=False)
-    rows = []
-    for (source, label), group in table.groupby(["source", "label"], sort=False):
-        cells = group.set_index("quantity")
-        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
-        row |= {
-            title: interval(cells.loc[key, ["mean", "low", "high"]])
-            for key, title in README_COLUMNS.items()
-        }
-        rows.append(row)
+    table = read_table(folder)
+    rows = short_rows(table)
     costs = pd.read_csv(folder / "record" / "cost.csv")
     stages = costs[costs["job"] == "all"]
     times = [
@@ -97,6 +89,32 @@ def results_text(folder: Path) -> str:
         f"![Figure 2]({folder}/figures/figure2.png)\n\n"
         f"{tabulate(times, headers='keys', tablefmt='github', disable_numparse=True)}\n"
     )
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """A study's table1.csv as text and numbers, "" where there is none.
+
+    Raises:
+        StudyError: the folder has no table.
+    """
+    path = folder / "table1.csv"
+    if not path.is_file():
+        raise StudyError(f"{path}: no such table; run the study first (make reproduce)")
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def short_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Table 1 with a few columns, a mapping of titles to text for each source and method."""
+    rows = []
+    for (source, label), group in table.groupby(["source", "label"], sort=False):
+        cells = group.set_index("quantity")
+        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
+        row |= {
+            title: interval(cells.loc[key, ["mean", "low", "high"]])
+            for key, title in SHORT_COLUMNS.items()
+        }
+        rows.append(row)
+    return rows
 
 
 def fill(readme: Path, reference: Path) -> None:

@@ -1,6 +1,9 @@
 # What the parts cost, outside of any study (target bench), and quality against steps (target
 # pareto, for a study whose rows differ in sampler, such as config/steps.yaml).
 # A benchmark takes all cores, so that no other job disturbs it.
+localrules:
+    bench,
+    pareto,
 
 
 rule benchmark_lmi:
@@ -86,3 +89,13 @@ rule plot_pareto:
         seed=study.seed,
     script:
         "../scripts/plot_pareto.py"
+
+
+rule bench:
+    input:
+        bench_files(),
+
+
+rule pareto:
+    input:
+        rules.plot_pareto.output,

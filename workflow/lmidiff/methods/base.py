@@ -1,5 +1,6 @@
 """The contract every translation method keeps."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ class Translation:
     spread: Tensor | None = None
 
 
-class Method:
+class Method(ABC):
     """A translation method.
 
     Class attributes, which the rules read to build the DAG:
@@ -48,6 +49,7 @@ class Method:
 
         settings_of(NoSettings, settings, "methods")
 
+    @abstractmethod
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Translate source slices.
 
@@ -55,7 +57,6 @@ class Method:
             source: (N, 1, H, W) in 0..1, air exactly 0, on the model's device.
             ids: subject and slice number of each, which seed its noise.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
