@@ -153,7 +153,9 @@ def test_a_models_block_is_laid_on_the_defaults(config: dict) -> None:
     settings = study.model_settings("lmidiffusion_cr")
     defaults = config["model_defaults"]
     assert settings["contrast_randomised"] is True
-    assert settings["guidance"] == {**defaults["guidance"], "condition": "self"}
+    own = config["models"]["lmidiffusion_cr"]["guidance"]
+    assert own["condition"] == "self"
+    assert settings["guidance"] == {**defaults["guidance"], **own}
     assert settings["training"] == {**defaults["training"], "seed": config["seed"]}
     assert settings["unet"]["channels"] == [16, 32]
     assert study.model_settings("unconditional")["guidance"]["condition"] == "none"

@@ -237,7 +237,7 @@ def test_deleted_and_run_from_scratch_and_killed_twice_it_gives_the_same_bytes(
 
     kill_when(folder, arguments, lambda: any(results.glob(".state/*/checkpoint.pt")))
     assert not weights.exists()
-    assert "--unlock" in run(folder, *arguments, ok=False)
+    assert "--unlock" in run(folder, *arguments, "--rerun-incomplete", ok=False)
     run(folder, *arguments, "--unlock")
 
     kill_when(folder, (*arguments, "--rerun-incomplete"), lambda: any(shard.glob(".tmp-*-shard-0")))

@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
-from lmidiff.benchmarks.lmi import ONE_BLOCK
-from lmidiff.benchmarks.measure import MEASURED
-from lmidiff.benchmarks.throughput import PHASES
+from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK, PHASES
 from lmidiff.errors import StudyError
 from lmidiff.figure_style import OKABE_ITO, WIDTH_MM, inches, save, style
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmidiff.benchmarks.measure import interleaved, one_block, peak_mb, peak_memory
+from lmidiff.benchmarks.names import ONE_BLOCK
 from lmidiff.devices import describe
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
 
-ONE_BLOCK = "reference, one block"
 COLUMNS = (
     "estimator",
     "size_px",

@@ -19,7 +19,6 @@ from lmidiff.study import merge
 
 #: A round of a fast function repeats it for about this long, in seconds.
 ROUND_SECONDS = 0.02
-MEASURED = "measured"
 NO_GPU = "not run: no GPU"
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lmidiff.benchmarks.measure import MEASURED, NO_GPU, interleaved, timed_lmi
+from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
 from lmidiff.benchmarks.models import build, model_settings, slices
+from lmidiff.benchmarks.names import MEASURED, PHASES
 from lmidiff.devices import describe
 from lmidiff.training import LossLearner, TrainingSettings
 
-PHASES = ("training step", "sampling step")
 COLUMNS = (
     "phase",
     "batch",

@@ -41,9 +41,9 @@ class Grid:
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise StudyError(f"{name}: {value} is outside {low}..{high}")
+                raise StudyError(f"grid: {name} {value} is outside {low}..{high}")
         if not 0 <= self.extent[0] < self.extent[1] <= 1:
-            raise StudyError(f"extent: {self.extent} must increase within 0..1")
+            raise StudyError(f"grid: extent {self.extent} must increase within 0..1")
 
     def affine_for(self, points: np.ndarray, name: str) -> np.ndarray:
         """Place the grid on a brain.

@@ -1,0 +1,5 @@
+"""What the benchmarks' tables call things; figures know a table by these alone."""
+
+ONE_BLOCK = "reference, one block"
+MEASURED = "measured"
+PHASES = ("training step", "sampling step")
