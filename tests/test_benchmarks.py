@@ -33,14 +33,6 @@ CONFIG = Path(__file__).parents[1] / "config"
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def quick():
     return load_settings(CONFIG / "bench.yaml", quick=True)

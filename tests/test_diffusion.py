@@ -33,14 +33,6 @@ tensors = st.integers(0, 2**32 - 1).map(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def in_double(scheduler):
     """A MONAI scheduler whose float32 coefficients are replaced by float64 ones."""
     scheduler.betas = torch.from_numpy(BETAS)

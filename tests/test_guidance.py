@@ -14,14 +14,6 @@ CPU = torch.device("cpu")
 SIZE = 8
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def images(count=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 1, SIZE, SIZE, generator=generator)

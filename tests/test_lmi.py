@@ -21,14 +21,6 @@ GOLDEN_MAPS = [name for name in GOLDEN.files if name.startswith(("self", "cross"
 DIFFERENTIABLE = ("parzen", "renyi2")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def images(height=7, width=6, count=1, seed=0, low=0.0, high=1.0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
     shape = (2, count, 1, height, width)

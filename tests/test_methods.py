@@ -27,14 +27,6 @@ AFFINE = np.array([[-3.0, 0, 0, 20], [0, 3.0, 0.2, -31], [0, -0.2, 4.0, 7], [0, 
 FAST = {"sampler": "ddim", "steps": 3, "draws": 2}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def brains(count=6, seed=0):
     """Slices with air around a disc of random tissue."""
     generator = torch.Generator().manual_seed(seed)

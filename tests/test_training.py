@@ -30,14 +30,6 @@ BRIEF = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Toy(nn.Module):
     """A line to be fitted, with dropout (drawn from torch's global generator) and a buffer."""
 
