@@ -10,7 +10,8 @@ from workflows import ROOT, SMOKE, Job, copy_project, planned
 
 from lmidiff.errors import StudyError
 from lmidiff.provenance import PLUMBING, modules_behind
-from lmidiff.study import Study, merge
+from lmidiff.study import Study
+from lmidiff.study_models import merge
 from lmidiff.validation import check_config
 
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -272,7 +273,7 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
     ],
 )
 def test_that_check_finds_a_leak(project: Path, study: Study, line: str, leak: str) -> None:
-    path = project / "workflow" / "lmidiff" / "study.py"
+    path = project / "workflow" / "lmidiff" / "study_models.py"
     text = path.read_text()
     start = text.index("    def training_files")
     end = text.index("        return files\n", start)

@@ -21,6 +21,7 @@ from lmidiff.training import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training import fit as train
 
 needs = frozenset({"target"})
+defaults = ("diffusion", "guidance", "contrast", "unet", "training")
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
 
