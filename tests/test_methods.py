@@ -71,23 +71,30 @@ def loud_weights(settings):
 @pytest.fixture(scope="module")
 def models():
     made = {None: None, "histogram": QUANTILES}
-    for condition in ("none", "both", "self"):
+    for condition in ("none", "both", "self", "frequency"):
         settings = model_settings(condition)
-        made[condition] = diffusion.load(settings, loud_weights(settings), CPU)
+        weights = {**loud_weights(settings), diffusion.HISTOGRAM: QUANTILES}
+        made[condition] = diffusion.load(settings, weights, CPU)
+    for family in ("regression", "supervised"):
+        settings = {**model_settings(), "family": family}
+        made[family] = family_of(family).RegressionModel(settings, CPU)
     return made
 
 
 WHICH = {
     "sdedit": "none",
+    "ilvr": "none",
+    "fgdm": "frequency",
     "lmidiffusion": "both",
     "lmidiffusion_cr": "self",
     "lmidiffusion_grad": "none",
+    "ours": "self",
 }
 
 
 def method(models, name, seed=1, **settings):
     kind = method_of(name)
-    which = kind.family if kind.family in (None, "histogram") else WHICH[name]
+    which = WHICH.get(name, kind.family)
     block = {**FAST, **settings} if name in WHICH else settings
     return kind(block, models[which], seed)
 
@@ -490,7 +497,7 @@ def test_trained_weights_go_out_and_come_back(tmp_path, volumes):
     assert (path.parent / "config.json").exists()
 
 
-@pytest.mark.parametrize("condition", ["none", "self", "cross", "both", "image"])
+@pytest.mark.parametrize("condition", ["none", "self", "cross", "both", "image", "frequency"])
 @pytest.mark.parametrize("contrast", [False, True])
 def test_every_condition_trains(tmp_path, volumes, condition, contrast):
     settings = model_settings(condition, contrast_randomised=contrast)

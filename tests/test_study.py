@@ -56,7 +56,8 @@ def test_splits_share_nobody_and_leave_out_nobody(config: dict, counts: tuple) -
         zip(("train", "val", "test"), counts, strict=True)
     )
     if not counts[1]:
-        del config["methods"]["sdedit"]["tune"]
+        for block in config["methods"].values():
+            block.pop("tune", None)
     study = Study(config)
     splits = [set(study.subjects(split)) for split in ("train", "val", "test")]
     assert [len(split) for split in splits] == list(counts)
@@ -145,6 +146,49 @@ def test_an_unknown_family_is_an_error_even_if_no_method_uses_the_model(config: 
     assert "unknown model family 'gan9'; known are" in message_of(config)
 
 
+def test_a_row_that_is_kept_must_exist(config: dict) -> None:
+    config["rows"] = ["source", "telepathy"]
+    assert "rows names telepathy, which is not under methods" in message_of(config)
+    config["rows"] = ["source", "lmidiffusion", "oracle"]
+    study = Study(config)
+    assert list(study.methods) == ["source", "lmidiffusion", "oracle"]
+    assert study.used_models == ["lmidiffusion"]
+
+
+def test_a_model_that_sees_a_source_names_one_of_the_study(config: dict) -> None:
+    config["models"]["supervised_PDw"]["source"] = "FLAIR"
+    assert "models.supervised_PDw.source 'FLAIR' is not in data.sources" in message_of(config)
+
+
+def test_each_source_has_its_model_where_a_method_has_several(config: dict) -> None:
+    study = Study(config)
+    assert study.model_of("supervised", "T2w") == "supervised_T2w"
+    assert study.models_of("supervised") == ["supervised_PDw", "supervised_T2w"]
+    assert study.models_of("ours") == ["lmidiffusion_cr"]
+    del config["methods"]["supervised"]["model"]["T2w"]
+    assert "methods.supervised.model names no model for source T2w" in message_of(config)
+
+
+def test_what_a_row_saw_is_told(config: dict) -> None:
+    config["methods"]["swapped"] = {
+        "method": "supervised",
+        "model": {"PDw": "supervised_T2w", "T2w": "supervised_PDw"},
+    }
+    study = Study(config)
+    assert study.seen("ours") == "target"
+    assert study.seen("supervised") == "pairs of target and the source"
+    assert study.seen("swapped") == "pairs of target and another modality"
+    shown = {name for name in study.methods if not study.zero_shot(name)}
+    assert shown == {"supervised", "oracle"}
+
+
+def test_pairs_are_handed_over_in_turn(config: dict) -> None:
+    study = Study(config)
+    names = [Path(path).name for path in study.training_files("supervised_PDw")["pairs"]]
+    assert names[:2] == ["sub-01_PDw.nii.gz", "sub-01_T1w.nii.gz"]
+    assert len(names) == 2 * len(study.subjects("train"))
+
+
 # -- models ---------------------------------------------------------------------------------------
 
 
@@ -176,11 +220,11 @@ def test_merging() -> None:
 
 
 def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
-    config["methods"]["lmidiffusion_cr"] = None
+    config["methods"]["fgdm"] = None
     study = Study(config)
-    assert "lmidiffusion_cr" not in study.methods
-    assert "lmidiffusion_cr" in study.models
-    assert "lmidiffusion_cr" not in study.used_models
+    assert "fgdm" not in study.methods
+    assert "fgdm" in study.models
+    assert "fgdm" not in study.used_models
 
 
 # -- what training is handed: from the DAG itself --------------------------------------------------
@@ -200,7 +244,7 @@ def leaks(jobs: list[Job], study: Study) -> list[str]:
             if study.needs(model) & {"target", "pairs"}:
                 allowed |= set(study.volumes("train", study.target))
             if study.needs(model) & {"source", "pairs"}:
-                allowed |= {f for source in study.sources for f in study.volumes("train", source)}
+                allowed |= set(study.volumes("train", study.models[model]["source"]))
             found += sorted(f"{model} reads {path}" for path in job.data - allowed)
     return found
 
@@ -236,6 +280,12 @@ def test_no_training_job_of_the_dag_is_handed_a_source_or_a_held_out_subject(
     zero_shot = [model for model in study.used_models if study.needs(model) == {"target"}]
     assert {"lmidiffusion", "lmidiffusion_cr", "unconditional"} <= set(zero_shot)
     assert all(trained[study.model_file(model)] == target for model in zero_shot)
+    for name in study.methods:
+        if study.zero_shot(name) and study.seen(name) == "target":
+            for model in study.models_of(name):
+                assert trained[study.model_file(model)] == target
+    pairs = set(study.volumes("train", "PDw")) | target
+    assert trained[study.model_file("supervised_PDw")] == pairs
     (segmenter,) = (job for job in dag if job.rule == "train_segmenter")
     masks = set(study.volumes("train", "desc-brain_mask"))
     assert segmenter.data == target | masks
@@ -269,7 +319,10 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
     [
         ('files["source"] = self.volumes("train", self.sources[0])', "sub-01_PDw"),
         ('files["target"] = self.volumes("val", self.target)', "sub-04_T1w"),
-        ('files["target"] += self.volumes("test", self.target)', "sub-05_T1w"),
+        (
+            'files.setdefault("target", []).append(self.volumes("test", self.target)[0])',
+            "sub-05_T1w",
+        ),
     ],
 )
 def test_that_check_finds_a_leak(project: Path, study: Study, line: str, leak: str) -> None:

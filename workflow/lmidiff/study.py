@@ -34,9 +34,10 @@ class Study(StudyModels):
         self._check_methods()
 
     def _check_methods(self) -> None:
-        for name, block in self.config["methods"].items():
-            if block is None:
-                continue
+        for name in self.config.get("rows", []):
+            if self.config["methods"].get(name) is None:
+                raise StudyError(f"config: rows names {name}, which is not under methods")
+        for name, block in self._blocks().items():
             family, model = self.method_class(name).family, block.get("model")
             if family is None and model is not None:
                 raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
@@ -58,6 +59,7 @@ class Study(StudyModels):
                 f"config: methods.{name} needs a model of family {family}, "
                 f"but {model} is of family {self.models[model]['family']}"
             )
+        self.check_source(model)
 
     def _check_settings(self, name: str) -> None:
         """Build the method once for each of its values, without a model: it checks its settings."""
@@ -73,13 +75,19 @@ class Study(StudyModels):
     def methods(self) -> dict[str, dict[str, Any]]:
         """The rows of the table: method blocks by key, in the order of the registry.
 
-        Rows of one method keep the order of the config; an overlay drops a row by null.
+        Rows of one method keep the order of the config.
         """
-        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
+        blocks = self._blocks()
         order = list(METHODS)
         kinds = {name: block.get("method", name) for name, block in blocks.items()}
         known = [name for name in blocks if kinds[name] in METHODS]
         return {name: blocks[name] for name in sorted(known, key=lambda n: order.index(kinds[n]))}
+
+    def _blocks(self) -> dict[str, dict[str, Any]]:
+        """Method blocks: those that ``rows`` names, or all; an overlay drops one by null."""
+        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
+        kept = self.config.get("rows", blocks)
+        return {name: block for name, block in blocks.items() if name in kept}
 
     def method_class(self, name: str) -> type[Method]:
         """The class behind a row; a row is a method by its own key, or by its ``method`` key."""

@@ -25,18 +25,17 @@ class StudyModels(StudyData):
         config: validated, see :func:`lmidiff.validation.check_config`.
 
     Raises:
-        StudyError: a model's family is unknown, or its ``source`` does not fit its family.
+        StudyError: a model's family is unknown.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         for model in self.models:
-            self._check_source(model)
+            self.needs(model)
 
-    def _check_source(self, model: str) -> None:
+    def check_source(self, model: str) -> None:
+        """Raise StudyError if the model sees a source but names none of the study."""
         source, sees = self.models[model].get("source"), self.needs(model) & {"source", "pairs"}
-        if source is not None and not sees:
-            raise StudyError(f"config: models.{model} sees the target alone; drop its source")
         if sees and source not in self.sources:
             raise StudyError(
                 f"config: models.{model}.source {source!r} is not in data.sources; its training "

@@ -14,9 +14,14 @@ METHODS = {
     "histogram": "lmidiff.methods.simple:HistogramMatching",
     "inverted_histogram": "lmidiff.methods.simple:InvertedHistogramMatching",
     "sdedit": "lmidiff.methods.sdedit:SDEdit",
+    "ilvr": "lmidiff.methods.ilvr:ILVR",
+    "fgdm": "lmidiff.methods.fgdm:FGDM",
     "lmidiffusion": "lmidiff.methods.lmidiffusion:LMIDiffusion",
     "lmidiffusion_cr": "lmidiff.methods.lmidiffusion:ContrastRandomisedLMIDiffusion",
     "lmidiffusion_grad": "lmidiff.methods.lmidiffusion_grad:GradientLMIDiffusion",
+    "ours": "lmidiff.methods.ours:SelfConsistentLMIDiffusion",
+    "cr_regression": "lmidiff.methods.regression:ContrastRandomisedRegression",
+    "supervised": "lmidiff.methods.regression:Supervised",
     "oracle": "lmidiff.methods.simple:Oracle",
 }
 

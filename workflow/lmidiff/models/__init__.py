@@ -18,6 +18,8 @@ from lmidiff.errors import StudyError
 FAMILIES = {
     "diffusion": "lmidiff.models.diffusion",
     "histogram": "lmidiff.models.histogram",
+    "regression": "lmidiff.models.regression",
+    "supervised": "lmidiff.models.supervised",
 }
 
 

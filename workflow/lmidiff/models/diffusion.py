@@ -15,6 +15,7 @@ from lmidiff.devices import autocast, resolve_precision
 from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule
 from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
+from lmidiff.models.histogram import quantiles
 from lmidiff.networks import UNet, UNetSettings
 from lmidiff.settings import settings_of
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch
@@ -22,6 +23,8 @@ from lmidiff.training import fit as train
 
 needs = frozenset({"target"})
 defaults = ("diffusion", "guidance", "contrast", "unet", "training")
+# The target's histogram travels with the weights, for methods that use it as a prior.
+HISTOGRAM = "target.quantiles"
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
 
@@ -49,7 +52,11 @@ class DiffusionSettings:
 
 
 class DiffusionModel:
-    """A denoiser, its schedule and the condition it takes."""
+    """A denoiser, its schedule and the condition it takes.
+
+    Attributes:
+        quantiles: the target's training histogram, (1025,), once trained weights are loaded.
+    """
 
     def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
         self.diffusion = settings_of(DiffusionSettings, settings["diffusion"], "diffusion")
@@ -60,6 +67,7 @@ class DiffusionModel:
         self.contrast = (
             settings_of(ContrastSettings, settings["contrast"], "contrast") if randomised else None
         )
+        self.quantiles: Tensor | None = None
         self.schedule = Schedule.linear(self.diffusion.timesteps)
         self.device = device
         torch.manual_seed(self.training.seed)
@@ -147,17 +155,19 @@ def fit(
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
     """Train on the target's slices alone; see :func:`lmidiff.training.fit` for the result."""
     model = DiffusionModel(settings, device)
-    images = data.images("target").to(device)
+    slices = data.images("target")
+    images = slices.to(device)
     model.check_size(images)
     precision = resolve_precision(model.training.precision, device)
     training = TrainingSettings(**{**asdict(model.training), "precision": precision})
     static = None
-    if model.contrast is None and model.guidance.condition in ("self", "both"):
+    if model.contrast is None and model.guidance.has_static:
         static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
     learner = LossLearner(
         model.network, lambda generator: model.loss(images, static, generator), training, device
     )
-    return train(learner, training, workspace, name)
+    weights, curve = train(learner, training, workspace, name)
+    return {**weights, HISTOGRAM: quantiles(slices)}, curve
 
 
 def load(
@@ -166,9 +176,11 @@ def load(
     """A trained model, ready to sample; raises StudyError if the weights do not fit."""
     model = DiffusionModel(settings, device)
     try:
-        model.network.load_state_dict(weights)
+        model.network.load_state_dict({k: v for k, v in weights.items() if k != HISTOGRAM})
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise StudyError(f"weights do not fit the model's config: {reason}") from error
     model.network.eval().requires_grad_(False)
+    if HISTOGRAM in weights:
+        model.quantiles = weights[HISTOGRAM].to(device)
     return model
