@@ -220,11 +220,11 @@ def test_merging() -> None:
 
 
 def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
-    config["methods"]["fgdm"] = None
+    config["methods"]["cr_regression"] = None
     study = Study(config)
-    assert "fgdm" not in study.methods
-    assert "fgdm" in study.models
-    assert "fgdm" not in study.used_models
+    assert "cr_regression" not in study.methods
+    assert "cr_regression" in study.models
+    assert "cr_regression" not in study.used_models
 
 
 # -- what training is handed: from the DAG itself --------------------------------------------------
