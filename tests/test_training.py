@@ -13,34 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from toys import CPU, PACKAGE, Toy, same_bits, settings_of
 
-import lmidiff
 from lmidiff.errors import StudyError
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch, fit
-
-CPU = torch.device("cpu")
-BRIEF = {
-    "steps": 40,
-    "batch_size": 4,
-    "learning_rate": 1e-2,
-    "warmup": 5,
-    "precision": "float32",
-    "checkpoint_every": 10,
-    "log_every": 4,
-}
-
-
-class Toy(nn.Module):
-    """A line to be fitted, with dropout (drawn from torch's global generator) and a buffer."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
-
-    def forward(self, x):
-        self.seen += len(x)
-        return self.net(x)
 
 
 def learner_of(settings, stop_at=None, delay=0.0):
@@ -61,23 +37,11 @@ def learner_of(settings, stop_at=None, delay=0.0):
     return learner
 
 
-def settings_of(**changes):
-    return TrainingSettings(**{**BRIEF, **changes})
-
-
 def run(state, stop_at=None, **changes):
     settings = settings_of(**changes)
     learner = learner_of(settings, stop_at)
     weights, curve = fit(learner, settings, state, "toy")
     return weights, curve, learner
-
-
-def same_bits(a, b):
-    weights_a, curve_a, *_ = a
-    weights_b, curve_b, *_ = b
-    assert weights_a.keys() == weights_b.keys()
-    assert all(torch.equal(weights_a[key], weights_b[key]) for key in weights_a)
-    assert curve_a.drop(columns="seconds").equals(curve_b.drop(columns="seconds"))
 
 
 # --- what a run gives -----------------------------------------------------------------------
@@ -359,7 +323,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
     state = tmp_path / "killed"
     code = SCRIPT.format(
         tests=str(Path(__file__).parent),
-        package=str(Path(lmidiff.__file__).parents[1]),
+        package=str(PACKAGE),
         state=str(state),
     )
     process = subprocess.Popen(

@@ -42,6 +42,23 @@ def code(script, *modules):
     return modules_behind(PACKAGE / "scripts" / script, *modules)
 
 
+def processes(model):
+    """In how many processes a model is trained: one a GPU."""
+    return study.model_settings(model).get("training", {}).get("processes", 1)
+
+
+def gpus(model):
+    """GPUs that a process with this model is promised.
+
+    None unless the config has `device: cuda` or Snakemake was given some, as by
+    `--resources gpu=2`; none for `device: cpu` and for what no network computes.
+    """
+    given = workflow.global_resources.get("gpu")
+    wanted = config["device"] == "cuda" or (given is not None and given.value)
+    trained = model is not None and "training" in study.model_settings(model)
+    return 1 if wanted and trained and config["device"] != "cpu" else 0
+
+
 def all_volumes():
     """Every preprocessed volume of the study."""
     return [
