@@ -14,60 +14,73 @@ from lmidiff.jobs import TRY_AGAIN, job
 from lmidiff.stopping import SIGNALS, StopRequest
 from lmidiff.training import fit
 
-KINDS = {"line_of": line_of, "Duel": Duel}
-
 
 def step_of(state) -> int:
     return torch.load(state / "checkpoint.pt", weights_only=True)["step"]
 
 
-def whole(folder, kind="line_of", **changes):
+def whole(folder, kind=line_of, **changes):
     settings = settings_of(**changes)
-    return fit(KINDS[kind](settings), settings, folder, "toy")
+    return fit(kind(settings), settings, folder, "toy")
+
+
+def signalled_at(step, settings, number=signal.SIGTERM):
+    """A learner in whose step of that number this process gets a signal."""
+    learner, taken = line_of(settings), []
+    one = learner.step
+
+    def counted(generator):
+        taken.append(1)
+        if len(taken) == step:
+            os.kill(os.getpid(), number)
+        return one(generator)
+
+    learner.step = counted
+    return learner
 
 
 def test_the_status_is_the_one_of_the_docs():
     assert TRY_AGAIN == 75
 
 
-@pytest.mark.parametrize(
-    ("number", "kind", "times"),
-    [
-        (signal.SIGTERM, "line_of", 1),
-        (signal.SIGTERM, "Duel", 3),  # a scheduler signals twice: once itself, once by Snakemake
-        (signal.SIGUSR1, "line_of", 1),
-        (signal.SIGINT, "line_of", 1),
-    ],
-)
-def test_a_signal_saves_where_it_is_and_the_rest_gives_the_same_bits(tmp_path, number, kind, times):
+def test_a_process_asked_to_stop_saves_and_the_rest_gives_the_same_bits(tmp_path):
     state = tmp_path / "state"
-    process = start(state, kind, delay=0.03, steps=60)
+    process = start(state, "Duel", delay=0.03, steps=60)
     wait_for((state / "checkpoint.pt").exists, process)
     began = time.monotonic()
-    for _ in range(times):
-        process.send_signal(number)
+    for _ in range(3):  # a scheduler may signal more than once
+        process.send_signal(signal.SIGTERM)
     _, printed = process.communicate(timeout=20)
     assert process.returncode == TRY_AGAIN
     assert time.monotonic() - began < 20
     stopped = [line for line in printed.splitlines() if "STOPPED" in line]
     assert len(stopped) == 1
-    assert signal.Signals(number).name in stopped[0]
+    assert "(SIGTERM)" in stopped[0]
     assert str(state) in stopped[0]
     assert "Traceback" not in printed
     step = step_of(state)
     assert f"step {step} of 60" in stopped[0]
-    assert 10 < step < 60
+    assert 10 <= step < 60
     taken = []
     settings = settings_of(steps=60)
-    learner = KINDS[kind](settings)
+    learner = Duel(settings)
     one = learner.step
     learner.step = lambda generator: taken.append(1) or one(generator)
     resumed = fit(learner, settings, state, "toy")
     assert len(taken) == 60 - step  # nothing twice, nothing left out
-    same_bits(whole(tmp_path / "whole", kind, steps=60), resumed)
+    same_bits(whole(tmp_path / "whole", Duel, steps=60), resumed)
 
 
-def test_a_kill_loses_an_interval_at_most(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_each_signal_is_a_request(tmp_path, number):
+    state = tmp_path / "state"
+    with pytest.raises(Interrupted, match=rf"\({number.name}\) at step 13 of 40"):
+        fit(signalled_at(13, settings_of(), number), settings_of(), state, "toy")
+    assert step_of(state) == 13
+    same_bits(whole(tmp_path / "whole"), whole(state))
+
+
+def test_a_kill_loses_an_interval_at_most_and_no_bit(tmp_path):
     state = tmp_path / "state"
     steps = tmp_path / "steps"
     # Each step leaves a byte behind, so what was really taken is known.
@@ -83,6 +96,7 @@ def test_a_kill_loses_an_interval_at_most(tmp_path):
     assert process.returncode == -signal.SIGKILL
     taken = steps.stat().st_size
     assert taken - 7 - 1 <= step_of(state) <= taken
+    same_bits(whole(tmp_path / "whole", steps=200), whole(state, steps=200))
 
 
 def test_checkpoints_come_by_time_too(tmp_path):
@@ -126,27 +140,6 @@ def test_another_thread_trains_and_touches_no_signal(tmp_path):
     thread.join(timeout=30)
     same_bits(result[0], whole(tmp_path / "whole", steps=4))
     assert set(during) == {before[signal.SIGTERM]}
-
-
-def signalled_at(number, settings):
-    """A learner in whose step ``number`` this process gets a SIGTERM."""
-    learner, taken = line_of(settings), []
-    one = learner.step
-
-    def step(generator):
-        taken.append(1)
-        if len(taken) == number:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return one(generator)
-
-    learner.step = step
-    return learner
-
-
-def test_in_this_process_it_ends_as_an_interruption(tmp_path):
-    with pytest.raises(Interrupted, match="step 13 of 40"):
-        fit(signalled_at(13, settings_of()), settings_of(), tmp_path, "toy")
-    assert step_of(tmp_path) == 13
 
 
 def test_a_signal_in_the_last_step_is_no_interruption(tmp_path):
@@ -198,7 +191,8 @@ def test_a_job_ends_with_its_line_and_status(tmp_path):
 
 def test_a_full_disk_is_named_and_leaves_the_checkpoints(tmp_path):
     state = tmp_path / "state"
-    whole(state, steps=20)
+    with pytest.raises(Interrupted):
+        fit(signalled_at(20, settings_of()), settings_of(), state, "toy")
     kept = (state / "checkpoint.pt").read_bytes()
     # No file may grow beyond this: what a quota does to a job.
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(kept) // 2},) * 2)\n"

@@ -3,30 +3,24 @@
 import fcntl
 import logging
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
-from toys import CPU, PACKAGE, Toy, same_bits, settings_of
+from toys import CPU, Toy, same_bits, settings_of
 
 from lmidiff.errors import StudyError
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch, fit
 
 
-def learner_of(settings, stop_at=None, delay=0.0):
+def learner_of(settings, stop_at=None):
     torch.manual_seed(settings.seed)
     network = Toy()
     taken = [0]
 
     def loss(generator):
         x = torch.randn(settings.batch_size, 3, generator=generator)
-        time.sleep(delay)
         if stop_at is not None and taken[0] == stop_at:
             raise KeyboardInterrupt
         taken[0] += 1
@@ -304,40 +298,3 @@ def test_a_run_holds_its_folder_while_it_trains(tmp_path):
 
     learner.step = spy
     fit(learner, settings, tmp_path, "toy")
-
-
-SCRIPT = """
-import sys
-sys.path[:0] = [{tests!r}, {package!r}]
-import torch
-torch.set_num_threads(1)
-from pathlib import Path
-from test_training import fit, learner_of, settings_of
-settings = settings_of()
-fit(learner_of(settings, delay=0.05), settings, Path({state!r}), "toy")
-"""
-
-
-def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
-    whole = run(tmp_path / "whole")
-    state = tmp_path / "killed"
-    code = SCRIPT.format(
-        tests=str(Path(__file__).parent),
-        package=str(PACKAGE),
-        state=str(state),
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    try:
-        end = time.monotonic() + 40
-        while not (state / "checkpoint.pt").exists():
-            assert process.poll() is None, "the run ended before it was killed"
-            assert time.monotonic() < end
-            time.sleep(0.02)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    resumed = run(state)
-    same_bits(whole, resumed)
-    assert 0 < resumed[2].taken[0] < 40
