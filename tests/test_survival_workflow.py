@@ -1,5 +1,6 @@
-"""A training that is stopped under the real Snakemake: retries and reruns give the same bytes."""
+"""A training that is stopped under the real Snakemake: what is tried again gives the same bytes."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.study
 
 STUDY = {
     "study": "stopped",
-    "model_defaults": {"training": {"steps": 80, "checkpoint_every": 20}},
+    "model_defaults": {"training": {"steps": 50, "checkpoint_every": 20}},
 }
 WEIGHTS = "results/stopped/models/lmidiffusion/weights.safetensors"
 SECONDS = 20
@@ -49,14 +50,14 @@ class Run:
                 start_new_session=True,
             )
 
-    def until_it_trains(self, beyond: int) -> psutil.Process:
-        """Wait for a checkpoint made by a training process that has started since."""
+    def until_it_trains(self) -> psutil.Process:
+        """Wait for the first step of a training process."""
         end = time.monotonic() + 120
         while time.monotonic() < end:
             assert self.process.poll() is None, self.printed.read_text()[-4000:]
             text = self.printed.read_text()
             found = training(psutil.Process(self.process.pid))
-            if found is not None and text.count("train lmidiffusion [") > beyond:
+            if found is not None and "train lmidiffusion [" in text:
                 return found
             time.sleep(0.05)
         raise AssertionError(self.printed.read_text()[-4000:])
@@ -75,31 +76,20 @@ def test_stopped_by_signals_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
     shutil.rmtree((folder / WEIGHTS).parent)
     shutil.rmtree(folder / "results" / ".state")
 
-    # As at a time limit with retries in the profile: the job is stopped, and Snakemake tries again.
+    # As at a time limit, with retries in the profile: the job is stopped, and runs once more.
     stopped = Run(folder, *arguments, "--retries", "1")
-    job = stopped.until_it_trains(0)
+    job = stopped.until_it_trains()
     began = time.monotonic()
     job.send_signal(signal.SIGTERM)
     job.wait(timeout=SECONDS)
     assert time.monotonic() - began < SECONDS
     assert not (folder / WEIGHTS).exists()
-
-    # As at a preemption of everything: Snakemake, its shells and the training, all at once.
-    stopped.until_it_trains(1)
-    family = psutil.Process(stopped.process.pid).children(recursive=True)
-    for process in (psutil.Process(stopped.process.pid), *family):
-        process.send_signal(signal.SIGTERM)
     printed = stopped.end()
-    assert stopped.process.returncode != 0
+    assert stopped.process.returncode == 0, printed
     lines = [line for line in printed.splitlines() if "STOPPED lmidiffusion: asked to stop" in line]
-    assert len(lines) == 2, printed
-    assert "(SIGTERM) at step" in lines[0]
-    assert "resumes at step" in printed
-    assert "Traceback" not in printed.replace("STOPPED", "")
-    assert not (folder / WEIGHTS).exists()
-
-    printed = run(folder, *arguments, "--rerun-incomplete")
-    assert "resumes at step" in printed
+    assert len(lines) == 1, printed
+    step = re.search(r"\(SIGTERM\) at step (\d+) of 50", lines[0])[1]
+    assert f"lmidiffusion: resumes at step {step} of 50" in printed
     assert (folder / WEIGHTS).read_bytes() == before
     assert not list((folder / "results").rglob(".tmp-*"))
     assert not list((folder / "results" / ".state").rglob("owner.json"))

@@ -62,6 +62,7 @@ def train_model(
                 f"{settings['family']} trains in one process only"
             )
         task = {
+            "family": family.__name__,
             "settings": settings,
             "files": {role: [str(path) for path in paths] for role, paths in data.files.items()},
             "state": str(state),

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import set_up
 from lmidiff.errors import Interrupted, StudyError
 from lmidiff.launch import MARK
-from lmidiff.models import family_of
 
 logger = logging.getLogger("lmidiff")
 
@@ -58,7 +58,7 @@ def _train(task: Mapping[str, Any], number: int) -> None:
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
-    family = family_of(task["settings"]["family"])
+    family = import_module(task["family"])
     data = TrainingData(task["files"], frozenset(task["files"]))
     family.fit(task["settings"], data, Path(task["state"]), device, task["name"])
     dist.destroy_process_group()
