@@ -56,8 +56,14 @@ def taker(tmp_path):
 def _let_go(monkeypatch):
     """What this process takes is free again after each test."""
     monkeypatch.setattr(cards, "_held", [])
-    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", *cards.GRANTED):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def granted(monkeypatch):
+    """The run was given the machine's GPUs."""
+    monkeypatch.setenv(cards.PROMISE, "promised")
 
 
 def places(devices):
@@ -114,7 +120,8 @@ def test_jobs_without_a_promise_spread_and_then_share(taker):
     assert taker(promised=True).stdout.readline().strip() in ("0", "1")
 
 
-def test_jobs_agree_on_a_card_whatever_part_of_the_machine_they_see(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("granted")
+def test_jobs_agree_on_a_card_whatever_part_they_see(tmp_path, monkeypatch):
     def take(visible, seen):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         return places(pick_devices("auto", 1, 1, seen=seen, locks=tmp_path))
@@ -137,36 +144,45 @@ def test_slurms_jobs_are_kept_apart_by_slurm():
 # --- promises -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("by", cards.GRANTED)
+def test_slurm_and_the_command_line_make_promises(by):
+    assert cards.promised(2, {by: "1"}) == 2
+    assert cards.promised(2, {}) == 0
+    assert cards.promised(0, {by: "1"}) == 0
+
+
+@pytest.mark.usefixtures("granted")
 @pytest.mark.parametrize(
-    ("wanted", "count", "promised", "seen"),
+    ("wanted", "count", "asked", "seen"),
     [("auto", 1, 1, 0), ("cuda", 1, 1, 0), ("cuda", 1, 0, 0), ("auto", 2, 2, 1), ("cuda", 2, 0, 1)],
 )
-def test_too_few_cards_are_an_error_that_says_so(tmp_path, wanted, count, promised, seen):
+def test_too_few_cards_are_an_error_that_says_so(tmp_path, wanted, count, asked, seen):
     with pytest.raises(StudyError, match="this job sees") as raised:
-        pick_devices(wanted, count, promised, seen=seen, locks=tmp_path)
+        pick_devices(wanted, count, asked, seen=seen, locks=tmp_path)
     assert "CUDA_VISIBLE_DEVICES=unset" in str(raised.value)
     assert "device: cpu" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("promised", [0, 1])
+@pytest.mark.usefixtures("granted")
 @pytest.mark.parametrize("seen", [0, 2])
-def test_device_cpu_is_the_cpu_whatever_was_promised(tmp_path, promised, seen):
-    assert pick_devices("cpu", 2, promised, seen=seen, locks=tmp_path) == [CPU, CPU]
+def test_device_cpu_is_the_cpu_whatever_was_promised(tmp_path, seen):
+    assert pick_devices("cpu", 2, 2, seen=seen, locks=tmp_path) == [CPU, CPU]
     assert not list(tmp_path.iterdir())
 
 
 def test_auto_without_a_promise_takes_what_there_is(tmp_path):
-    assert pick_devices("auto", 2, 0, seen=0, locks=tmp_path) == [CPU, CPU]
-    assert pick_devices("auto", 2, 0, seen=2, locks=tmp_path) == [
+    assert pick_devices("auto", 2, 2, seen=0, locks=tmp_path) == [CPU, CPU]
+    assert pick_devices("auto", 2, 2, seen=2, locks=tmp_path) == [
         torch.device("cuda:0"),
         torch.device("cuda:1"),
     ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_on_this_machine_without_a_gpu():
-    assert pick_device("auto") == CPU
+def test_on_this_machine_without_a_gpu(monkeypatch):
+    assert pick_device("auto", 1) == CPU
+    monkeypatch.setenv(cards.PROMISE, "promised")
     with pytest.raises(StudyError, match="sees no GPU"):
         pick_device("cuda")
     with pytest.raises(StudyError, match=r"1 GPU\(s\) were promised"):

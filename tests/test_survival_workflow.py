@@ -67,17 +67,34 @@ class Run:
         return self.printed.read_text()
 
 
-def test_stopped_by_signals_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    folder = copy_project(tmp_path / "a project")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a study of one model."""
+    folder = copy_project(tmp_path_factory.mktemp("survival") / "a project")
     (folder / "stopped.yaml").write_text(yaml.safe_dump(STUDY))
-    arguments = (WEIGHTS, *SMOKE, "stopped.yaml")
-    run(folder, *arguments)
+    return folder
+
+
+ARGUMENTS = (WEIGHTS, *SMOKE, "stopped.yaml")
+
+
+def test_a_job_that_was_promised_a_gpu_does_not_train_without(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    printed = run(folder, *ARGUMENTS, "--resources", "gpu=1", ok=False)
+    assert "ERROR device: 1 GPU(s) were promised, but this job sees no GPU" in printed
+    assert not (folder / WEIGHTS).exists()
+
+
+def test_stopped_by_a_signal_it_ends_in_the_same_bytes(folder: Path) -> None:
+    run(folder, *ARGUMENTS)
     before = (folder / WEIGHTS).read_bytes()
     shutil.rmtree((folder / WEIGHTS).parent)
     shutil.rmtree(folder / "results" / ".state")
 
     # As at a time limit, with retries in the profile: the job is stopped, and runs once more.
-    stopped = Run(folder, *arguments, "--retries", "1")
+    stopped = Run(folder, *ARGUMENTS, "--retries", "1")
     job = stopped.until_it_trains()
     began = time.monotonic()
     job.send_signal(signal.SIGTERM)

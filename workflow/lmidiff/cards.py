@@ -13,7 +13,20 @@ from lmidiff.errors import StudyError
 GRACE = 30.0
 """Seconds to wait for a card that a job which is just ending still holds."""
 
+PROMISE = "LMIDIFF_GPUS"
+"""Environment variable that says that the machine's GPUs were promised to the run's jobs."""
+GRANTED = (PROMISE, "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE")
+
 _held: list[IO[str]] = []  # open as long as this process lives, and locked as long as open
+
+
+def promised(asked: int, environment: Mapping[str, str]) -> int:
+    """GPUs that a job was promised: those it asks for, where somebody has granted any.
+
+    Slurm grants them to a job that asks, and ``snakemake --resources gpu=2`` to the jobs of this
+    machine. Otherwise the resource ``gpu`` says no more than that the job could use them.
+    """
+    return asked if any(environment.get(name) for name in GRANTED) else 0
 
 
 def names(count: int, environment: Mapping[str, str]) -> list[str]:

@@ -13,15 +13,15 @@ from lmidiff.errors import StudyError
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def pick_device(wanted: str, promised: int = 0) -> torch.device:
+def pick_device(wanted: str, asked: int = 0) -> torch.device:
     """The device of a job of one process; see :func:`pick_devices`."""
-    return pick_devices(wanted, 1, promised)[0]
+    return pick_devices(wanted, 1, asked)[0]
 
 
 def pick_devices(
     wanted: str,
     count: int,
-    promised: int = 0,
+    asked: int = 0,
     *,
     seen: int | None = None,
     locks: Path | None = None,
@@ -34,7 +34,7 @@ def pick_devices(
     Args:
         wanted: the config's ``device``.
         count: processes of the job, a device each.
-        promised: GPUs that the job was promised: its resource ``gpu``.
+        asked: GPUs that the job asks for: its resource ``gpu``; see :func:`lmidiff.cards.promised`.
         seen: how many GPUs there are, if not those that torch sees.
         locks: folder of the locks on the cards, if not the machine's own.
 
@@ -44,6 +44,7 @@ def pick_devices(
     if wanted == "cpu":
         return [torch.device("cpu")] * count
     environment = os.environ
+    promised = cards.promised(asked, environment)
     seen = torch.cuda.device_count() if seen is None else seen
     if seen < count and (seen or promised or wanted == "cuda"):
         reason = f"{promised} GPU(s) were promised" if promised else "'cuda' was asked for"

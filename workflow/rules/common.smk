@@ -9,13 +9,15 @@ PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
 from lmidiff.data.ledger import read_ledger
-from lmidiff.environment import share_package
+from lmidiff.environment import promise_gpus, share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
 
 share_package(PACKAGE)
+if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value:
+    promise_gpus()  # by --resources gpu=2, on the command line or in a profile
 try:
     check_config(config)
     study = Study(config)
@@ -48,15 +50,9 @@ def processes(model):
 
 
 def gpus(model):
-    """GPUs that a process with this model is promised.
-
-    None unless the config has `device: cuda` or Snakemake was given some, as by
-    `--resources gpu=2`; none for `device: cpu` and for what no network computes.
-    """
-    given = workflow.global_resources.get("gpu")
-    wanted = config["device"] == "cuda" or (given is not None and given.value)
+    """GPUs that a process with this model can use: one, if a network computes."""
     trained = model is not None and "training" in study.model_settings(model)
-    return 1 if wanted and trained and config["device"] != "cpu" else 0
+    return 1 if trained and config["device"] != "cpu" else 0
 
 
 def all_volumes():
