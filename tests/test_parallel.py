@@ -142,7 +142,7 @@ def saved(state: Path) -> int:
 def test_asked_to_stop_they_save_and_one_process_goes_on(tmp_path, data, toy, log):
     state, settings = tmp_path / "state", toy(steps=80, checkpoint_every=20)
     stop = when((state / "checkpoint.pt").exists, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(Interrupted, match=r"step \d+ of 80"):
+    with pytest.raises(Interrupted, match=r"\(SIGTERM\) at step \d+ of 80"):
         train_model({**settings, "delay": 0.1}, data, state, TOGETHER, "toy", 1)
     stop.join()
     step = saved(state)

@@ -21,7 +21,7 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.errors import Interrupted, StudyError
 from lmidiff.models import family_of
 from lmidiff.ranks import LIFELINE
-from lmidiff.stopping import StopRequest
+from lmidiff.stopping import BY_LAUNCHER, StopRequest
 
 logger = logging.getLogger("lmidiff")
 PACKAGE = Path(__file__).parents[1]
@@ -105,7 +105,7 @@ def _run_together(task: Mapping[str, Any], processes: int) -> None:
         outcome = Path(scratch) / "outcome.json"
         if stop and run.returncode and not outcome.exists():
             raise Interrupted(f"{task['name']}: asked to stop ({stop.reason}) before a step")
-        _judge(outcome, run.returncode, said, processes)
+        _judge(outcome, run.returncode, said, processes, stop.reason)
 
 
 def _command(processes: int, task: Path) -> list[str]:
@@ -130,11 +130,13 @@ def _relay(stream: IO[str], said: deque[str]) -> None:
             said.append(line.rstrip("\n"))
 
 
-def _judge(outcome: Path, status: int, said: Sequence[str], processes: int) -> None:
+def _judge(
+    outcome: Path, status: int, said: Sequence[str], processes: int, reason: str | None
+) -> None:
     """Raise what the first process that had something to say said; nothing if all ended well."""
     found = json.loads(outcome.read_text()) if outcome.exists() else {}
     if "stopped" in found:
-        raise Interrupted(found["stopped"])
+        raise Interrupted(found["stopped"].replace(BY_LAUNCHER, reason or BY_LAUNCHER))
     if "error" in found:
         raise StudyError(found["error"])
     if status == 0:

@@ -7,6 +7,7 @@ from types import FrameType, TracebackType
 
 #: What schedulers and people send: preemption and time limits, an early warning, Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+BY_LAUNCHER = "by the launcher"
 
 
 class StopRequest:
@@ -47,7 +48,7 @@ class StopRequest:
         if self.reason is None and self._lifeline is not None:
             readable, _, _ = select.select([self._lifeline], [], [], 0)
             if readable:  # nothing is ever written to it, so this is its end
-                self.reason = "by the launcher"
+                self.reason = BY_LAUNCHER
         return self.reason is not None
 
     def _note(self, number: int, _: FrameType | None) -> None:

@@ -168,9 +168,10 @@ def fit(
                 saved = time.monotonic()
             if stopping:
                 ranks.wait()  # until the checkpoint is whole
+                why = stop.reason or "another process was"
                 raise Interrupted(
-                    f"{what}: asked to stop ({stop.reason}) at step {at.step} of "
-                    f"{settings.steps}; saved in {state}, and the same job goes on from there"
+                    f"{what}: asked to stop ({why}) at step {at.step} of {settings.steps}; "
+                    f"saved in {state}, and the same job goes on from there"
                 )
         weights = {k: v.float().cpu().contiguous() for k, v in average.items()}
         return weights, pd.DataFrame(at.curve)
