@@ -77,10 +77,10 @@ def log(caplog):
 
 def alike(ours, theirs) -> None:
     """The same to rounding, after some tens of steps of Adam from the same start."""
-    np.testing.assert_allclose(ours[1].loss, theirs[1].loss, rtol=2e-4)
+    np.testing.assert_allclose(ours[1].loss, theirs[1].loss, rtol=2e-5, atol=1e-9)
     assert list(ours[1].step) == list(theirs[1].step)
     for name, value in theirs[0].items():
-        torch.testing.assert_close(ours[0][name], value, rtol=0, atol=2e-4)
+        torch.testing.assert_close(ours[0][name], value, rtol=0, atol=5e-5)
 
 
 def when(reached, act) -> threading.Thread:

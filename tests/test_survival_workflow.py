@@ -52,7 +52,7 @@ class Run:
 
     def until_it_trains(self) -> psutil.Process:
         """Wait for the first step of a training process."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         while time.monotonic() < end:
             assert self.process.poll() is None, self.printed.read_text()[-4000:]
             text = self.printed.read_text()
@@ -63,7 +63,7 @@ class Run:
         raise AssertionError(self.printed.read_text()[-4000:])
 
     def end(self) -> str:
-        self.process.wait(timeout=120)
+        self.process.wait(timeout=400)
         return self.printed.read_text()
 
 
