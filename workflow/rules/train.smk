@@ -15,11 +15,14 @@ rule train_model:
         f"{OUT}/cost/train/{{model}}.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: THREADS
+    threads: lambda w: THREADS * processes(w.model)
+    resources:
+        gpu=lambda w: gpus(w.model) * processes(w.model),
     params:
         settings=lambda w: study.model_settings(w.model),
         needs=lambda w: sorted(study.needs(w.model)),
         device=config["device"],
+        processes=lambda w: processes(w.model),
         threads=THREADS,
         state="results/.state",
     script:

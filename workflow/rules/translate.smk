@@ -18,6 +18,8 @@ rule tune_method:
     conda:
         "../../envs/environment.yaml"
     threads: THREADS
+    resources:
+        gpu=lambda w: gpus(study.methods[w.method].get("model")),
     params:
         method=lambda w: study.method_block(w.method, w.source),
         grid=lambda w: study.methods[w.method]["tune"],
@@ -44,6 +46,8 @@ rule translate:
     conda:
         "../../envs/environment.yaml"
     threads: lambda w: study.translation_threads(w.method)
+    resources:
+        gpu=lambda w: gpus(study.methods[w.method].get("model")),
     params:
         method=lambda w: study.method_block(w.method, w.source),
         target=study.target,

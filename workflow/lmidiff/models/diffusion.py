@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lmidiff import ranks
 from lmidiff.contrast import ContrastSettings, randomise_contrast
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast, resolve_precision
@@ -22,6 +23,7 @@ from lmidiff.training import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training import fit as train
 
 needs = frozenset({"target"})
+PARALLEL = True  # several processes can share its training
 defaults = ("diffusion", "guidance", "contrast", "unet", "training")
 # The target's histogram travels with the weights, for methods that use it as a prior.
 HISTOGRAM = "target.quantiles"
@@ -109,12 +111,14 @@ class DiffusionModel:
         image, static = batch[:, :1], batch[:, 1:] if static is not None else None
         times = torch.randint(len(self.schedule), (size,), generator=generator)
         noise = torch.randn(image.shape, generator=generator).to(self.device)
-        x0 = self.to_range(image)
-        x_t = self.schedule.add_noise(x0, noise, times)
         with torch.autocast(self.device.type, enabled=False):
             source = image
             if self.contrast is not None:
                 source = randomise_contrast(image, generator, self.contrast)
+            # All is drawn for the whole batch; of several processes each goes on with its share.
+            image, source, static, times, noise = ranks.share(image, source, static, times, noise)
+            x0 = self.to_range(image)
+            x_t = self.schedule.add_noise(x0, noise, times)
             if static is None:
                 static = self.guidance.static(source)
             later = times
@@ -163,8 +167,10 @@ def fit(
     static = None
     if model.contrast is None and model.guidance.has_static:
         static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
+    network = model.network
+    model.network = ranks.averaging(network)
     learner = LossLearner(
-        model.network, lambda generator: model.loss(images, static, generator), training, device
+        network, lambda generator: model.loss(images, static, generator), training, device
     )
     weights, curve = train(learner, training, workspace, name)
     return {**weights, HISTOGRAM: quantiles(slices)}, curve
