@@ -21,7 +21,7 @@ SETTINGS = {
         "head_channels": 8,
         "unshuffle": 1,
     },
-    "training": {"steps": 40, "batch_size": 4, "warmup": 5, "learning_rate": 5e-3, "ema": 0.8},
+    "training": {"steps": 60, "batch_size": 4, "warmup": 5, "learning_rate": 5e-3, "ema": 0.8},
 }
 
 

@@ -21,6 +21,7 @@ from lmidiff.checkpoints import Checkpoints, Position
 from lmidiff.devices import PRECISIONS, autocast
 from lmidiff.errors import Interrupted, StudyError
 from lmidiff.lease import lease
+from lmidiff.previews import Previews
 from lmidiff.progress import Progress
 from lmidiff.seeds import seed_of
 from lmidiff.stopping import StopRequest
@@ -67,7 +68,10 @@ class TrainingSettings:
 
 
 class Learner(Protocol):
-    """What the loop needs of a model: its networks, its optimizers, one step."""
+    """What the loop needs of a model: its networks, its optimizers, one step.
+
+    A learner may have a ``show``, as :class:`LossLearner` does.
+    """
 
     network: nn.Module
     optimizers: list[torch.optim.Optimizer]
@@ -84,6 +88,7 @@ class LossLearner:
         loss: maps a CPU generator to a scalar loss; it draws its own batch.
         settings: learning rate, clipping and precision.
         device: where the network is.
+        show: gives pictures of what the network makes, see :class:`lmidiff.previews.Previews`.
     """
 
     def __init__(
@@ -92,8 +97,10 @@ class LossLearner:
         loss: Callable[[torch.Generator], Tensor],
         settings: TrainingSettings,
         device: torch.device,
+        show: Callable[[], Tensor] | None = None,
     ) -> None:
         self.network, self.loss, self.settings, self.device = network, loss, settings, device
+        self.show = show
         self.optimizers = [torch.optim.Adam(network.parameters(), lr=settings.learning_rate)]
 
     def step(self, generator: torch.Generator) -> dict[str, float]:
@@ -144,6 +151,8 @@ def fit(
     with lease(state) if first else nullcontext() as held, StopRequest(ranks.lifeline()) as stop:
         average = {k: v.detach().clone() for k, v in learner.network.state_dict().items()}
         checkpoints = Checkpoints(state, learner, average)
+        show = getattr(learner, "show", None) if first else None
+        previews = Previews(state, settings.steps, show)
         at = checkpoints.restore()
         if first and at.step:
             logger.info("%s: resumes at step %d of %d", what, at.step, settings.steps)
@@ -159,6 +168,7 @@ def fit(
             _note(at, losses, settings)
             if first:
                 progress.step(", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+            previews.take(at.step, learner.network, average)
             done = at.step == settings.steps
             stopping = ranks.anywhere(bool(stop)) and not done
             late = time.monotonic() - saved > 60 * settings.checkpoint_minutes

@@ -9,6 +9,7 @@ rule train_model:
         weights=f"{OUT}/models/{{model}}/weights.safetensors",
         config=f"{OUT}/models/{{model}}/config.json",
         curve=f"{OUT}/models/{{model}}/curve.csv",
+        previews=f"{OUT}/models/{{model}}/previews.npz",
     log:
         f"{OUT}/logs/train/{{model}}.log",
     benchmark:

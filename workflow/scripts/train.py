@@ -7,6 +7,7 @@ from lmidiff.devices import describe, pick_devices, set_up
 from lmidiff.jobs import job
 from lmidiff.launch import train_model
 from lmidiff.models.weights import publish, state_folder, write_curve
+from lmidiff.previews import write_previews
 
 with job(snakemake.log):
     params, name = snakemake.params, snakemake.wildcards.model
@@ -19,4 +20,5 @@ with job(snakemake.log):
     state = state_folder(Path(params.state), settings, data, snakemake.input.code)
     weights, curve = train_model(settings, data, state, devices, name, params.threads)
     write_curve(curve, snakemake.output.curve)
+    write_previews(state, snakemake.output.previews)
     publish(output, weights, {**settings, "device": describe(devices[0]), "data": data.digest()})

@@ -13,11 +13,19 @@ from lmidiff import ranks
 from lmidiff.contrast import ContrastSettings, randomise_contrast
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast, resolve_precision
-from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule
+from lmidiff.diffusion import (
+    PARAMETERISATIONS,
+    Denoiser,
+    Schedule,
+    SliceNoise,
+    dpm_solver,
+    final,
+)
 from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
 from lmidiff.models.histogram import quantiles
 from lmidiff.networks import UNet, UNetSettings
+from lmidiff.previews import COUNT
 from lmidiff.settings import settings_of
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training import fit as train
@@ -130,6 +138,14 @@ class DiffusionModel:
         target = self.schedule.training_target(x0, noise, times, self.diffusion.parameterisation)
         return (output.float() - target).square().mean()
 
+    def preview(self, images: Tensor) -> Tensor:
+        """Samples guided by a few training slices of their own: (COUNT, 1, H, W)."""
+        rows = torch.linspace(0, len(images) - 1, COUNT).long()
+        noise = SliceNoise(range(COUNT), self.device)
+        x, times = noise(images.shape[1:]), self.schedule.timesteps(min(8, len(self.schedule)))
+        x = final(dpm_solver(self.schedule, self.denoiser(images[rows]), x, times))
+        return self.to_image(x)
+
     def denoiser(self, source: Tensor, precision: str = "float32") -> Denoiser:
         """A function (x_t, t) -> x_0 guided by ``source`` (N, 1, H, W) in 0..1.
 
@@ -169,8 +185,15 @@ def fit(
         static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
     network = model.network
     model.network = ranks.averaging(network)
+
+    def show() -> Tensor:
+        model.network, wrapped = network, model.network
+        pictures = model.preview(images)
+        model.network = wrapped
+        return pictures
+
     learner = LossLearner(
-        network, lambda generator: model.loss(images, static, generator), training, device
+        network, lambda generator: model.loss(images, static, generator), training, device, show
     )
     weights, curve = train(learner, training, workspace, name)
     return {**weights, HISTOGRAM: quantiles(slices)}, curve

@@ -21,6 +21,7 @@ from lmidiff.devices import resolve_precision
 from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
 from lmidiff.networks import UNet, UNetSettings
+from lmidiff.previews import COUNT
 from lmidiff.settings import settings_of
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training import fit as train
@@ -101,14 +102,22 @@ class RegressionModel:
                 )
 
     def train(
-        self, loss: Callable[[torch.Generator], Tensor], workspace: Path, name: str
+        self,
+        loss: Callable[[torch.Generator], Tensor],
+        shown: Tensor,
+        workspace: Path,
+        name: str,
     ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-        """Train on a loss that draws its own batch; see :func:`lmidiff.training.fit`."""
+        """Train on a loss that draws its own batch; see :func:`lmidiff.training.fit`.
+
+        Args:
+            shown: training inputs (N, 1, H, W); a few of them are translated in the previews.
+        """
+        rows = torch.linspace(0, len(shown) - 1, COUNT).long()
         precision = resolve_precision(self.training.precision, self.device)
         settings = TrainingSettings(**{**asdict(self.training), "precision": precision})
-        return train(
-            LossLearner(self.network, loss, settings, self.device), settings, workspace, name
-        )
+        learner = LossLearner(self.network, loss, settings, self.device, lambda: self(shown[rows]))
+        return train(learner, settings, workspace, name)
 
 
 def fit(
@@ -128,7 +137,8 @@ def fit(
         target = draw_batch(images, model.training.batch_size, generator)
         return model.loss(randomise_contrast(target, generator, contrast), target)
 
-    return model.train(loss, workspace, name)
+    shown = randomise_contrast(images, torch.Generator().manual_seed(0), contrast)
+    return model.train(loss, shown, workspace, name)
 
 
 def load(
