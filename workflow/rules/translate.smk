@@ -19,7 +19,7 @@ rule tune_method:
         "../../envs/environment.yaml"
     threads: THREADS
     resources:
-        gpu=lambda w: gpus(study.methods[w.method].get("model")),
+        gpu=lambda w: gpus(study.model_of(w.method, w.source)),
     params:
         method=lambda w: study.method_block(w.method, w.source),
         grid=lambda w: study.methods[w.method]["tune"],
@@ -47,7 +47,7 @@ rule translate:
         "../../envs/environment.yaml"
     threads: lambda w: study.translation_threads(w.method)
     resources:
-        gpu=lambda w: gpus(study.methods[w.method].get("model")),
+        gpu=lambda w: gpus(study.model_of(w.method, w.source)),
     params:
         method=lambda w: study.method_block(w.method, w.source),
         target=study.target,
