@@ -67,7 +67,11 @@ class TrainingSettings:
 
 
 class Learner(Protocol):
-    """What the loop needs of a model: its networks, its optimizers, one step."""
+    """What the loop needs of a model: its networks, its optimizers, one step.
+
+    A checkpoint holds these and nothing else, so whatever outlives a step (a pool of images, a
+    count) is a buffer of ``network``.
+    """
 
     network: nn.Module
     optimizers: list[torch.optim.Optimizer]
