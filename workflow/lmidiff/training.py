@@ -71,6 +71,9 @@ class Learner(Protocol):
     """What the loop needs of a model: its networks, its optimizers, one step.
 
     A learner may have a ``show``, as :class:`LossLearner` does.
+
+    A checkpoint holds these and nothing else, so whatever outlives a step (a pool of images, a
+    count) is a buffer of ``network``.
     """
 
     network: nn.Module
