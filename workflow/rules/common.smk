@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from lmidiff.claims import read_claims
 from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import share_package
 from lmidiff.errors import StudyError
@@ -20,6 +21,7 @@ try:
     check_config(config)
     study = Study(config)
     read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
