@@ -128,6 +128,15 @@ def test_show_without_a_table_is_one_line(tmp_path, capsys):
     assert "table1.csv: no such table" in error
 
 
+@pytest.mark.parametrize("command", ["show", "record"])
+def test_an_unknown_study_is_one_line(tmp_path, capsys, command):
+    assert main([command, str(tmp_path / "results" / "nowhere")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nowhere" in error
+    assert "Traceback" not in error
+
+
 def test_show_without_verdicts_is_one_line(finished, capsys):
     (finished / "verdicts.csv").unlink()
     assert main(["show", str(finished)]) == 1

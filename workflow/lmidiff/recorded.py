@@ -78,7 +78,7 @@ def results_text(folder: Path) -> str:
     if (folder / "verdicts.csv").is_file():
         frame = read_verdicts(folder)
         rule = "How that is decided: [docs/verdicts.md](docs/verdicts.md)."
-        verdicts = f"{verdict_table(frame)}\n{legend(frame).strip()} {rule}\n\n"
+        verdicts = f"{verdict_table(frame)}\n{f'{legend(frame).strip()} {rule}'.strip()}\n\n"
     return (
         f"{verdicts}"
         f"{scores_text(table)}\n\n"

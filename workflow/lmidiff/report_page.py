@@ -33,7 +33,7 @@ def report_text(folder: Path) -> str:
         verdict_sentences(verdicts),
         "## Verdicts",
         verdict_table(verdicts),
-        f"{legend(verdicts).strip()} The rule is in `docs/verdicts.md`.",
+        f"{legend(verdicts).strip()} The rule is in `docs/verdicts.md`.".strip(),
         "## Scores",
         scores_text(table),
         spread_text(table),

@@ -210,14 +210,14 @@ def _latex(table: pd.DataFrame) -> str:
         stack(*map(escape, re.split(r"(?<=,) |(?<=vs) | (?=\[s)", title))) for title in _titles()
     ]
     text = r">{\raggedright\arraybackslash}p{%dmm}"
-    columns = "l" + text % 34 + text % 24 + text % 28 + "r" * len(QUANTITIES) + "rrr" + text % 30
+    columns = "l" + text % 32 + text % 17 + text % 20 + "r" * len(QUANTITIES) + "rrr" + text % 24
     lines = [
         r"% needs \usepackage{array,booktabs,graphicx,lscape}",
         r"\begin{landscape}",
         r"\begin{table}[p]",
         rf"\caption{{{escape(caption(table))}}}",
         r"\centering",
-        r"\setlength{\tabcolsep}{4pt}\renewcommand{\arraystretch}{1.15}",
+        r"\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.15}",
         r"\resizebox{\linewidth}{!}{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",

@@ -72,8 +72,6 @@ def people_text(verdicts: pd.DataFrame) -> str:
 
 def _people(verdicts: pd.DataFrame) -> str:
     counts = sorted({int(text) for text in verdicts["subjects"] if text})
-    if not counts:
-        return "no test subject"
     people = " to ".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]]))
     return f"{people} test subject" + ("" if counts[-1] == 1 else "s")
 
@@ -109,7 +107,9 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
 
 
 def legend(verdicts: pd.DataFrame) -> str:
-    """How to read the table of verdicts."""
+    """How to read the table of verdicts; "" where it has no row."""
+    if (verdicts["verdict"] == NOT_RUN).all():
+        return ""
     return (
         "A claim holds if it does from every source, in every quantity and against every row it "
         f"names; shown is where it stands weakest: the paired difference over {_people(verdicts)}, "
