@@ -20,6 +20,7 @@ KEPT = (
     "report.md",
     "figures/*",
     "record/*",
+    "cost/translate/*.tsv",
     "tuning/*.csv",
     "models/*/curve.csv",
     "models/*/config.json",

@@ -69,6 +69,12 @@ def figure_files():
     return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
 
 
+def verdict_files():
+    """The verdicts, the comparisons behind them, and the summary of the study."""
+    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"]
+    return expand(f"{OUT}/{{name}}", name=names)
+
+
 def bench_files():
     """The benchmarks' tables and figures."""
     names = ["lmi", "end_to_end", "throughput"]

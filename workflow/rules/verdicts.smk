@@ -3,12 +3,6 @@ localrules:
     write_report,
 
 
-def verdict_files():
-    """The verdicts, the comparisons behind them, and the summary of the study."""
-    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"]
-    return expand(f"{OUT}/{{name}}", name=names)
-
-
 rule write_verdicts:
     input:
         metrics=f"{OUT}/metrics.csv",
