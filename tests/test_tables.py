@@ -197,7 +197,8 @@ def test_html_is_one_valid_page(written):
     assert len(page.cells) == 1 + 2 * len(METHODS)
     # The first row of a source also holds the source itself.
     widths = [len(row) for row in page.cells]
-    assert widths == [17, *([17, 16, 16, 16, 16] * 2)]
+    full = 8 + len(QUANTITIES)
+    assert widths == [full, *([full, *[full - 1] * 4] * 2)]
     assert page.cells[2][0] == "Source <untouched> & raw_1 | 100%"
     assert tags.count("strong") == 2 * len(QUANTITIES)
     rows = [row for row in page.cells if row[0].startswith("CycleGAN")]

@@ -14,6 +14,7 @@ from lmidiff.differences import PairedScores
 from lmidiff.errors import StudyError
 from lmidiff.paired import holm, sign_flip_p
 from lmidiff.scores import METRIC_COLUMNS, SLICE_COLUMNS, read_scores
+from lmidiff.tables import QUANTITIES
 from lmidiff.verdict_text import write_frame
 from lmidiff.verdicts import (
     COLUMNS,
@@ -288,7 +289,7 @@ def test_comparisons_are_the_differences_of_the_table_with_holm_over_the_rows():
     labels = {"a": "A", "b": "B", "c": "C", "d": "D"}
     frame = compare_rows(scores, labels, SOURCES, ["x", "b"], seed=1)
     assert set(frame["reference"]) == {"b"}
-    assert len(frame) == 2 * 9 * 3
+    assert len(frame) == 2 * len(QUANTITIES) * 3
     cells = frame.set_index(["source", "quantity", "method"]).sort_index()
     ssim = scores.metrics[scores.metrics["metric"] == "ssim"]
     means = ssim.groupby(["source", "method"])["value"].mean()
