@@ -14,6 +14,7 @@ from lmidiff.differences import PairedScores
 from lmidiff.errors import StudyError
 from lmidiff.paired import holm, sign_flip_p
 from lmidiff.scores import METRIC_COLUMNS, SLICE_COLUMNS, read_scores
+from lmidiff.statistics import Interval
 from lmidiff.tables import QUANTITIES
 from lmidiff.verdict_text import write_frame
 from lmidiff.verdicts import (
@@ -22,6 +23,8 @@ from lmidiff.verdicts import (
     NOT_HELD,
     NOT_RUN,
     UNDECIDED,
+    Part,
+    decide,
     decide_all,
     judge,
     weigh,
@@ -134,6 +137,9 @@ def test_it_must_hold_from_every_source_and_the_weakest_is_shown():
     assert row["verdict"] == NOT_HELD, "the mean over sources would say there is no difference"
     assert (row["source"], row["parts_above"], row["parts_below"]) == ("T2w", 1, 1)
     assert parts["finding"].tolist() == ["above", "below"]
+    assert row["p_for"] == parts["p_for"].max() == 1
+    assert parts["p_for"].min() == parts["p_against"].min() == 1 / 256
+    assert 1 / 256 <= row["p_against"] <= 2 / 256
 
 
 def test_it_must_hold_in_every_quantity_and_against_every_row():
@@ -173,6 +179,28 @@ def test_holm_counts_the_claims_of_an_origin_that_were_run():
     found = judge(scores, more, SOURCES, seed=1)[0]
     assert (found["verdict"] == UNDECIDED).all(), "7 / 128 is above 0.05"
     assert (found["subjects_to_settle"] == "8").all()
+
+
+@pytest.mark.parametrize(
+    ("intervals", "p_for", "p_against", "due"),
+    [
+        ([(0.02, 0.3), (0.02, 0.1)], 0.05, 1.0, HELD),
+        ([(0.02, 0.3), (0.02, 0.1)], 0.051, 1.0, UNDECIDED),
+        ([(0.02, 0.3), (0.005, 0.1)], 0.01, 1.0, UNDECIDED),
+        ([(0.02, 0.3), (-0.3, 0.005)], 1.0, 0.05, NOT_HELD),
+        ([(0.02, 0.3), (-0.3, 0.005)], 1.0, 0.051, UNDECIDED),
+        ([(0.02, 0.3), (-0.3, 0.02)], 1.0, 0.01, UNDECIDED),
+        ([(math.nan, math.nan)], 0.01, 0.01, UNDECIDED),
+    ],
+)
+def test_a_verdict_needs_both_the_corrected_test_and_the_intervals(
+    intervals, p_for, p_against, due
+):
+    parts = [
+        Part("b", "ssim_brain", "PDw", 0.01, Interval(0.0, *ends, 8), 1.0, 0.5, 0.5)
+        for ends in intervals
+    ]
+    assert decide(parts, p_for, p_against, 0.05) == due
 
 
 # -- holes ----------------------------------------------------------------------------------------
