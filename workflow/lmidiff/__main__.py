@@ -7,7 +7,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from lmidiff.errors import StudyError
-from lmidiff.recorded import fill, read_table, record, short_rows
+from lmidiff.prose import fill
+from lmidiff.recorded import record
+from lmidiff.summary import read_table, short_rows
+from lmidiff.verdict_text import read_verdicts, verdict_sentences
 
 REFERENCE = Path("results/reference")
 
@@ -20,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
-    commands.add_parser("readme", help="fill README.md from the recorded runs")
+    commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
     given = parser.parse_args(arguments)
     try:
         if given.command == "show":
@@ -28,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.command == "record":
             print(f"recorded in {record(given.folder, REFERENCE)}")
         else:
-            fill(Path("README.md"), REFERENCE)
+            fill(Path(), REFERENCE)
     except StudyError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return 1
@@ -36,15 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def summary(folder: Path) -> str:
-    """A short form of Table 1 with 95 % intervals, and where everything is.
+    """The verdicts, a short form of Table 1 with 95 % intervals, and where everything is.
 
     Raises:
-        StudyError: the folder has no table.
+        StudyError: the folder has no table or no verdicts.
     """
-    table = read_table(folder)
+    table, verdicts = read_table(folder), verdict_sentences(read_verdicts(folder))
     text = tabulate(short_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
     return (
-        f"{text}\n\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
+        f"{text}\n\n{verdicts}\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
         f"All columns: {folder}/table1.md\n"
         f"Figures: {folder}/figures/   Scores: {folder}/metrics.csv   Record: {folder}/record/"
     )

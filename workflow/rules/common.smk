@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from lmidiff.claims import read_claims
 from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import promise_gpus, share_package
 from lmidiff.errors import StudyError
@@ -22,6 +23,7 @@ try:
     check_config(config)
     study = Study(config)
     read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
@@ -80,6 +82,12 @@ def figure_files():
         ["curves", "previews"] if study.trained_models else []
     )
     return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
+
+
+def verdict_files():
+    """The verdicts, the comparisons behind them, and the summary of the study."""
+    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"]
+    return expand(f"{OUT}/{{name}}", name=names)
 
 
 def bench_files():
