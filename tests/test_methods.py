@@ -10,6 +10,7 @@ from skimage.metrics import structural_similarity
 
 from lmidiff import translation, tuning
 from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.cyclegan_networks import Generator
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast
@@ -17,7 +18,7 @@ from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
-from lmidiff.models import FAMILIES, diffusion, family_of, histogram
+from lmidiff.models import FAMILIES, cyclegan, diffusion, family_of, histogram
 from lmidiff.models.histogram import quantiles
 from lmidiff.models.weights import publish, read_weights, state_folder
 
@@ -74,6 +75,8 @@ def models():
     for condition in ("none", "both", "self"):
         settings = model_settings(condition)
         made[condition] = diffusion.load(settings, loud_weights(settings), CPU)
+    torch.manual_seed(4)
+    made["cyclegan"] = cyclegan.load({}, Generator(16, 1, 4).state_dict(), CPU)
     return made
 
 
@@ -87,7 +90,7 @@ WHICH = {
 
 def method(models, name, seed=1, **settings):
     kind = method_of(name)
-    which = kind.family if kind.family in (None, "histogram") else WHICH[name]
+    which = WHICH.get(name, kind.family)
     block = {**FAST, **settings} if name in WHICH else settings
     return kind(block, models[which], seed)
 

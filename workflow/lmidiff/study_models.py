@@ -34,13 +34,23 @@ class StudyModels(StudyData):
             self._check_source(model)
 
     def _check_source(self, model: str) -> None:
-        source, sees = self.models[model].get("source"), self.needs(model) & {"source", "pairs"}
-        if source is not None and not sees:
+        sees = self.needs(model) & {"source", "pairs"}
+        if self.models[model].get("source") is not None and not sees:
             raise StudyError(f"config: models.{model} sees the target alone; drop its source")
-        if sees and source not in self.sources:
+
+    def check_trainable(self, model: str) -> None:
+        """Raise StudyError unless the study has the images that a model's training sees."""
+        source, needs = self.models[model].get("source"), self.needs(model)
+        if needs & {"source", "pairs"} and source not in self.sources:
             raise StudyError(
                 f"config: models.{model}.source {source!r} is not in data.sources; its training "
-                f"sees a source, so name one of {', '.join(self.sources)}"
+                f"sees a source, so name one of {', '.join(self.sources)}, or set the methods "
+                "that use it to null"
+            )
+        if {"target", "source"} <= needs and len(self.subjects("train")) < 2:
+            raise StudyError(
+                f"config: models.{model} takes target and source from different people, but "
+                "data.cohorts gives only one to the train split"
             )
 
     @property

@@ -13,6 +13,8 @@ METHODS = {
     "source": "lmidiff.methods.simple:Source",
     "histogram": "lmidiff.methods.simple:HistogramMatching",
     "inverted_histogram": "lmidiff.methods.simple:InvertedHistogramMatching",
+    "cyclegan": "lmidiff.methods.cyclegan:CycleGAN",
+    "cyclegan_unseen": "lmidiff.methods.cyclegan:CycleGANUnseen",
     "sdedit": "lmidiff.methods.sdedit:SDEdit",
     "lmidiffusion": "lmidiff.methods.lmidiffusion:LMIDiffusion",
     "lmidiffusion_cr": "lmidiff.methods.lmidiffusion:ContrastRandomisedLMIDiffusion",
