@@ -83,7 +83,7 @@ class Critic(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Verdicts (N, 1, h, w) on images (N, 1, H, W): 1 is real, 0 is not; float32."""
-        return self.net(image)[-1].float()
+        return self.net(2 * image - 1)[-1].float()
 
 
 class ImagePool(nn.Module):
