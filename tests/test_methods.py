@@ -10,6 +10,7 @@ from skimage.metrics import structural_similarity
 
 from lmidiff import translation, tuning
 from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.cyclegan_networks import Generator
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast
@@ -17,7 +18,7 @@ from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
-from lmidiff.models import FAMILIES, diffusion, family_of, histogram
+from lmidiff.models import FAMILIES, cyclegan, diffusion, family_of, histogram
 from lmidiff.models.histogram import quantiles
 from lmidiff.models.weights import publish, read_weights, state_folder
 
@@ -78,6 +79,8 @@ def models():
     for family in ("regression", "supervised"):
         settings = {**model_settings(), "family": family}
         made[family] = family_of(family).RegressionModel(settings, CPU)
+    torch.manual_seed(4)
+    made["cyclegan"] = cyclegan.load({}, Generator(16, 1, 4).state_dict(), CPU)
     return made
 
 

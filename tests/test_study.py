@@ -8,6 +8,7 @@ import pytest
 import yaml
 from workflows import ROOT, SMOKE, Job, copy_project, planned
 
+from lmidiff.data.slices import subject_of
 from lmidiff.errors import StudyError
 from lmidiff.provenance import PLUMBING, modules_behind
 from lmidiff.study import Study
@@ -50,7 +51,7 @@ def sheet_of(folder: Path, *rows: str) -> dict:
 # -- splits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("counts", [(3, 1, 2), (1, 0, 1), (28, 4, 8)])
+@pytest.mark.parametrize("counts", [(3, 1, 2), (2, 0, 1), (28, 4, 8)])
 def test_splits_share_nobody_and_leave_out_nobody(config: dict, counts: tuple) -> None:
     config["data"]["cohorts"]["simulated"]["subjects"] = dict(
         zip(("train", "val", "test"), counts, strict=True)
@@ -139,6 +140,40 @@ def test_tuning_without_validation_subjects(config: dict) -> None:
 def test_methods_that_do_not_fit(config: dict, method: str, block: dict, says: str) -> None:
     config["methods"][method] = block
     assert says in message_of(config)
+
+
+def test_a_model_of_a_source_that_the_study_has_not(config: dict) -> None:
+    config["data"]["sources"] = ["PDw"]
+    text = message_of(config)  # cyclegan_unseen, for PDw, wants the model of T2w
+    assert "models.cyclegan_T2w.source 'T2w' is not in data.sources" in text
+    assert "null" in text
+    config["methods"]["cyclegan_unseen"] = None
+    study = Study(config)
+    assert "cyclegan_PDw" in study.used_models
+    assert "cyclegan_T2w" not in study.used_models
+
+
+def test_unpaired_training_on_one_person(config: dict) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"]["train"] = 1
+    assert "models.cyclegan_PDw takes target and source from different" in message_of(config)
+
+
+def test_a_source_for_a_model_that_sees_none(config: dict) -> None:
+    config["models"]["lmidiffusion"]["source"] = "PDw"
+    with pytest.raises(StudyError, match=r"models\.lmidiffusion sees the target alone"):
+        Study(config)
+
+
+def test_what_the_rows_of_the_gan_saw(config: dict) -> None:
+    study = Study(config)
+    assert study.seen("cyclegan") == "target + the source, unpaired"
+    assert study.seen("cyclegan_unseen") == "target + another modality, unpaired"
+    assert study.zero_shot("cyclegan_unseen")
+    assert not study.zero_shot("cyclegan")
+    for source in study.sources:
+        (other,) = set(study.sources) - {source}
+        assert study.model_of("cyclegan", source) == f"cyclegan_{source}"
+        assert study.model_of("cyclegan_unseen", source) == f"cyclegan_{other}"
 
 
 def test_an_unknown_family_is_an_error_even_if_no_method_uses_the_model(config: dict) -> None:
@@ -230,6 +265,11 @@ def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
 # -- what training is handed: from the DAG itself --------------------------------------------------
 
 
+def people_in(paths: set[str], modality: str) -> set[str]:
+    """Whose images of a modality are among the files."""
+    return {subject_of(path) for path in paths if path.endswith(f"_{modality}.nii.gz")}
+
+
 def leaks(jobs: list[Job], study: Study) -> list[str]:
     """Inputs of training jobs that a model's ``needs`` does not entitle it to.
 
@@ -243,9 +283,14 @@ def leaks(jobs: list[Job], study: Study) -> list[str]:
             allowed = set()
             if study.needs(model) & {"target", "pairs"}:
                 allowed |= set(study.volumes("train", study.target))
+            source = study.models[model].get("source")
             if study.needs(model) & {"source", "pairs"}:
-                allowed |= set(study.volumes("train", study.models[model]["source"]))
+                allowed |= set(study.volumes("train", source))
             found += sorted(f"{model} reads {path}" for path in job.data - allowed)
+            if "source" in study.needs(model):
+                sides = (people_in(job.data, modality) for modality in (study.target, source))
+                both = set.intersection(*sides)
+                found += sorted(f"{model} reads both sides of {person}" for person in both)
     return found
 
 
@@ -286,6 +331,16 @@ def test_no_training_job_of_the_dag_is_handed_a_source_or_a_held_out_subject(
                 assert trained[study.model_file(model)] == target
     pairs = set(study.volumes("train", "PDw")) | target
     assert trained[study.model_file("supervised_PDw")] == pairs
+    # An unpaired model reads everybody once: some as target, the others as its source.
+    unpaired = [model for model in study.used_models if "source" in study.needs(model)]
+    assert {"cyclegan_PDw", "cyclegan_T2w"} <= set(unpaired)
+    for model in unpaired:
+        read, source = trained[study.model_file(model)], study.models[model]["source"]
+        sides = [people_in(read, modality) for modality in (study.target, source)]
+        assert all(sides)
+        assert not sides[0] & sides[1]
+        assert sides[0] | sides[1] == set(study.subjects("train"))
+        assert len(read) == len(sides[0]) + len(sides[1])  # and nothing else
     (segmenter,) = (job for job in dag if job.rule == "train_segmenter")
     masks = set(study.volumes("train", "desc-brain_mask"))
     assert segmenter.data == target | masks
@@ -315,17 +370,23 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
 
 @pytest.mark.study
 @pytest.mark.parametrize(
-    ("line", "leak"),
+    ("line", "model", "leak"),
     [
-        ('files["source"] = self.volumes("train", self.sources[0])', "sub-01_PDw"),
-        ('files["target"] = self.volumes("val", self.target)', "sub-04_T1w"),
+        ('files["source"] = self.volumes("train", self.sources[0])', "lmidiffusion", "sub-01_PDw"),
+        ('files["target"] = self.volumes("val", self.target)', "lmidiffusion", "sub-04_T1w"),
         (
             'files.setdefault("target", []).append(self.volumes("test", self.target)[0])',
+            "lmidiffusion",
             "sub-05_T1w",
         ),
+        ('files["target"] = self.volumes("train", self.target)', "cyclegan_PDw", "of sub-02"),
+        ('files["source"] = self.volumes("train", "T2w")[1::2]', "cyclegan_PDw", "sub-02_T2w"),
+        ('files["source"] = self.volumes("test", source)', "cyclegan_T2w", "sub-05_T2w"),
     ],
 )
-def test_that_check_finds_a_leak(project: Path, study: Study, line: str, leak: str) -> None:
+def test_that_check_finds_a_leak(
+    project: Path, study: Study, line: str, model: str, leak: str
+) -> None:
     path = project / "workflow" / "lmidiff" / "study_models.py"
     text = path.read_text()
     start = text.index("    def training_files")
@@ -335,7 +396,7 @@ def test_that_check_finds_a_leak(project: Path, study: Study, line: str, leak: s
         found = leaks(planned(project, "models", *SMOKE), study)
     finally:
         path.write_text(text)
-    assert any("lmidiffusion reads" in each and leak in each for each in found), found
+    assert any(f"{model} reads" in each and leak in each for each in found), found
 
 
 # -- code as input --------------------------------------------------------------------------------

@@ -34,11 +34,14 @@ METHODS = {
     "source",
     "histogram",
     "inverted_histogram",
+    "cyclegan",
+    "cyclegan_unseen",
     "sdedit",
     "lmidiffusion",
     "lmidiffusion_cr",
     "oracle",
 }
+GANS = ("cyclegan", "cyclegan_unseen")
 
 # One diffusion model, one source: what the tests below run again and again.
 SMALL = {
@@ -46,7 +49,7 @@ SMALL = {
     "data": {"sources": ["PDw"]},
     "model_defaults": {"training": {"steps": 60, "checkpoint_every": 5}},
     "methods": {
-        **dict.fromkeys(("histogram", "inverted_histogram", "sdedit", "lmidiffusion_cr")),
+        **dict.fromkeys(("histogram", "inverted_histogram", *GANS, "sdedit", "lmidiffusion_cr")),
         "source": {},
     },
 }
@@ -57,7 +60,9 @@ CHEAP = {
         "sources": ["PDw"],
         "cohorts": {"simulated": {"subjects": {"train": 0, "val": 0, "test": 0}}},
     },
-    "methods": dict.fromkeys(("inverted_histogram", "sdedit", "lmidiffusion", "lmidiffusion_cr")),
+    "methods": dict.fromkeys(
+        ("inverted_histogram", *GANS, "sdedit", "lmidiffusion", "lmidiffusion_cr")
+    ),
 }
 
 
@@ -99,7 +104,14 @@ def test_every_promised_file_is_there(finished: Path) -> None:
         ),
         *(
             f"models/{model}/{file}"
-            for model in ("histogram", "unconditional", "lmidiffusion", "lmidiffusion_cr")
+            for model in (
+                "histogram",
+                "cyclegan_PDw",
+                "cyclegan_T2w",
+                "unconditional",
+                "lmidiffusion",
+                "lmidiffusion_cr",
+            )
             for file in ("weights.safetensors", "config.json", "curve.csv")
         ),
         *(

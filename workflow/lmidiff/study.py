@@ -59,7 +59,7 @@ class Study(StudyModels):
                 f"config: methods.{name} needs a model of family {family}, "
                 f"but {model} is of family {self.models[model]['family']}"
             )
-        self.check_source(model)
+        self.check_trainable(model)
 
     def _check_settings(self, name: str) -> None:
         """Build the method once for each of its values, without a model: it checks its settings."""

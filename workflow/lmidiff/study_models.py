@@ -33,13 +33,19 @@ class StudyModels(StudyData):
         for model in self.models:
             self.needs(model)
 
-    def check_source(self, model: str) -> None:
-        """Raise StudyError if the model sees a source but names none of the study."""
-        source, sees = self.models[model].get("source"), self.needs(model) & {"source", "pairs"}
-        if sees and source not in self.sources:
+    def check_trainable(self, model: str) -> None:
+        """Raise StudyError unless the study has the images that a model's training sees."""
+        source, needs = self.models[model].get("source"), self.needs(model)
+        if needs & {"source", "pairs"} and source not in self.sources:
             raise StudyError(
                 f"config: models.{model}.source {source!r} is not in data.sources; its training "
-                f"sees a source, so name one of {', '.join(self.sources)}"
+                f"sees a source, so name one of {', '.join(self.sources)}, or set the methods "
+                "that use it to null"
+            )
+        if {"target", "source"} <= needs and len(self.subjects("train")) < 2:
+            raise StudyError(
+                f"config: models.{model} takes target and source from different people, but "
+                "data.cohorts gives only one to the train split"
             )
 
     @property

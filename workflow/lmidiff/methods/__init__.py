@@ -13,6 +13,8 @@ METHODS = {
     "source": "lmidiff.methods.simple:Source",
     "histogram": "lmidiff.methods.simple:HistogramMatching",
     "inverted_histogram": "lmidiff.methods.simple:InvertedHistogramMatching",
+    "cyclegan": "lmidiff.methods.cyclegan:CycleGAN",
+    "cyclegan_unseen": "lmidiff.methods.cyclegan:CycleGANUnseen",
     "sdedit": "lmidiff.methods.sdedit:SDEdit",
     "ilvr": "lmidiff.methods.ilvr:ILVR",
     "fgdm": "lmidiff.methods.fgdm:FGDM",

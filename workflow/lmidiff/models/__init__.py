@@ -16,6 +16,7 @@ from typing import Any
 from lmidiff.errors import StudyError
 
 FAMILIES = {
+    "cyclegan": "lmidiff.models.cyclegan",
     "diffusion": "lmidiff.models.diffusion",
     "histogram": "lmidiff.models.histogram",
     "regression": "lmidiff.models.regression",
