@@ -22,8 +22,8 @@ from lmidiff.training import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training import fit as train
 
 needs = frozenset({"target"})
-PARALLEL = True  # several processes can share its training
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
+PARALLEL = True  # several processes can share its training
 
 
 @dataclass(frozen=True)
