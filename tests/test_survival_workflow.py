@@ -16,9 +16,10 @@ pytestmark = pytest.mark.study
 
 STUDY = {
     "study": "stopped",
-    "model_defaults": {"training": {"steps": 50, "checkpoint_every": 20}},
+    "data": {"cohorts": {"simulated": {"subjects": {"train": 2, "val": 1, "test": 1}}}},
+    "model_defaults": {"training": {"steps": 100, "checkpoint_every": 20}},
 }
-WEIGHTS = "results/stopped/models/lmidiffusion/weights.safetensors"
+WEIGHTS = "results/stopped/models/unconditional/weights.safetensors"
 SECONDS = 20
 """What a scheduler is promised: a checkpoint within this time."""
 
@@ -57,7 +58,7 @@ class Run:
             assert self.process.poll() is None, self.printed.read_text()[-4000:]
             text = self.printed.read_text()
             found = training(psutil.Process(self.process.pid))
-            if found is not None and "train lmidiffusion [" in text:
+            if found is not None and "train unconditional [" in text:
                 return found
             time.sleep(0.05)
         raise AssertionError(self.printed.read_text()[-4000:])
@@ -103,10 +104,12 @@ def test_stopped_by_a_signal_it_ends_in_the_same_bytes(folder: Path) -> None:
     assert not (folder / WEIGHTS).exists()
     printed = stopped.end()
     assert stopped.process.returncode == 0, printed
-    lines = [line for line in printed.splitlines() if "STOPPED lmidiffusion: asked to stop" in line]
+    lines = [
+        line for line in printed.splitlines() if "STOPPED unconditional: asked to stop" in line
+    ]
     assert len(lines) == 1, printed
-    step = re.search(r"\(SIGTERM\) at step (\d+) of 50", lines[0])[1]
-    assert f"lmidiffusion: resumes at step {step} of 50" in printed
+    step = re.search(r"\(SIGTERM\) at step (\d+) of 100", lines[0])[1]
+    assert f"unconditional: resumes at step {step} of 100" in printed
     assert (folder / WEIGHTS).read_bytes() == before
     assert not list((folder / "results").rglob(".tmp-*"))
     assert not list((folder / "results" / ".state").rglob("owner.json"))

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from lmidiff import ranks
-from lmidiff.checkpoints import Checkpoints, Position
 from lmidiff.devices import PRECISIONS, autocast
 from lmidiff.errors import Interrupted, StudyError
 from lmidiff.lease import lease
@@ -25,6 +24,7 @@ from lmidiff.previews import Previews
 from lmidiff.progress import Progress
 from lmidiff.seeds import seed_of
 from lmidiff.stopping import StopRequest
+from lmidiff.training_state import Checkpoints, Position
 
 logger = logging.getLogger("lmidiff")
 
