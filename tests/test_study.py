@@ -214,7 +214,7 @@ def test_what_a_row_saw_is_told(config: dict) -> None:
     assert study.seen("supervised") == "pairs of target and the source"
     assert study.seen("swapped") == "pairs of target and another modality"
     shown = {name for name in study.methods if not study.zero_shot(name)}
-    assert shown == {"supervised", "oracle"}
+    assert shown == {"cyclegan", "supervised", "oracle"}
 
 
 def test_pairs_are_handed_over_in_turn(config: dict) -> None:
@@ -381,7 +381,7 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
         ),
         ('files["target"] = self.volumes("train", self.target)', "cyclegan_PDw", "of sub-02"),
         ('files["source"] = self.volumes("train", "T2w")[1::2]', "cyclegan_PDw", "sub-02_T2w"),
-        ('files["source"] = self.volumes("test", source)', "cyclegan_T2w", "sub-05_T2w"),
+        ('files["source"] = self.volumes("test", source or "T2w")', "cyclegan_T2w", "sub-05_T2w"),
     ],
 )
 def test_that_check_finds_a_leak(

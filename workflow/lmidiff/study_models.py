@@ -25,13 +25,14 @@ class StudyModels(StudyData):
         config: validated, see :func:`lmidiff.validation.check_config`.
 
     Raises:
-        StudyError: a model's family is unknown.
+        StudyError: a model's family is unknown, or a model that sees no source names one.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         for model in self.models:
-            self.needs(model)
+            if self.models[model].get("source") and not self.needs(model) & {"source", "pairs"}:
+                raise StudyError(f"config: models.{model} sees the target alone; drop its source")
 
     def check_trainable(self, model: str) -> None:
         """Raise StudyError unless the study has the images that a model's training sees."""
