@@ -57,7 +57,7 @@ for subject in study.scanned_subjects:
         name:
             f"preprocess_{subject}"
         input:
-            files=list(study.subject(subject).scans.values()),
+            files=study.scan_files(subject),
             code=code("preprocess.py"),
         output:
             files=study.volume_files(subject),
