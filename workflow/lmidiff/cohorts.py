@@ -23,7 +23,7 @@ class Subject:
         labels: whether true tissue labels exist.
         scans: modality (or "labels", "mask") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
-        aligned: whether the scans lie on one grid, skull-stripped; else they are raw.
+        raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Subject:
     labels: bool
     scans: Mapping[str, str] = field(default_factory=dict)
     anatomy: str = ""
-    aligned: bool = True
+    raw: bool = False
 
 
 def subjects_of(
@@ -121,5 +121,5 @@ def _ixi(name, cohort, modalities, downloads) -> list[Subject]:
     for person in ixi.read_people(cohort["split"]):
         files = {modality: ixi.member_of(person.name, modality) for modality in modalities}
         scans = {modality: downloads.target("ixi", f"scans/{f}") for modality, f in files.items()}
-        members.append(Subject(person.subject, person.split, name, False, scans, aligned=False))
+        members.append(Subject(person.subject, person.split, name, False, scans, raw=True))
     return members

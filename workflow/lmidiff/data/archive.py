@@ -8,7 +8,7 @@ name from inside.
 import os
 import tarfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from lmidiff.errors import StudyError
@@ -25,7 +25,6 @@ _KINDS = {
     tarfile.CHRTYPE: "a character device",
     tarfile.BLKTYPE: "a block device",
     tarfile.FIFOTYPE: "a pipe",
-    tarfile.GNUTYPE_SPARSE: "a sparse file",
 }
 
 
@@ -115,11 +114,13 @@ def _table(stream: BinaryIO, path: Path, member_bytes: int) -> dict[str, tarfile
 def _fault(info: tarfile.TarInfo, archive_bytes: int, member_bytes: int) -> str:
     """What is wrong with a member, "" if nothing is."""
     name = PurePosixPath(info.name)
-    if name.is_absolute() or info.name.startswith("\\") or ":" in name.parts[0:1]:
+    if name.is_absolute() or PureWindowsPath(info.name).drive:
         return "has an absolute name"
     if ".." in name.parts or "\\" in info.name or "\0" in info.name:
         return "has a name that leads out of its folder"
-    if info.issparse() or info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
+    if info.issparse():
+        return "is a sparse file, which unpacks to more than it shows"
+    if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
         return f"is {_KINDS.get(info.type, 'of an unknown kind')}"
     if info.size < 0:
         return "has a negative size"

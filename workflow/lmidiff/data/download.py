@@ -24,7 +24,7 @@ logger = logging.getLogger("lmidiff")
 
 CHUNK = 1 << 20
 LEAST_RATE = 100
-"""Bytes a second; a server that trickles below it over the time allowed has stalled."""
+"""Bytes a second; a server that brings less over the time allowed has stalled."""
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 """Status codes that may be gone at the next attempt."""
@@ -45,7 +45,7 @@ class Patience:
     Attributes:
         connect: seconds for a connection to be made.
         stall: seconds without data after which a transfer counts as broken.
-        attempts: failures in a row, without a new byte, before an address is given up.
+        attempts: failures in a row, without progress, before an address is given up.
         pause: seconds before the second attempt; doubles with each failure in a row.
     """
 
@@ -78,7 +78,8 @@ def download(url: str, part: Path, size: int | None, name: str, patience: Patien
             return
         except Broken as error:
             reached = _size(part)
-            failures = 1 if reached > best else failures + 1
+            worthwhile = reached - best >= LEAST_RATE * patience.stall
+            failures = 1 if worthwhile else failures + 1
             best = max(best, reached)
             if failures >= patience.attempts:
                 raise Refused(f"{error}, {failures} times in a row") from error
