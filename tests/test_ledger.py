@@ -45,12 +45,15 @@ def test_the_committed_ledger() -> None:
     assert len({entry.checksum for entry in entries}) == len(entries)
     assert all(entry.bytes is None for entry in by_set["ixi"])
     assert all(entry.bytes for entry in by_set["sri24"] + by_set["anatomies"])
+    assert {entry.file for entry in entries if entry.member_bytes} == {
+        entry.file for entry in entries if entry.file.endswith(".tar")
+    }
 
 
 def test_the_schema_the_dataclass_and_the_header_agree() -> None:
     required, optional = columns("ledger")
     assert required + optional == [field.name for field in fields(Entry)]
-    assert LEDGER.read_text().split("\n")[0] == HEADER
+    assert LEDGER.read_text().split("\n")[0] == HEADER + "\tmember_bytes"
 
 
 def test_reads_what_is_written(tmp_path: Path) -> None:
@@ -59,6 +62,10 @@ def test_reads_what_is_written(tmp_path: Path) -> None:
     first, second = read_ledger(path)
     assert first == Entry(*ROW[:4], 7, *ROW[5:])
     assert second == replace(first, file="c.tar", bytes=None)
+    path.write_text(f"{HEADER}\tmember_bytes\n{row()}\t512\n{row(file='c.tar')}\n")
+    bounded, free = read_ledger(path)
+    assert bounded == replace(first, member_bytes=512)
+    assert free.member_bytes is None
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,7 @@ def test_reads_what_is_written(tmp_path: Path) -> None:
         ([HEADER, row(mirror="ftp://x")], "mirror 'ftp://x' does not start with"),
         ([HEADER, row(bytes="7 MB")], "bytes '7 MB' is not a number"),
         ([HEADER, row(bytes="0")], "bytes '0' is not a number"),
+        ([HEADER + "\tmember_bytes", row() + "\tbig"], "member_bytes 'big' is not a number"),
         ([HEADER, row(checksum="0" * 32)], "checksum '00000000000000000000000000000000' is"),
         ([HEADER, row(checksum="sha256:" + "0" * 32)], "is neither md5:"),
         ([HEADER, row(checksum=MD5.upper())], "is neither md5:"),

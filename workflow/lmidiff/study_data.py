@@ -50,6 +50,11 @@ class StudyData:
             if split in (None, member.split) and cohort in (None, member.cohort)
         ]
 
+    @property
+    def roll(self) -> list[tuple[str, str, str]]:
+        """Everybody's id, split and cohort."""
+        return [(member.id, member.split, member.cohort) for member in self.members]
+
     def subject(self, subject_id: str) -> Subject:
         """A subject by its id."""
         return next(member for member in self.members if member.id == subject_id)

@@ -85,6 +85,6 @@ rule write_split:
     conda:
         "../../envs/environment.yaml"
     params:
-        members=[(member.id, member.split, member.cohort) for member in study.members],
+        members=study.roll,
     script:
         "../scripts/write_split.py"

@@ -88,6 +88,7 @@ rule write_record:
         "../../envs/environment.yaml"
     params:
         config=config,
+        members=study.roll,
         device=config["device"],
         benchmarks=f"{OUT}/cost",
     script:
