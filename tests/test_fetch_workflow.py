@@ -1,0 +1,144 @@
+"""Fetching and extracting through Snakemake, from a server on loopback that fails at first."""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from file_server import FileServer, file_server
+from ixi_archive import NAMES, SUFFIXES, Truth, subjects, write_archives
+from workflows import copy_project, planned, run
+
+pytestmark = pytest.mark.study
+
+NOTHING = "Nothing to be done"
+PEOPLE = dict(zip(NAMES[:2], ("train", "test"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def truths() -> list[Truth]:
+    return subjects(NAMES[:3])
+
+
+@dataclass
+class Project:
+    """A copy of the project whose ledger describes a server's files."""
+
+    folder: Path
+    server: FileServer
+    arguments: tuple[str, ...]
+    archives: dict[str, Path]
+
+    def scans(self, *names: str) -> list[str]:
+        return [
+            f"resources/ixi/scans/{name}-{suffix}.nii.gz"
+            for name in names
+            for suffix in SUFFIXES.values()
+        ]
+
+
+def ledger_for(folder: Path, server: FileServer) -> None:
+    """Rewrite the copy's ledger: the same files and columns, the server's bytes and addresses."""
+    path = folder / "config" / "datasets.tsv"
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    for row in rows:
+        body = server.files.get(row["file"], b"")
+        row["checksum"] = "md5:" + hashlib.md5(body).hexdigest()
+        row["url"] = f"{server.url}/first/{row['file']}"
+        row["bytes"] = str(len(body)) if body and row["bytes"] else ""
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0], delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def overlay(folder: Path, name: str, settings: dict) -> tuple[str, ...]:
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
+    return ("--configfile", "config/smoke.yaml", "config/ixi.yaml", f"{name}.yaml")
+
+
+@pytest.fixture
+def project(tmp_path: Path, truths: list[Truth]) -> Iterator[Project]:
+    folder = copy_project(tmp_path / "a project")
+    archives = write_archives(truths, tmp_path / "made")
+    with file_server({path.name: path.read_bytes() for path in archives.values()}) as server:
+        ledger_for(folder, server)
+        lines = ["subject\tsite\tscan\tsplit"]
+        for name, split in PEOPLE.items():
+            number, site, scan = name.split("-")
+            lines.append(f"sub-{number}\t{site}\t{scan}\t{split}")
+        (folder / "split.tsv").write_text("\n".join(lines) + "\n")
+        settings = {
+            "data": {"mirror": server.url, "cohorts": {"ixi": {"split": "split.tsv"}}},
+        }
+        yield Project(folder, server, overlay(folder, "mine", settings), archives)
+
+
+def test_from_a_failing_server_to_the_scans_of_the_split(
+    project: Project, truths: list[Truth], tmp_path: Path
+) -> None:
+    folder, server = project.folder, project.server
+    server.plan = {"IXI-PD.tar": ["cut"], "IXI-T1.tar": ["500"], "IXI-T2.tar": ["wrong"]}
+    server.files["first/IXI-T2.tar"] = server.files["IXI-T2.tar"]
+    wanted = project.scans(*PEOPLE)
+    printed = run(folder, *wanted, *project.arguments)
+    for path in wanted:
+        assert (folder / path).read_bytes() == (
+            tmp_path / "made" / "unpacked" / Path(path).name
+        ).read_bytes()
+    # Only the split's subjects, and no name but the study's own.
+    found = sorted(str(p.relative_to(folder)) for p in folder.glob("resources/ixi/scans/*"))
+    assert found == sorted(wanted)
+    assert truths[2].name not in "".join(found)
+    assert "the connection was cut" in printed
+    assert "fetch IXI-T1.tar [####################] " in printed
+    asked = [(r.path, r.range != "") for r in server.asked]
+    assert asked.count(("IXI-PD.tar", False)) == asked.count(("IXI-PD.tar", True)) == 1
+    assert asked.count(("first/IXI-T2.tar", False)) == 1
+    assert len(asked) == 6
+
+    # Offline, and with another mirror: what is here is here.
+    server.asked.clear()
+    other = {"data": {"mirror": "/nowhere", "cohorts": {"ixi": {"split": "split.tsv"}}}}
+    assert NOTHING in run(folder, *wanted, *overlay(folder, "other", other))
+    # Another split takes out more, and fetches nothing.
+    with (folder / "split.tsv").open("a") as stream:
+        number, site, scan = truths[2].name.split("-")
+        stream.write(f"sub-{number}\t{site}\t{scan}\ttest\n")
+    more = project.scans(*PEOPLE, truths[2].name)
+    assert {job.rule for job in planned(folder, *more, *project.arguments)} == {"extract"}
+
+    # An archive that has changed since it was verified is not read again.
+    archive = folder / "resources" / "ixi" / "IXI-PD.tar"
+    archive.write_bytes(archive.read_bytes().replace(b"IXI", b"IXJ"))
+    printed = run(folder, *more, *project.arguments, ok=False)
+    lines = [line for line in printed.splitlines() if "ERROR resources/ixi/IXI-PD.tar: md5" in line]
+    assert len(lines) >= 1
+    assert "delete it and fetch it again" in lines[0]
+    assert "Traceback" not in printed
+    assert server.asked == []
+
+
+def test_when_all_addresses_fail_one_line_says_where_to_put_the_file(project: Project) -> None:
+    folder, server = project.folder, project.server
+    server.plan = {"IXI-T1.tar": ["html"]}
+    printed = run(folder, *project.scans(NAMES[0]), *project.arguments, "-k", ok=False)
+    (line,) = {
+        line.split("ERROR ")[1] for line in printed.splitlines() if "could not be fetched" in line
+    }
+    place = folder / "resources" / "ixi" / "IXI-T1.tar"
+    assert line == (
+        f"IXI-T1.tar of ixi could not be fetched: {server.url}/IXI-T1.tar sends a web page instead "
+        f"of the file; {server.url}/first/IXI-T1.tar answers 404 Not Found. Download it by hand "
+        f"from {server.url}/first/IXI-T1.tar and put it at {place}"
+    )
+    assert "Traceback" not in printed
+    # Done as told, without the server.
+    place.write_bytes(project.archives["T1w"].read_bytes())
+    server.files.clear()
+    run(folder, *project.scans(NAMES[0]), *project.arguments)
+    assert all((folder / path).exists() for path in project.scans(NAMES[0]))
