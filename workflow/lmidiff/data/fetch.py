@@ -69,15 +69,18 @@ def is_verified(entry: Entry, path: str | Path, receipt: str | Path) -> bool:
 def require_verified(entry: Entry, path: str | Path, receipt: str | Path) -> None:
     """Raise StudyError unless ``path`` is the ledger's file.
 
-    Cheap while the receipt stands; a file that was changed or touched since is checked anew.
+    Cheap while the receipt stands. A file that was changed or touched since is checked anew, and
+    a note beside the receipt remembers that; the receipt itself stays, as jobs depend on it.
     """
+    note = Path(receipt).with_name(f".{Path(receipt).name}.again")
     if not Path(path).exists():
         raise StudyError(
             f"{path}: is gone since it was verified; put it back, or delete {receipt} "
             "to have it fetched again"
         )
-    if not is_verified(entry, path, receipt):
+    if not is_verified(entry, path, receipt) and not is_verified(entry, path, note):
         verify(entry, path)
+        write_json(note, _facts(entry, Path(path)))
 
 
 def addresses(entry: Entry, mirror: str = "") -> list[str]:
@@ -143,7 +146,7 @@ def _copy(entry: Entry, address: str, part: Path) -> None:
     parts = urlsplit(address)
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise Refused(f"names the machine {parts.netloc}; file:// is for this machine")
-    source = Path(url2pathname(parts.path) if parts.scheme == "file" else address)
+    source = Path(url2pathname(parts.path) if parts.scheme == "file" else address).expanduser()
     try:
         total = source.stat().st_size
         stream = open(source, "rb")  # noqa: SIM115
