@@ -11,6 +11,7 @@ from lmidiff.errors import StudyError
 from lmidiff.validation import columns
 
 LEDGER = Path(__file__).parents[1] / "config" / "datasets.tsv"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
 HEADER = "dataset\tfile\turl\tmirror\tbytes\tchecksum\tlicence\tcitation"
 MD5 = "md5:" + "0" * 32
 ROW = ("a", "b.tar", "https://x.org/b.tar", "", "7", MD5, "CC0", "Nobody 1999")
@@ -48,6 +49,16 @@ def test_the_committed_ledger() -> None:
     assert {entry.file for entry in entries if entry.member_bytes} == {
         entry.file for entry in entries if entry.file.endswith(".tar")
     }
+
+
+@pytest.mark.parametrize(
+    "entry", [e for e in read_ledger(LEDGER) if e.dataset != "ixi"], ids=lambda e: e.file
+)
+def test_the_ledger_tells_the_truth_of_files_that_are_at_hand(entry: Entry) -> None:
+    path = SHARED / entry.dataset / entry.file
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    verify(entry, path)
 
 
 def test_the_schema_the_dataclass_and_the_header_agree() -> None:

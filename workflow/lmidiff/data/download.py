@@ -88,8 +88,9 @@ def download(url: str, part: Path, size: int | None, name: str, patience: Patien
             time.sleep(wait)
 
 
-def require_room(part: Path, needed: int, name: str) -> None:
-    """Raise StudyError if the disk of ``part`` has less than ``needed`` bytes free."""
+def require_room(part: Path, total: int, name: str) -> None:
+    """Raise StudyError if the disk has no room for ``total`` bytes, some of them in ``part``."""
+    needed = total - _size(part)
     free = shutil.disk_usage(part.parent).free
     if needed > free:
         raise StudyError(
@@ -139,7 +140,7 @@ def _attempt(url: str, part: Path, size: int | None, name: str, patience: Patien
                 logger.info("%s: the server sends all of it again", name)
             _remember(part, url, answer)
         if total is not None:
-            require_room(part, total - start, name)
+            require_room(part, total, name)
         save(_body(answer, start, patience), part, start, total, name)
     if total is not None and _size(part) < total:
         raise Broken(f"the connection was cut at {_size(part)} of {total} bytes")
@@ -223,10 +224,10 @@ def _body(answer: requests.Response, start: int, patience: Patience) -> Iterator
 
 def _remember(part: Path, url: str, answer: requests.Response) -> None:
     """Note what tells whether the server still has the same file when we come back."""
-    etag = answer.headers.get("ETag", "")
+    validator = answer.headers.get("ETag", "")
     # RFC 9110, 13.1.5: a weak ETag must not be used in If-Range.
-    validator = answer.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
-    validator = validator or answer.headers.get("Last-Modified", "")
+    if not validator or validator.startswith("W/"):
+        validator = answer.headers.get("Last-Modified", "")
     _note(part).write_text(json.dumps({"url": url, "validator": validator}))
 
 

@@ -52,10 +52,12 @@ def fetch(
     with _alone(receipt, entry.file):
         if not path.exists():
             _bring(entry, path, mirror, patience or Patience())
-        if not is_verified(entry, path, receipt):
+        elif is_verified(entry, path, receipt):
+            return
+        else:
             logger.info("verify %s", path)
             verify(entry, path)
-            write_json(receipt, _facts(entry, path))
+        write_json(receipt, _facts(entry, path))
 
 
 def is_verified(entry: Entry, path: str | Path, receipt: str | Path) -> bool:
@@ -100,7 +102,7 @@ def _facts(entry: Entry, path: Path) -> dict[str, object]:
 
 
 def _bring(entry: Entry, path: Path, mirror: str, patience: Patience) -> None:
-    """Fetch the file from the first address that gives it, and publish it."""
+    """Fetch the file from the first address that gives it, verify and publish it."""
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     faults = []
