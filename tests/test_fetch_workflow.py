@@ -1,16 +1,12 @@
 """Fetching and extracting through Snakemake, from a server on loopback that fails at first."""
 
-import csv
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
-from file_server import FileServer, file_server
-from ixi_archive import NAMES, SUFFIXES, Truth, subjects, write_archives
-from workflows import copy_project, planned, run
+from ixi_archive import NAMES, Truth, subjects
+from ixi_project import IxiProject, ixi_project
+from workflows import planned, run
 
 pytestmark = pytest.mark.study
 
@@ -23,63 +19,14 @@ def truths() -> list[Truth]:
     return subjects(NAMES[:3])
 
 
-@dataclass
-class Project:
-    """A copy of the project whose ledger describes a server's files."""
-
-    folder: Path
-    server: FileServer
-    arguments: tuple[str, ...]
-    archives: dict[str, Path]
-
-    def scans(self, *names: str) -> list[str]:
-        return [
-            f"resources/ixi/scans/{name}-{suffix}.nii.gz"
-            for name in names
-            for suffix in SUFFIXES.values()
-        ]
-
-
-def ledger_for(folder: Path, server: FileServer) -> None:
-    """Rewrite the copy's ledger: the same files and columns, the server's bytes and addresses."""
-    path = folder / "config" / "datasets.tsv"
-    with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
-    for row in rows:
-        body = server.files.get(row["file"], b"")
-        row["checksum"] = "md5:" + hashlib.md5(body).hexdigest()
-        row["url"] = f"{server.url}/first/{row['file']}"
-        row["bytes"] = str(len(body)) if body and row["bytes"] else ""
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0], delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def overlay(folder: Path, name: str, settings: dict) -> tuple[str, ...]:
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
-    return ("--configfile", "config/smoke.yaml", "config/ixi.yaml", f"{name}.yaml")
-
-
 @pytest.fixture
-def project(tmp_path: Path, truths: list[Truth]) -> Iterator[Project]:
-    folder = copy_project(tmp_path / "a project")
-    archives = write_archives(truths, tmp_path / "made")
-    with file_server({path.name: path.read_bytes() for path in archives.values()}) as server:
-        ledger_for(folder, server)
-        lines = ["subject\tsite\tscan\tsplit"]
-        for name, split in PEOPLE.items():
-            number, site, scan = name.split("-")
-            lines.append(f"sub-{number}\t{site}\t{scan}\t{split}")
-        (folder / "split.tsv").write_text("\n".join(lines) + "\n")
-        settings = {
-            "data": {"mirror": server.url, "cohorts": {"ixi": {"split": "split.tsv"}}},
-        }
-        yield Project(folder, server, overlay(folder, "mine", settings), archives)
+def project(tmp_path: Path, truths: list[Truth]) -> Iterator[IxiProject]:
+    with ixi_project(tmp_path, truths, PEOPLE) as made:
+        yield made
 
 
 def test_from_a_failing_server_to_the_scans_of_the_split(
-    project: Project, truths: list[Truth], tmp_path: Path
+    project: IxiProject, truths: list[Truth], tmp_path: Path
 ) -> None:
     folder, server = project.folder, project.server
     server.plan = {"IXI-PD.tar": ["cut"], "IXI-T1.tar": ["500"], "IXI-T2.tar": ["wrong"]}
@@ -87,9 +34,8 @@ def test_from_a_failing_server_to_the_scans_of_the_split(
     wanted = project.scans(*PEOPLE)
     printed = run(folder, *wanted, *project.arguments)
     for path in wanted:
-        assert (folder / path).read_bytes() == (
-            tmp_path / "made" / "unpacked" / Path(path).name
-        ).read_bytes()
+        made = tmp_path / "made" / "unpacked" / Path(path).name
+        assert (folder / path).read_bytes() == made.read_bytes()
     # Only the split's subjects, and no name but the study's own.
     found = sorted(str(p.relative_to(folder)) for p in folder.glob("resources/ixi/scans/*"))
     assert found == sorted(wanted)
@@ -103,12 +49,9 @@ def test_from_a_failing_server_to_the_scans_of_the_split(
 
     # Offline, and with another mirror: what is here is here.
     server.asked.clear()
-    other = {"data": {"mirror": "/nowhere", "cohorts": {"ixi": {"split": "split.tsv"}}}}
-    assert NOTHING in run(folder, *wanted, *overlay(folder, "other", other))
+    assert NOTHING in run(folder, *wanted, *project.overlay("other", "/nowhere"))
     # Another split takes out more, and fetches nothing.
-    with (folder / "split.tsv").open("a") as stream:
-        number, site, scan = truths[2].name.split("-")
-        stream.write(f"sub-{number}\t{site}\t{scan}\ttest\n")
+    project.write_split({**PEOPLE, truths[2].name: "test"})
     more = project.scans(*PEOPLE, truths[2].name)
     assert {job.rule for job in planned(folder, *more, *project.arguments)} == {"extract"}
 
@@ -123,7 +66,7 @@ def test_from_a_failing_server_to_the_scans_of_the_split(
     assert server.asked == []
 
 
-def test_when_all_addresses_fail_one_line_says_where_to_put_the_file(project: Project) -> None:
+def test_when_all_addresses_fail_one_line_says_where_to_put_the_file(project: IxiProject) -> None:
     folder, server = project.folder, project.server
     server.plan = {"IXI-T1.tar": ["html"]}
     printed = run(folder, *project.scans(NAMES[0]), *project.arguments, "-k", ok=False)
