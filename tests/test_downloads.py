@@ -98,18 +98,17 @@ def test_an_unknown_missing_file_is_still_an_error() -> None:
         Study(config, read_ledger("config/datasets.tsv"))
 
 
-def test_an_order_names_the_file_and_not_where_it_comes_from() -> None:
-    downloads = Downloads(read_ledger("config/datasets.tsv"), [Path("data")])
+def test_an_order_names_the_bytes_and_not_where_they_are() -> None:
+    downloads = Downloads(read_ledger("config/datasets.tsv"), [Path("data"), Path("elsewhere")])
     order = downloads.order("ixi", "IXI-PD.tar")
     assert order == {
         "dataset": "ixi",
         "file": "IXI-PD.tar",
         "checksum": "md5:88ecd9d1fa33cb4a2278183b42ffd749",
-        "path": "data/ixi/IXI-PD.tar",
-        "receipt": "data/ixi/IXI-PD.tar.verified",
     }
-    assert ordered(order) == downloads.entry("ixi", "IXI-PD.tar")
+    entry, receipt = downloads.entry("ixi", "IXI-PD.tar"), "data/ixi/IXI-PD.tar.verified"
+    roots = ["data", "elsewhere"]
+    assert ordered(order, roots) == (entry, "data/ixi/IXI-PD.tar", receipt)
     put("elsewhere/ixi/IXI-PD.tar")
-    both = Downloads(downloads.entries.values(), [Path("data"), Path("elsewhere")])
-    assert both.order("ixi", "IXI-PD.tar")["path"] == "elsewhere/ixi/IXI-PD.tar"
-    assert both.order("ixi", "IXI-PD.tar")["receipt"] == "data/ixi/IXI-PD.tar.verified"
+    assert ordered(order, roots) == (entry, "elsewhere/ixi/IXI-PD.tar", receipt)
+    assert downloads.order("ixi", "IXI-PD.tar") == order

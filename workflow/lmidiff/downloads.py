@@ -15,9 +15,16 @@ from lmidiff.errors import StudyError
 LEDGER = "config/datasets.tsv"
 
 
-def ordered(order: Mapping[str, str]) -> Entry:
-    """The ledger's row of an order, see :meth:`Downloads.order`."""
-    return Downloads(read_ledger(LEDGER), []).entry(order["dataset"], order["file"])
+def ordered(order: Mapping[str, str], roots: Iterable[str]) -> tuple[Entry, str, str]:
+    """A job's file: its row of the ledger, where it is or will be, and its receipt.
+
+    Args:
+        order: see :meth:`Downloads.order`.
+        roots: the config's ``data.roots``.
+    """
+    name = order["dataset"], order["file"]
+    downloads = Downloads(read_ledger(LEDGER), [Path(root) for root in roots])
+    return downloads.entry(*name), downloads.path(*name), downloads.receipt(*name)
 
 
 class Downloads:
@@ -63,17 +70,12 @@ class Downloads:
         return f"{self.target(dataset, file)}.verified"
 
     def order(self, dataset: str, file: str) -> dict[str, str]:
-        """What a job needs to fetch or to check a file; where it comes from is left out.
+        """What a job is told of a file, and what repeats the job when it changes.
 
-        Another address for the same bytes must not repeat a job.
+        Where the bytes come from, and where they lie, is left out: they are the same bytes.
         """
-        return {
-            "dataset": dataset,
-            "file": file,
-            "checksum": self.entry(dataset, file).checksum,
-            "path": self.path(dataset, file),
-            "receipt": self.receipt(dataset, file),
-        }
+        checksum = self.entry(dataset, file).checksum
+        return {"dataset": dataset, "file": file, "checksum": checksum}
 
     def stand_in(self, path: str) -> str:
         """What a rule that reads ``path`` waits for: its receipt if it is fetched, else itself.

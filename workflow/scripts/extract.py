@@ -8,7 +8,8 @@ from lmidiff.downloads import ordered
 from lmidiff.jobs import job
 
 with job(snakemake.log):
+    roots = snakemake.config["data"]["roots"]
     for order, scan in zip(snakemake.params.orders, snakemake.output.scans, strict=True):
-        entry = ordered(order)
-        require_verified(entry, order["path"], order["receipt"])
-        extract(order["path"], {Path(scan).name: scan}, entry.member_bytes)
+        entry, path, receipt = ordered(order, roots)
+        require_verified(entry, path, receipt)
+        extract(path, {Path(scan).name: scan}, entry.member_bytes)

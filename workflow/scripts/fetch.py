@@ -5,7 +5,7 @@ from lmidiff.downloads import ordered
 from lmidiff.jobs import job
 
 with job(snakemake.log):
-    order = snakemake.params.order
-    # No parameter: another mirror gives the same bytes, so it must not repeat the job.
-    mirror = snakemake.config["data"].get("mirror", "")
-    fetch(ordered(order), order["path"], snakemake.output[0], mirror=mirror)
+    # Not parameters: other places for the same bytes must not repeat the job.
+    data = snakemake.config["data"]
+    entry, path, _ = ordered(snakemake.params.order, data["roots"])
+    fetch(entry, path, snakemake.output[0], mirror=data.get("mirror", ""))
