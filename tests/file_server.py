@@ -1,11 +1,13 @@
 """A real HTTP server on loopback that serves files, and misbehaves as it is told."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import patch
 
 HTML = b"<!DOCTYPE html><html><body>Down for maintenance</body></html>"
 
@@ -134,8 +136,10 @@ def file_server(files: dict[str, bytes] | None = None) -> Iterator[FileServer]:
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
+    direct = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     try:
-        yield served
+        with patch.dict(os.environ, direct):
+            yield served
     finally:
         served.gate.set()
         server.shutdown()
