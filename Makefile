@@ -40,7 +40,7 @@ figures: env ## Make the figures only
 smoke: env ## Run every rule on a tiny study (about a minute and a half)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/smoke.yaml
 
-sri24: env ## Translate the real SRI24 template (needs its files, see config/README.md)
+sri24: env ## Translate the real SRI24 template (fetches it)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/sri24.yaml
 
 ablation: env ## What each part of the LMI condition, and of the study's own method, is worth

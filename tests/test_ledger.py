@@ -11,6 +11,7 @@ from lmidiff.errors import StudyError
 from lmidiff.validation import columns
 
 LEDGER = Path(__file__).parents[1] / "config" / "datasets.tsv"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
 HEADER = "dataset\tfile\turl\tmirror\tbytes\tchecksum\tlicence\tcitation"
 MD5 = "md5:" + "0" * 32
 ROW = ("a", "b.tar", "https://x.org/b.tar", "", "7", MD5, "CC0", "Nobody 1999")
@@ -45,12 +46,25 @@ def test_the_committed_ledger() -> None:
     assert len({entry.checksum for entry in entries}) == len(entries)
     assert all(entry.bytes is None for entry in by_set["ixi"])
     assert all(entry.bytes for entry in by_set["sri24"] + by_set["anatomies"])
+    assert {entry.file for entry in entries if entry.member_bytes} == {
+        entry.file for entry in entries if entry.file.endswith(".tar")
+    }
+
+
+@pytest.mark.parametrize(
+    "entry", [e for e in read_ledger(LEDGER) if e.dataset != "ixi"], ids=lambda e: e.file
+)
+def test_the_ledger_tells_the_truth_of_files_that_are_at_hand(entry: Entry) -> None:
+    path = SHARED / entry.dataset / entry.file
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    verify(entry, path)
 
 
 def test_the_schema_the_dataclass_and_the_header_agree() -> None:
     required, optional = columns("ledger")
     assert required + optional == [field.name for field in fields(Entry)]
-    assert LEDGER.read_text().split("\n")[0] == HEADER
+    assert LEDGER.read_text().split("\n")[0] == HEADER + "\tmember_bytes"
 
 
 def test_reads_what_is_written(tmp_path: Path) -> None:
@@ -59,6 +73,10 @@ def test_reads_what_is_written(tmp_path: Path) -> None:
     first, second = read_ledger(path)
     assert first == Entry(*ROW[:4], 7, *ROW[5:])
     assert second == replace(first, file="c.tar", bytes=None)
+    path.write_text(f"{HEADER}\tmember_bytes\n{row()}\t512\n{row(file='c.tar')}\n")
+    bounded, free = read_ledger(path)
+    assert bounded == replace(first, member_bytes=512)
+    assert free.member_bytes is None
 
 
 @pytest.mark.parametrize(
@@ -76,6 +94,7 @@ def test_reads_what_is_written(tmp_path: Path) -> None:
         ([HEADER, row(mirror="ftp://x")], "mirror 'ftp://x' does not start with"),
         ([HEADER, row(bytes="7 MB")], "bytes '7 MB' is not a number"),
         ([HEADER, row(bytes="0")], "bytes '0' is not a number"),
+        ([HEADER + "\tmember_bytes", row() + "\tbig"], "member_bytes 'big' is not a number"),
         ([HEADER, row(checksum="0" * 32)], "checksum '00000000000000000000000000000000' is"),
         ([HEADER, row(checksum="sha256:" + "0" * 32)], "is neither md5:"),
         ([HEADER, row(checksum=MD5.upper())], "is neither md5:"),

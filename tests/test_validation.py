@@ -129,6 +129,8 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("data.cohorts.simulated.kind", "real", "data.cohorts.simulated.kind: 'real' is not one"),
         ("data.cohorts.mine", {"kind": "sheet"}, "data.cohorts.mine.sheet is missing"),
         ("data.cohorts", {}, "data.cohorts: {} should be non-empty"),
+        ("data.mirror", "ftp://x", "data.mirror 'ftp://x' is neither a folder nor a file://"),
+        ("data.cohorts.x", {"kind": "ixi"}, "data.cohorts.x.split is missing"),
         ("data.target", "dseg", "data.target 'dseg' is not a plain name"),
         ("data.sources", ["PD w"], "data.sources.0 'PD w' is not a plain name"),
         ("data.sources", [], "data.sources: [] should be non-empty"),

@@ -74,7 +74,7 @@ def jobs_of(printed: str) -> list[Job]:
     jobs = []
     for block in re.split(r"\n(?=(?:local)?rule )", "\n" + printed)[1:]:
         lines = block.split("\n")
-        rule = re.fullmatch(r"(?:local)?rule (\w+):", lines[0])[1]
+        rule = re.fullmatch(r"(?:local)?rule ([\w-]+):", lines[0])[1]
         fields = {}
         for line in lines[1:]:
             found = re.fullmatch(r"    (input|output): (.*)", line)

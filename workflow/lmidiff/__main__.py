@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
 from lmidiff.prose import fill
 from lmidiff.recorded import record
@@ -24,12 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
+    split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
+    for modality, suffix in SUFFIXES.items():
+        split.add_argument(modality, type=Path, help=f"IXI-{suffix}.tar")
+    split.add_argument("--seed", type=int, default=1)
+    split.add_argument("--out", type=Path, default=Path("config/ixi_split.tsv"))
     given = parser.parse_args(arguments)
     try:
         if given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
             print(f"recorded in {record(given.folder, REFERENCE)}")
+        elif given.command == "ixi-split":
+            archives = {modality: getattr(given, modality) for modality in SUFFIXES}
+            print(write_split_of(archives, given.out, given.seed))
         else:
             fill(Path(), REFERENCE)
     except StudyError as error:

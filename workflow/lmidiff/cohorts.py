@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmidiff.data import ixi
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import SPLITS
+from lmidiff.downloads import Downloads
 from lmidiff.errors import StudyError
 
 
@@ -21,6 +23,7 @@ class Subject:
         labels: whether true tissue labels exist.
         scans: modality (or "labels", "mask") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
+        raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
     """
 
     id: str
@@ -29,25 +32,26 @@ class Subject:
     labels: bool
     scans: Mapping[str, str] = field(default_factory=dict)
     anatomy: str = ""
+    raw: bool = False
 
 
 def subjects_of(
-    cohorts: Mapping[str, Mapping[str, Any]], modalities: Sequence[str], roots: Sequence[Path]
+    cohorts: Mapping[str, Mapping[str, Any]], modalities: Sequence[str], downloads: Downloads
 ) -> list[Subject]:
     """Every subject of every cohort.
 
     Args:
         cohorts: the config's ``data.cohorts``.
         modalities: target and sources; each subject of a sheet must have all of them.
-        roots: folders in which relative paths are looked for.
+        downloads: the ledger's files, and the folders in which relative paths are looked for.
 
     Raises:
         StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
     """
-    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet}
+    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet, "ixi": _ixi}
     members: list[Subject] = []
     for name, cohort in cohorts.items():
-        for member in makers[cohort["kind"]](name, cohort, modalities, roots):
+        for member in makers[cohort["kind"]](name, cohort, modalities, downloads):
             clash = next((other for other in members if other.id == member.id), None)
             if clash:
                 raise StudyError(
@@ -62,25 +66,29 @@ def _counts(cohort: Mapping[str, Any]) -> list[str]:
     return [split for split in SPLITS for _ in range(cohort["subjects"][split])]
 
 
-def _simulated(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
+def _simulated(name, cohort, modalities, downloads) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
     return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
 
 
-def _labels(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
+def _labels(name, cohort, modalities, downloads) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
     wanted = Path(cohort["folder"])
-    folders = [wanted] if wanted.is_absolute() else [Path(), *roots]
+    folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
     found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
-    if found is None:
+    known = downloads.files(cohort["folder"])
+    if known and found in (None, downloads.root / wanted):
+        maps = [Path(downloads.target(cohort["folder"], file)) for file in known]
+    elif found is None:
         raise StudyError(
             f"config: data.cohorts.{name}.folder {wanted} is in none of "
             f"{', '.join(str(root) for root in folders)}; put the label maps there"
         )
-    maps = sorted(found.glob("*.nii.gz"))
+    else:
+        maps = sorted(found.glob("*.nii.gz"))
     if len(maps) < len(splits):
         raise StudyError(
-            f"{found}: {len(maps)} label maps, but data.cohorts.{name}.subjects asks for "
+            f"{found or wanted}: {len(maps)} label maps, but data.cohorts.{name}.subjects asks for "
             f"{len(splits)}"
         )
     members = []
@@ -90,8 +98,9 @@ def _labels(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
     return members
 
 
-def _sheet(name, cohort, modalities, roots) -> list[Subject]:
-    table = read_sheet(cohort["sheet"], roots)
+def _sheet(name, cohort, modalities, downloads) -> list[Subject]:
+    coming = {f"{dataset}/{file}" for dataset, file in downloads.entries}
+    table = read_sheet(cohort["sheet"], downloads.roots, coming)
     members = []
     for subject, rows in table.groupby("subject", sort=True):
         scans = dict(zip(rows["modality"], rows["path"], strict=True))
@@ -102,4 +111,15 @@ def _sheet(name, cohort, modalities, roots) -> list[Subject]:
         extra = {key: first[key] for key in ("labels", "mask") if first[key]}
         labels = bool(first["labels"])
         members.append(Subject(subject, first["split"], name, labels, {**scans, **extra}))
+    return members
+
+
+def _ixi(name, cohort, modalities, downloads) -> list[Subject]:
+    for modality in modalities:
+        downloads.entry("ixi", ixi.archive_of(modality))
+    members = []
+    for person in ixi.read_people(cohort["split"]):
+        files = {modality: ixi.member_of(person.name, modality) for modality in modalities}
+        scans = {modality: downloads.target("ixi", f"scans/{f}") for modality, f in files.items()}
+        members.append(Subject(person.subject, person.split, name, False, scans, raw=True))
     return members

@@ -90,7 +90,10 @@ def _file_of(name: str) -> Path | None:
 
 
 def record(
-    files: Mapping[str, Sequence[str]], config: Mapping[str, Any], device: str
+    files: Mapping[str, Sequence[str]],
+    config: Mapping[str, Any],
+    device: str,
+    members: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """The record of a study.
 
@@ -98,11 +101,13 @@ def record(
         files: by kind ("data", "weights", "metrics"), the files to hash.
         config: the resolved config.
         device: in words.
+        members: (subject, split, cohort) of everybody; a cohort's list is not in the config.
     """
     code = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("*/*.smk"), *_scripts()])
     return {
         "study": config["study"],
-        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "config_sha256": _digest(config),
+        "study_sha256": _digest([config, sorted(map(list, members))]),
         "code_sha256": sha256_of(code),
         "commit": _commit(),
         "device": device,
@@ -111,6 +116,10 @@ def record(
             kind: {str(path): sha256(path) for path in paths} for kind, paths in files.items()
         },
     }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _scripts() -> list[Path]:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.cohorts import Subject, subjects_of
+from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
+from lmidiff.data.ledger import Entry
+from lmidiff.downloads import Downloads
 from lmidiff.errors import StudyError
 
 MASK, LABELS = "desc-brain_mask", "dseg"
@@ -18,12 +21,13 @@ class StudyData:
 
     Args:
         config: validated, see :func:`lmidiff.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
         StudyError: the cohorts, models and methods do not fit together.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
         self.config = config
         self.name: str = config["study"]
         self.seed: int = config["seed"]
@@ -34,7 +38,8 @@ class StudyData:
         self.modalities = [self.target, *self.sources]
         self.roots = [Path(root) for root in data["roots"]]
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
-        self.members: list[Subject] = subjects_of(self.cohorts, self.modalities, self.roots)
+        self.downloads = Downloads(ledger, self.roots)
+        self.members: list[Subject] = subjects_of(self.cohorts, self.modalities, self.downloads)
         self._check_subjects()
 
     def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
@@ -44,6 +49,11 @@ class StudyData:
             for member in self.members
             if split in (None, member.split) and cohort in (None, member.cohort)
         ]
+
+    @property
+    def roll(self) -> list[tuple[str, str, str]]:
+        """Everybody's id, split and cohort."""
+        return [(member.id, member.split, member.cohort) for member in self.members]
 
     def subject(self, subject_id: str) -> Subject:
         """A subject by its id."""
@@ -55,7 +65,7 @@ class StudyData:
         return [
             name
             for name, c in self.cohorts.items()
-            if c["kind"] != "sheet" and self.subjects(cohort=name)
+            if c["kind"] in ("simulated", "labels") and self.subjects(cohort=name)
         ]
 
     @property
@@ -63,9 +73,24 @@ class StudyData:
         """Subjects whose scans exist on disk."""
         return [member.id for member in self.members if member.scans]
 
+    @property
+    def archives(self) -> dict[str, str]:
+        """Modality to the archive of IXI that its scans are taken from, if the study uses IXI."""
+        used = any(c["kind"] == "ixi" for c in self.cohorts.values())
+        return {m: archive_of(m) for m in self.modalities if m in SUFFIXES} if used else {}
+
+    def scans_out_of_archives(self, name: str) -> list[str]:
+        """Where the scans of a subject of IXI, such as IXI012-HH-1211, are taken out to."""
+        return [self.downloads.target("ixi", f"scans/{member_of(name, m)}") for m in self.archives]
+
     def anatomies(self, cohort: str) -> list[str]:
-        """Label maps that a cohort is simulated from; none for the built-in template."""
-        return [m.anatomy for m in self.members if m.cohort == cohort and m.anatomy]
+        """What stands for the label maps of a cohort; none for the built-in template."""
+        maps = [m.anatomy for m in self.members if m.cohort == cohort and m.anatomy]
+        return [self.downloads.stand_in(path) for path in maps]
+
+    def scan_files(self, subject: str) -> list[str]:
+        """What stands for the scans of a subject, see :class:`lmidiff.downloads.Downloads`."""
+        return [self.downloads.stand_in(path) for path in self.subject(subject).scans.values()]
 
     def anatomy_of(self, cohort: str) -> dict[str, str]:
         """Subject to label map, "" for the built-in template."""

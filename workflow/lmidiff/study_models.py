@@ -1,9 +1,10 @@
 """The models of a study, and what the training of each may see."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lmidiff.data.ledger import Entry
 from lmidiff.errors import StudyError
 from lmidiff.models import family_of
 from lmidiff.study_data import StudyData
@@ -23,13 +24,14 @@ class StudyModels(StudyData):
 
     Args:
         config: validated, see :func:`lmidiff.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
         StudyError: a model's family is unknown, or a model that sees no source names one.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(config)
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
+        super().__init__(config, ledger)
         for model in self.models:
             sees_source = self.needs(model) & {"source", "pairs"}
             if self.models[model].get("source") and not sees_source:

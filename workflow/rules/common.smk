@@ -21,8 +21,8 @@ if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value
     promise_gpus()  # by --resources gpu=2, on the command line or in a profile
 try:
     check_config(config)
-    study = Study(config)
-    read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    study = Study(config, ledger)
     read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
 except StudyError as error:
     raise WorkflowError(str(error)) from None

@@ -57,7 +57,7 @@ for subject in study.scanned_subjects:
         name:
             f"preprocess_{subject}"
         input:
-            files=list(study.subject(subject).scans.values()),
+            files=study.scan_files(subject),
             code=code("preprocess.py"),
         output:
             files=study.volume_files(subject),
@@ -85,6 +85,6 @@ rule write_split:
     conda:
         "../../envs/environment.yaml"
     params:
-        members=[(member.id, member.split, member.cohort) for member in study.members],
+        members=study.roll,
     script:
         "../scripts/write_split.py"

@@ -111,6 +111,7 @@ rule write_record:
         "../../envs/environment.yaml"
     params:
         config=config,
+        members=study.roll,
         device=config["device"],
     script:
         "../scripts/write_record.py"

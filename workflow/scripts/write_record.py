@@ -12,4 +12,4 @@ with job(snakemake.log):
     write_text(snakemake.output.config, yaml.safe_dump(params.config, sort_keys=False))
     files = {"data": given.volumes, "weights": given.weights, "metrics": [given.metrics]}
     device = describe(pick_device(params.device))
-    write_json(snakemake.output.provenance, record(files, params.config, device))
+    write_json(snakemake.output.provenance, record(files, params.config, device, params.members))
