@@ -8,6 +8,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/align.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/translate.smk"
@@ -20,6 +21,7 @@ include: "workflow/rules/bench.smk"
 localrules:
     all,
     data,
+    quality,
     models,
     table,
     figures,
@@ -30,6 +32,7 @@ rule all:
     input:
         rules.write_table.output,
         figure_files(),
+        rules.collect_quality.output if study.raw_subjects else [],
         study.folder / "metrics.csv",
         study.folder / "slices.csv",
         study.folder / "record" / "provenance.json",
@@ -39,6 +42,11 @@ rule data:
     input:
         all_volumes(),
         rules.write_split.output,
+
+
+rule quality:
+    input:
+        rules.collect_quality.output,
 
 
 rule models:

@@ -1,4 +1,4 @@
-"""The command line of the study: look at results, record them."""
+"""The command line of the study: look at results, record them, work on one's own scans."""
 
 import argparse
 import sys
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lmidiff.cli import preprocess, segment, translate
 from lmidiff.errors import StudyError
+from lmidiff.logs import set_up_logging
 from lmidiff.recorded import fill, read_table, record, short_rows
 
 REFERENCE = Path("results/reference")
@@ -21,9 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     commands.add_parser("readme", help="fill README.md from the recorded runs")
+    for command in (translate, segment, preprocess):
+        command.add(commands)
     given = parser.parse_args(arguments)
     try:
-        if given.command == "show":
+        if "run" in given:
+            set_up_logging()
+            given.run(given)
+        elif given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
             print(f"recorded in {record(given.folder, REFERENCE)}")

@@ -1,10 +1,13 @@
 """Who is in a study: the cohorts of the config turned into subjects with a split each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from lmidiff.data.bids import read_bids
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import SPLITS
 from lmidiff.errors import StudyError
@@ -21,6 +24,7 @@ class Subject:
         labels: whether true tissue labels exist.
         scans: modality (or "labels", "mask") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
+        raw: whether the scans still have to be aligned, see :mod:`lmidiff.data.align`.
     """
 
     id: str
@@ -29,10 +33,14 @@ class Subject:
     labels: bool
     scans: Mapping[str, str] = field(default_factory=dict)
     anatomy: str = ""
+    raw: bool = False
 
 
 def subjects_of(
-    cohorts: Mapping[str, Mapping[str, Any]], modalities: Sequence[str], roots: Sequence[Path]
+    cohorts: Mapping[str, Mapping[str, Any]],
+    modalities: Sequence[str],
+    roots: Sequence[Path],
+    exclude: Collection[str] = (),
 ) -> list[Subject]:
     """Every subject of every cohort.
 
@@ -40,14 +48,17 @@ def subjects_of(
         cohorts: the config's ``data.cohorts``.
         modalities: target and sources; each subject of a sheet must have all of them.
         roots: folders in which relative paths are looked for.
+        exclude: ids that are left out; their images are not looked at.
 
     Raises:
         StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
     """
-    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet}
+    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet, "bids": _bids}
     members: list[Subject] = []
     for name, cohort in cohorts.items():
-        for member in makers[cohort["kind"]](name, cohort, modalities, roots):
+        for member in makers[cohort["kind"]](name, cohort, modalities, roots, exclude):
+            if member.id in exclude:
+                continue
             clash = next((other for other in members if other.id == member.id), None)
             if clash:
                 raise StudyError(
@@ -62,21 +73,14 @@ def _counts(cohort: Mapping[str, Any]) -> list[str]:
     return [split for split in SPLITS for _ in range(cohort["subjects"][split])]
 
 
-def _simulated(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
+def _simulated(name, cohort, modalities, roots, exclude) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
     return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
 
 
-def _labels(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
+def _labels(name, cohort, modalities, roots, exclude) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
-    wanted = Path(cohort["folder"])
-    folders = [wanted] if wanted.is_absolute() else [Path(), *roots]
-    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
-    if found is None:
-        raise StudyError(
-            f"config: data.cohorts.{name}.folder {wanted} is in none of "
-            f"{', '.join(str(root) for root in folders)}; put the label maps there"
-        )
+    found = _folder(name, cohort, roots)
     maps = sorted(found.glob("*.nii.gz"))
     if len(maps) < len(splits):
         raise StudyError(
@@ -90,16 +94,53 @@ def _labels(name, cohort, modalities, roots) -> list[Subject]:  # noqa: ARG001
     return members
 
 
-def _sheet(name, cohort, modalities, roots) -> list[Subject]:
+def _sheet(name, cohort, modalities, roots, exclude) -> list[Subject]:
     table = read_sheet(cohort["sheet"], roots)
+    return _listed(table, name, cohort, modalities, exclude, cohort["sheet"])
+
+
+def _bids(name, cohort, modalities, roots, exclude) -> list[Subject]:
+    found = _folder(name, cohort, roots)
+    table = read_bids(found, modalities, cohort["split"], exclude)
+    return _listed(table, name, cohort, modalities, exclude, found)
+
+
+def _listed(
+    table: pd.DataFrame,
+    name: str,
+    cohort: Mapping[str, Any],
+    modalities: Sequence[str],
+    exclude: Collection[str],
+    where: str | Path,
+) -> list[Subject]:
+    """The subjects of a table with one row an image."""
     members = []
-    for subject, rows in table.groupby("subject", sort=True):
+    raw = not cohort.get("aligned", True)
+    for subject, rows in table[~table["subject"].isin(exclude)].groupby("subject", sort=True):
         scans = dict(zip(rows["modality"], rows["path"], strict=True))
         for modality in modalities:
             if modality not in scans:
-                raise StudyError(f"{cohort['sheet']}: {subject} has no {modality} row")
+                raise StudyError(
+                    f"{where}: {subject} has no {modality} row; "
+                    "add the image, or list the subject under data.exclude"
+                )
         first = rows.iloc[0]
         extra = {key: first[key] for key in ("labels", "mask") if first[key]}
         labels = bool(first["labels"])
-        members.append(Subject(subject, first["split"], name, labels, {**scans, **extra}))
+        paths = {**scans, **extra}
+        members.append(Subject(subject, first["split"], name, labels, paths, raw=raw))
     return members
+
+
+def _folder(name: str, cohort: Mapping[str, Any], roots: Sequence[Path]) -> Path:
+    """The cohort's folder, as it is or below one of the roots."""
+    wanted = Path(cohort["folder"])
+    folders = [wanted] if wanted.is_absolute() else [Path(), *roots]
+    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
+    if found is None:
+        what = "label maps" if cohort["kind"] == "labels" else "data"
+        raise StudyError(
+            f"config: data.cohorts.{name}.folder {wanted} is in none of "
+            f"{', '.join(str(root) for root in folders)}; put the {what} there"
+        )
+    return found

@@ -34,8 +34,16 @@ class StudyData:
         self.modalities = [self.target, *self.sources]
         self.roots = [Path(root) for root in data["roots"]]
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
-        self.members: list[Subject] = subjects_of(self.cohorts, self.modalities, self.roots)
+        self.members: list[Subject] = subjects_of(
+            self.cohorts, self.modalities, self.roots, data.get("exclude", ())
+        )
         self._check_subjects()
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """What the study's slices are like, for whoever uses its models on other scans."""
+        data = self.config["data"]
+        return {key: data[key] for key in ("target", "percentile", "grid")}
 
     def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
         """Subject ids, of one split and one cohort if named, in the order of the config."""
@@ -55,13 +63,58 @@ class StudyData:
         return [
             name
             for name, c in self.cohorts.items()
-            if c["kind"] != "sheet" and self.subjects(cohort=name)
+            if c["kind"] in ("simulated", "labels") and self.subjects(cohort=name)
         ]
 
     @property
     def scanned_subjects(self) -> list[str]:
         """Subjects whose scans exist on disk."""
         return [member.id for member in self.members if member.scans]
+
+    @property
+    def raw_subjects(self) -> list[str]:
+        """Subjects whose scans are masked, corrected and aligned first (``aligned: false``)."""
+        return [member.id for member in self.members if member.raw]
+
+    @property
+    def reference(self) -> str:
+        """The modality that a raw subject's other scans are laid over: the first source."""
+        return self.sources[0]
+
+    @property
+    def moving(self) -> list[str]:
+        """The modalities that are laid over the reference."""
+        return [name for name in self.modalities if name != self.reference]
+
+    def aligned(self, subject: str, suffix: str) -> str:
+        """A raw subject's scan, or its mask, on the reference's grid; not kept."""
+        return str(self.folder / "aligned" / subject / f"{subject}_{suffix}.nii")
+
+    def transform(self, subject: str, modality: str) -> str:
+        """The rigid transform that takes a scan of a raw subject onto the reference."""
+        name = f"{subject}_from-{modality}_to-{self.reference}_xfm.tfm"
+        return str(self.folder / "quality" / subject / name)
+
+    def quality(self, subject: str, kind: str) -> str:
+        """A raw subject's judgement (``json``) or picture (``png``)."""
+        return str(self.folder / "quality" / subject / f"{subject}_quality.{kind}")
+
+    def align_files(self, subject: str) -> dict[str, Any]:
+        """What a raw subject's alignment reads: modality (or "mask") to scan."""
+        scans = self.subject(subject).scans
+        return {name: scans[name] for name in (*self.modalities, "mask") if name in scans}
+
+    def preprocess_files(self, subject: str) -> list[str]:
+        """What preprocessing reads of a scanned subject."""
+        member = self.subject(subject)
+        if member.raw:
+            return list(self.scans_of([subject])[subject].values())
+        return list(member.scans.values())
+
+    def judgements(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Subject to judgement, for those that are raw."""
+        raw = set(self.raw_subjects)
+        return {subject: self.quality(subject, "json") for subject in subjects if subject in raw}
 
     def anatomies(self, cohort: str) -> list[str]:
         """Label maps that a cohort is simulated from; none for the built-in template."""
@@ -84,8 +137,12 @@ class StudyData:
         """Subject to modality (or "labels", "mask") to the scan that preprocessing reads."""
         scans = {}
         for subject in subjects:
-            found = dict(self.subject(subject).scans)
-            if not found:
+            member = self.subject(subject)
+            found = dict(member.scans)
+            if member.raw:
+                found |= {name: self.aligned(subject, name) for name in self.modalities}
+                found["mask"] = self.aligned(subject, MASK)
+            elif not found:
                 found = {name: self.raw(subject, name) for name in self.modalities}
                 found |= {"labels": self.raw(subject, LABELS), "mask": self.raw(subject, MASK)}
             wanted = [*self.modalities, "labels", "mask"]

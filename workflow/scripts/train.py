@@ -19,4 +19,5 @@ with job(snakemake.log):
     family = family_of(params.settings["family"])
     weights, curve = family.fit(params.settings, data, state, device, name)
     write_curve(curve, snakemake.output.curve)
-    publish(output, weights, {**params.settings, "device": describe(device), "data": data.digest()})
+    made = {"device": describe(device), "data": data.digest(), "images": params.images}
+    publish(output, weights, {**params.settings, **made})
