@@ -8,6 +8,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/align.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -21,7 +22,6 @@ include: "workflow/rules/bench.smk"
 localrules:
     all,
     data,
-    quality,
     models,
     table,
     figures,
@@ -42,11 +42,6 @@ rule data:
     input:
         all_volumes(),
         rules.write_split.output,
-
-
-rule quality:
-    input:
-        rules.collect_quality.output,
 
 
 rule models:

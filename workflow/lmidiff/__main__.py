@@ -7,6 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from lmidiff.cli import preprocess, segment, translate
+from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
 from lmidiff.logs import set_up_logging
 from lmidiff.recorded import fill, read_table, record, short_rows
@@ -25,6 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("readme", help="fill README.md from the recorded runs")
     for command in (translate, segment, preprocess):
         command.add(commands)
+    split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
+    for modality, suffix in SUFFIXES.items():
+        split.add_argument(modality, type=Path, help=f"IXI-{suffix}.tar")
+    split.add_argument("--seed", type=int, default=1)
+    split.add_argument("--out", type=Path, default=Path("config/ixi_split.tsv"))
     given = parser.parse_args(arguments)
     try:
         if "run" in given:
@@ -34,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(summary(given.folder))
         elif given.command == "record":
             print(f"recorded in {record(given.folder, REFERENCE)}")
+        elif given.command == "ixi-split":
+            archives = {modality: getattr(given, modality) for modality in SUFFIXES}
+            print(write_split_of(archives, given.out, given.seed))
         else:
             fill(Path("README.md"), REFERENCE)
     except StudyError as error:

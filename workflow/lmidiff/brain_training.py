@@ -43,7 +43,7 @@ class BrainTraining:
         checkpoint_s: seconds between checkpoints.
     """
 
-    steps: int = 800
+    steps: int = 700
     learning_rate: float = 3e-3
     warmup: int = 50
     ema: float = 0.99
@@ -95,7 +95,7 @@ def train_brain_network(
         with torch.no_grad():
             for name, value in network.state_dict().items():
                 average[name].lerp_(value, 1 - min(settings.ema, (step + 1) / (step + 10)))
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         progress.step(f"loss {np.mean(losses[-50:]):.4f}")
         now = time.monotonic()
         stop = stop_after_s is not None and now - began > stop_after_s
@@ -236,7 +236,7 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def _rate(step: int, settings: BrainTraining) -> float:
     warm = min((step + 1) / settings.warmup, 1.0)
-    return warm * 0.5 * (1 + np.cos(np.pi * step / settings.steps))
+    return float(warm * 0.5 * (1 + np.cos(np.pi * step / settings.steps)))
 
 
 def _smooth(control: Tensor, side: int) -> Tensor:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from lmidiff.data import ixi
 from lmidiff.data.bids import read_bids
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import SPLITS
+from lmidiff.downloads import Downloads
 from lmidiff.errors import StudyError
 
 
@@ -24,7 +26,7 @@ class Subject:
         labels: whether true tissue labels exist.
         scans: modality (or "labels", "mask") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
-        raw: whether the scans still have to be aligned, see :mod:`lmidiff.data.align`.
+        raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
     """
 
     id: str
@@ -39,7 +41,7 @@ class Subject:
 def subjects_of(
     cohorts: Mapping[str, Mapping[str, Any]],
     modalities: Sequence[str],
-    roots: Sequence[Path],
+    downloads: Downloads,
     exclude: Collection[str] = (),
 ) -> list[Subject]:
     """Every subject of every cohort.
@@ -47,16 +49,22 @@ def subjects_of(
     Args:
         cohorts: the config's ``data.cohorts``.
         modalities: target and sources; each subject of a sheet must have all of them.
-        roots: folders in which relative paths are looked for.
+        downloads: the ledger's files, and the folders in which relative paths are looked for.
         exclude: ids that are left out; their images are not looked at.
 
     Raises:
         StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
     """
-    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet, "bids": _bids}
+    makers = {
+        "simulated": _simulated,
+        "labels": _labels,
+        "sheet": _sheet,
+        "bids": _bids,
+        "ixi": _ixi,
+    }
     members: list[Subject] = []
     for name, cohort in cohorts.items():
-        for member in makers[cohort["kind"]](name, cohort, modalities, roots, exclude):
+        for member in makers[cohort["kind"]](name, cohort, modalities, downloads, exclude):
             if member.id in exclude:
                 continue
             clash = next((other for other in members if other.id == member.id), None)
@@ -73,18 +81,29 @@ def _counts(cohort: Mapping[str, Any]) -> list[str]:
     return [split for split in SPLITS for _ in range(cohort["subjects"][split])]
 
 
-def _simulated(name, cohort, modalities, roots, exclude) -> list[Subject]:  # noqa: ARG001
+def _simulated(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
     return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
 
 
-def _labels(name, cohort, modalities, roots, exclude) -> list[Subject]:  # noqa: ARG001
+def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
-    found = _folder(name, cohort, roots)
-    maps = sorted(found.glob("*.nii.gz"))
+    wanted = Path(cohort["folder"])
+    folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
+    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
+    known = downloads.files(cohort["folder"])
+    if known and found in (None, downloads.root / wanted):
+        maps = [Path(downloads.target(cohort["folder"], file)) for file in known]
+    elif found is None:
+        raise StudyError(
+            f"config: data.cohorts.{name}.folder {wanted} is in none of "
+            f"{', '.join(str(root) for root in folders)}; put the label maps there"
+        )
+    else:
+        maps = sorted(found.glob("*.nii.gz"))
     if len(maps) < len(splits):
         raise StudyError(
-            f"{found}: {len(maps)} label maps, but data.cohorts.{name}.subjects asks for "
+            f"{found or wanted}: {len(maps)} label maps, but data.cohorts.{name}.subjects asks for "
             f"{len(splits)}"
         )
     members = []
@@ -94,13 +113,18 @@ def _labels(name, cohort, modalities, roots, exclude) -> list[Subject]:  # noqa:
     return members
 
 
-def _sheet(name, cohort, modalities, roots, exclude) -> list[Subject]:
-    table = read_sheet(cohort["sheet"], roots)
+def _sheet(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    coming = {f"{dataset}/{file}" for dataset, file in downloads.entries}
+    table = read_sheet(cohort["sheet"], downloads.roots, coming)
     return _listed(table, name, cohort, modalities, exclude, cohort["sheet"])
 
 
-def _bids(name, cohort, modalities, roots, exclude) -> list[Subject]:
-    found = _folder(name, cohort, roots)
+def _bids(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    wanted = Path(cohort["folder"])
+    folders = (
+        [wanted] if wanted.is_absolute() else [root / wanted for root in (Path(), *downloads.roots)]
+    )
+    found = next((folder for folder in folders if folder.is_dir()), folders[0])
     table = read_bids(found, modalities, cohort["split"], exclude)
     return _listed(table, name, cohort, modalities, exclude, found)
 
@@ -132,15 +156,12 @@ def _listed(
     return members
 
 
-def _folder(name: str, cohort: Mapping[str, Any], roots: Sequence[Path]) -> Path:
-    """The cohort's folder, as it is or below one of the roots."""
-    wanted = Path(cohort["folder"])
-    folders = [wanted] if wanted.is_absolute() else [Path(), *roots]
-    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
-    if found is None:
-        what = "label maps" if cohort["kind"] == "labels" else "data"
-        raise StudyError(
-            f"config: data.cohorts.{name}.folder {wanted} is in none of "
-            f"{', '.join(str(root) for root in folders)}; put the {what} there"
-        )
-    return found
+def _ixi(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
+    for modality in modalities:
+        downloads.entry("ixi", ixi.archive_of(modality))
+    members = []
+    for person in ixi.read_people(cohort["split"]):
+        files = {modality: ixi.member_of(person.name, modality) for modality in modalities}
+        scans = {modality: downloads.target("ixi", f"scans/{f}") for modality, f in files.items()}
+        members.append(Subject(person.subject, person.split, name, False, scans, raw=True))
+    return members

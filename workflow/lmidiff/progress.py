@@ -18,11 +18,14 @@ class Progress:
     """Counts steps and logs ``what: done/total, rate, time left`` at most every ``every`` s.
 
     The first line appears after the first step. ``start`` is where a resumed run begins, so that
-    the rate counts this run's steps alone.
+    the rate counts this run's steps alone. With ``unit`` ("B") numbers get prefixes, as in 4.5GB;
+    a ``total`` of 0 is unknown.
     """
 
-    def __init__(self, what: str, total: int, *, start: int = 0, every: float = 8.0) -> None:
-        self.what, self.total, self.every = what, total, every
+    def __init__(
+        self, what: str, total: int, *, start: int = 0, every: float = 8.0, unit: str = ""
+    ) -> None:
+        self.what, self.total, self.every, self.unit = what, total, every, unit
         self.done = self.start = start
         self.began = time.monotonic()
         self.next_line = self.began
@@ -31,15 +34,20 @@ class Progress:
         """Count ``count`` steps; ``note`` is appended to the line, for example the loss."""
         self.done += count
         now = time.monotonic()
-        if now < self.next_line and self.done < self.total:
+        if now < self.next_line and (self.done < self.total or not self.total):
             return
         self.next_line = now + self.every
         rate = (self.done - self.start) / max(now - self.began, 1e-9)
-        left = tqdm.format_interval((self.total - self.done) / rate) if rate else "?"
-        share = int(20 * self.done / max(self.total, 1))
+        left = tqdm.format_interval((self.total - self.done) / rate) if rate and self.total else "?"
+        share = int(20 * self.done / max(self.total, 1)) if self.total else 0
         bar = "#" * share + "." * (20 - share)
-        text = f"{self.what} [{bar}] {self.done}/{self.total}, {rate:.3g}/s, {left} left"
+        counts = f"{self._say(self.done)}/{self._say(self.total) if self.total else '?'}"
+        speed = self._say(rate) if self.unit else f"{rate:.3g}"
+        text = f"{self.what} [{bar}] {counts}, {speed}/s, {left} left"
         logger.info(text + (f", {note}" if note else ""))
+
+    def _say(self, count: float) -> str:
+        return tqdm.format_sizeof(count, self.unit) if self.unit else str(count)
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:

@@ -5,9 +5,10 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lmidiff.data.ledger import Entry
 from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
@@ -34,13 +35,14 @@ class Study(StudyData):
 
     Args:
         config: validated, see :func:`lmidiff.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
         StudyError: the cohorts, models and methods do not fit together.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(config)
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
+        super().__init__(config, ledger)
         self._check_methods()
 
     def _check_methods(self) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.cohorts import Subject, subjects_of
+from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
+from lmidiff.data.ledger import Entry
+from lmidiff.downloads import Downloads
 from lmidiff.errors import StudyError
 
 MASK, LABELS = "desc-brain_mask", "dseg"
@@ -18,12 +21,13 @@ class StudyData:
 
     Args:
         config: validated, see :func:`lmidiff.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
         StudyError: the cohorts, models and methods do not fit together.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
         self.config = config
         self.name: str = config["study"]
         self.seed: int = config["seed"]
@@ -34,8 +38,9 @@ class StudyData:
         self.modalities = [self.target, *self.sources]
         self.roots = [Path(root) for root in data["roots"]]
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
+        self.downloads = Downloads(ledger, self.roots)
         self.members: list[Subject] = subjects_of(
-            self.cohorts, self.modalities, self.roots, data.get("exclude", ())
+            self.cohorts, self.modalities, self.downloads, data.get("exclude", ())
         )
         self._check_subjects()
 
@@ -99,26 +104,41 @@ class StudyData:
         """A raw subject's judgement (``json``) or picture (``png``)."""
         return str(self.folder / "quality" / subject / f"{subject}_quality.{kind}")
 
-    def align_files(self, subject: str) -> dict[str, Any]:
+    def align_files(self, subject: str) -> dict[str, str]:
         """What a raw subject's alignment reads: modality (or "mask") to scan."""
         scans = self.subject(subject).scans
         return {name: scans[name] for name in (*self.modalities, "mask") if name in scans}
-
-    def preprocess_files(self, subject: str) -> list[str]:
-        """What preprocessing reads of a scanned subject."""
-        member = self.subject(subject)
-        if member.raw:
-            return list(self.scans_of([subject])[subject].values())
-        return list(member.scans.values())
 
     def judgements(self, subjects: Iterable[str]) -> dict[str, str]:
         """Subject to judgement, for those that are raw."""
         raw = set(self.raw_subjects)
         return {subject: self.quality(subject, "json") for subject in subjects if subject in raw}
 
+    @property
+    def archives(self) -> dict[str, str]:
+        """Modality to the archive of IXI that its scans are taken from, if the study uses IXI."""
+        used = any(c["kind"] == "ixi" for c in self.cohorts.values())
+        return {m: archive_of(m) for m in self.modalities if m in SUFFIXES} if used else {}
+
+    def scans_out_of_archives(self, name: str) -> list[str]:
+        """Where the scans of a subject of IXI, such as IXI012-HH-1211, are taken out to."""
+        return [self.downloads.target("ixi", f"scans/{member_of(name, m)}") for m in self.archives]
+
     def anatomies(self, cohort: str) -> list[str]:
-        """Label maps that a cohort is simulated from; none for the built-in template."""
-        return [m.anatomy for m in self.members if m.cohort == cohort and m.anatomy]
+        """What stands for the label maps of a cohort; none for the built-in template."""
+        maps = [m.anatomy for m in self.members if m.cohort == cohort and m.anatomy]
+        return [self.downloads.stand_in(path) for path in maps]
+
+    def scan_files(self, subject: str) -> list[str]:
+        """What stands for the scans of a subject, see :class:`lmidiff.downloads.Downloads`."""
+        return self._stand_ins(self.subject(subject).scans.values())
+
+    def preprocess_files(self, subject: str) -> list[str]:
+        """What stands for the scans that preprocessing reads of a scanned subject."""
+        return self._stand_ins(self.scans_of([subject])[subject].values())
+
+    def _stand_ins(self, paths: Iterable[str]) -> list[str]:
+        return [self.downloads.stand_in(path) for path in paths]
 
     def anatomy_of(self, cohort: str) -> dict[str, str]:
         """Subject to label map, "" for the built-in template."""

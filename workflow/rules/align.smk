@@ -1,6 +1,7 @@
 # Raw scans of one subject: brain mask, N4, rigid registration, and what they are judged by.
 localrules:
     collect_quality,
+    quality,
 
 
 for subject in study.raw_subjects:
@@ -9,7 +10,7 @@ for subject in study.raw_subjects:
         name:
             f"align_{subject}"
         input:
-            files=list(study.align_files(subject).values()),
+            files=study.scan_files(subject),
             weights=BRAIN_NETWORK,
             code=code("align.py"),
         output:
@@ -55,3 +56,8 @@ rule collect_quality:
         excluded=config["data"].get("exclude", []),
     script:
         "../scripts/collect_quality.py"
+
+
+rule quality:
+    input:
+        rules.collect_quality.output,

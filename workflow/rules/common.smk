@@ -18,8 +18,8 @@ from lmidiff.validation import check_config
 share_package(PACKAGE)
 try:
     check_config(config)
-    study = Study(config)
-    read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    study = Study(config, ledger)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

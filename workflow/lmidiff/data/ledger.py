@@ -7,6 +7,8 @@ from pathlib import Path
 from lmidiff.data.tsv import read_tsv
 from lmidiff.errors import StudyError
 
+SIZES = ("bytes", "member_bytes")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -21,6 +23,7 @@ class Entry:
         checksum: ``md5:...`` or ``sha256:...``, as the source gives it.
         licence: under which it is shared.
         citation: whom to credit.
+        member_bytes: of an archive, how large one member may be; None for no archive.
     """
 
     dataset: str
@@ -31,6 +34,7 @@ class Entry:
     checksum: str
     licence: str
     citation: str
+    member_bytes: int | None = None
 
 
 def read_ledger(path: str | Path) -> list[Entry]:
@@ -49,11 +53,30 @@ def read_ledger(path: str | Path) -> list[Entry]:
                 f"{place}: a second line for {key[1]} of {key[0]}; keep one (see {places[key]})"
             )
         places[key] = place
-        size = int(row["bytes"]) if row["bytes"] else None
-        entries.append(Entry(**{**row, "bytes": size}))
+        sizes = {name: int(row[name]) if row[name] else None for name in SIZES}
+        entries.append(Entry(**{**row, **sizes}))
     if not entries:
         raise StudyError(f"{path}: the data ledger lists no file; add one line a file")
     return entries
+
+
+def fault_of(entry: Entry, path: str | Path) -> str:
+    """What tells that a file is not the one the ledger means, "" if it is the one.
+
+    Size first, then the checksum.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    kind, _, expected = entry.checksum.partition(":")
+    size = Path(path).stat().st_size
+    if entry.bytes is not None and size != entry.bytes:
+        return f"has {size} bytes, {entry.file} of {entry.dataset} has {entry.bytes}"
+    with open(path, "rb") as stream:
+        found = hashlib.file_digest(stream, kind).hexdigest()
+    if found != expected:
+        return f"{kind} is {found}, that of {entry.file} of {entry.dataset} is {expected}"
+    return ""
 
 
 def verify(entry: Entry, path: str | Path) -> None:
@@ -62,21 +85,9 @@ def verify(entry: Entry, path: str | Path) -> None:
     Raises:
         StudyError: it cannot be read, or its size or checksum differs.
     """
-    kind, _, expected = entry.checksum.partition(":")
-    mend = f"delete it and fetch it again from {entry.url}"
     try:
-        size = Path(path).stat().st_size
-        if entry.bytes is not None and size != entry.bytes:
-            raise StudyError(
-                f"{path}: has {size} bytes, {entry.file} of {entry.dataset} has {entry.bytes}; "
-                f"{mend}"
-            )
-        with open(path, "rb") as stream:
-            found = hashlib.file_digest(stream, kind).hexdigest()
+        fault = fault_of(entry, path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}); fetch {entry.url}") from error
-    if found != expected:
-        raise StudyError(
-            f"{path}: {kind} is {found}, that of {entry.file} of {entry.dataset} is {expected}; "
-            f"{mend}"
-        )
+    if fault:
+        raise StudyError(f"{path}: {fault}; delete it and fetch it again from {entry.url}")

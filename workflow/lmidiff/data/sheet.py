@@ -1,7 +1,7 @@
 """The sample sheet: one line an image, checked before anything is computed."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,9 @@ REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask")
 
 
-def read_sheet(path: str | Path, roots: Sequence[str | Path] = ()) -> pd.DataFrame:
+def read_sheet(
+    path: str | Path, roots: Sequence[str | Path] = (), coming: Collection[str] = ()
+) -> pd.DataFrame:
     """Read and check a sample sheet.
 
     The sheet is a UTF-8 TSV with a header line, and a row fits
@@ -28,11 +30,12 @@ def read_sheet(path: str | Path, roots: Sequence[str | Path] = ()) -> pd.DataFra
         path: the sheet.
         roots: folders in which relative paths are looked for, in this order, after the
             sheet's own folder.
+        coming: relative paths that need not exist yet: they will be fetched into the first root.
 
     Returns:
         One row an image, in file order, with the string columns ``subject`` (with ``sub-``),
-        ``modality``, ``path``, ``split``, ``labels``, ``mask``. Paths exist; ``labels`` and
-        ``mask`` are ``""`` where there is none.
+        ``modality``, ``path``, ``split``, ``labels``, ``mask``. Paths exist or are coming;
+        ``labels`` and ``mask`` are ``""`` where there is none.
 
     Raises:
         StudyError: one line that names the sheet, the line and the mend. Raised for an
@@ -49,7 +52,8 @@ def read_sheet(path: str | Path, roots: Sequence[str | Path] = ()) -> pd.DataFra
         row["subject"] = _subject_of(row)
         for column in FILE_COLUMNS:
             if row[column]:
-                row[column] = _find(row[column], folders, f"{place}: {column}")
+                fetched = [Path(roots[0])] if roots and row[column] in coming else []
+                row[column] = _find(row[column], folders, f"{place}: {column}", fetched)
         rows.append(row)
         places.append(place)
     if not rows:
@@ -64,12 +68,14 @@ def _subject_of(row: Mapping[str, str]) -> str:
     return "sub-" + name.removeprefix("sub-") if name else ""
 
 
-def _find(name: str, folders: list[Path], place: str) -> str:
-    """The first of ``folders`` that has the file ``name``, joined with it."""
+def _find(name: str, folders: list[Path], place: str, fetched: list[Path]) -> str:
+    """The first of ``folders`` that has the file ``name``, joined with it; else ``fetched``."""
     # An absolute name replaces the folder in the join, and so is tried as it is.
     for folder in folders:
         if os.path.isfile(folder / name):
             return str(folder / name)
+    if fetched:
+        return str(fetched[0] / name)
     looked = "" if Path(name).is_absolute() else f" in {', '.join(map(str, folders))}"
     raise StudyError(f"{place} {name!r} is no file{looked}; correct the path or fetch the data")
 

@@ -1,0 +1,174 @@
+"""The ledger's files on this machine: fetched, verified before anything reads them, once.
+
+A *receipt* beside the file remembers what was verified. As long as the file keeps its size and its
+time of change, the receipt stands and the checksum is not computed again.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from filelock import FileLock, Timeout
+
+from lmidiff.data.download import CHUNK, Patience, Refused, discard, download, require_room, save
+from lmidiff.data.ledger import Entry, fault_of, verify
+from lmidiff.errors import StudyError
+from lmidiff.files import write_json
+
+logger = logging.getLogger("lmidiff")
+
+
+def fetch(
+    entry: Entry,
+    path: str | Path,
+    receipt: str | Path,
+    *,
+    mirror: str = "",
+    patience: Patience | None = None,
+) -> None:
+    """See that the ledger's file is at ``path``, verified, and write its receipt.
+
+    A file that is there is verified, not fetched. Otherwise the addresses are tried in order:
+    ``mirror``, the ledger's URL, the ledger's mirror. An unfinished download stays beside
+    ``path`` as ``<file>.part`` and is continued by the next call; a finished one is verified and
+    only then takes its place. Several processes may call this for one file at once.
+
+    Args:
+        entry: the file.
+        path: where it belongs; put there by hand, it is taken from there.
+        receipt: the file that remembers the verification.
+        mirror: a folder, a ``file://`` address or a web address that holds ``entry.file``.
+        patience: with servers.
+
+    Raises:
+        StudyError: the file at ``path`` is another one, no address gives it, or the disk is full.
+    """
+    path, receipt = Path(path), Path(receipt)
+    with _alone(receipt, entry.file):
+        if not path.exists():
+            _bring(entry, path, mirror, patience or Patience())
+        if not is_verified(entry, path, receipt):
+            logger.info("verify %s", path)
+            verify(entry, path)
+            write_json(receipt, _facts(entry, path))
+
+
+def is_verified(entry: Entry, path: str | Path, receipt: str | Path) -> bool:
+    """Whether the receipt stands: ``path`` is unchanged since it was found to be ``entry``."""
+    try:
+        return json.loads(Path(receipt).read_text()) == _facts(entry, Path(path))
+    except (OSError, ValueError):
+        return False
+
+
+def require_verified(entry: Entry, path: str | Path, receipt: str | Path) -> None:
+    """Raise StudyError unless ``path`` is the ledger's file.
+
+    Cheap while the receipt stands; a file that was changed or touched since is checked anew.
+    """
+    if not Path(path).exists():
+        raise StudyError(
+            f"{path}: is gone since it was verified; put it back, or delete {receipt} "
+            "to have it fetched again"
+        )
+    if not is_verified(entry, path, receipt):
+        verify(entry, path)
+
+
+def addresses(entry: Entry, mirror: str = "") -> list[str]:
+    """Where to look for a file, in order."""
+    base = [f"{mirror.rstrip('/')}/{entry.file}"] if mirror else []
+    return [address for address in (*base, entry.url, entry.mirror) if address]
+
+
+def _facts(entry: Entry, path: Path) -> dict[str, object]:
+    state = path.stat()
+    return {
+        "file": entry.file,
+        "checksum": entry.checksum,
+        "bytes": state.st_size,
+        "changed_ns": state.st_mtime_ns,
+    }
+
+
+def _bring(entry: Entry, path: Path, mirror: str, patience: Patience) -> None:
+    """Fetch the file from the first address that gives it, and publish it."""
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faults = []
+    for address in addresses(entry, mirror):
+        try:
+            _fill(entry, address, part, patience)
+        except Refused as error:
+            logger.info("%s: %s %s", entry.file, address, error)
+            faults.append(f"{address} {error}")
+            continue
+        with open(part, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+        discard(part)
+        return
+    raise StudyError(
+        f"{entry.file} of {entry.dataset} could not be fetched: {'; '.join(faults)}. "
+        f"Download it by hand from {entry.url} and put it at {path.absolute()}"
+    )
+
+
+def _fill(entry: Entry, address: str, part: Path, patience: Patience) -> None:
+    """Bring the right bytes into ``part``, or raise Refused and leave none that are wrong."""
+    while True:
+        resumed = part.exists()
+        if urlsplit(address).scheme in ("http", "https"):
+            logger.info("fetch %s from %s", entry.file, address)
+            download(address, part, entry.bytes, entry.file, patience)
+        else:
+            resumed = False
+            _copy(entry, address, part)
+        fault = fault_of(entry, part)
+        if not fault:
+            return
+        discard(part)
+        # What was there before may be the bytes of another address: once more, from nothing.
+        if not resumed:
+            raise Refused(f"gives another file ({fault})")
+        logger.info("%s: %s; starting again", entry.file, fault)
+
+
+def _copy(entry: Entry, address: str, part: Path) -> None:
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise Refused(f"names the machine {parts.netloc}; file:// is for this machine")
+    source = Path(url2pathname(parts.path) if parts.scheme == "file" else address)
+    try:
+        total = source.stat().st_size
+        stream = open(source, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise Refused(f"cannot be read ({error.strerror})") from error
+    with stream:
+        require_room(part, total, entry.file)
+        save(iter(lambda: stream.read(CHUNK), b""), part, 0, total, entry.file)
+
+
+@contextmanager
+def _alone(receipt: Path, name: str) -> Iterator[None]:
+    """One process at a time works on a file; the lock goes with the process that holds it."""
+    path = receipt.with_name(f".{receipt.name}.lock")
+    try:
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("%s: another process is fetching it; waiting", name)
+            lock.acquire()
+    except OSError as error:
+        raise StudyError(f"{receipt.parent}: cannot be written ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()

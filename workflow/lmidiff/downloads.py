@@ -1,0 +1,92 @@
+"""Which files of the ledger a study reads, where they lie, and what tells that they are verified.
+
+Rules depend on a file's *receipt*, which the rule ``fetch`` writes, and not on the file: Snakemake
+deletes the outputs of a job that it repeats, and an archive of gigabytes, or a file that somebody
+put there by hand, is not to be deleted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lmidiff.data.fetch import is_verified
+from lmidiff.data.ledger import Entry, read_ledger, verify
+from lmidiff.errors import StudyError
+
+LEDGER = "config/datasets.tsv"
+
+
+def ordered(order: Mapping[str, str]) -> Entry:
+    """The ledger's row of an order, see :meth:`Downloads.order`."""
+    return Downloads(read_ledger(LEDGER), []).entry(order["dataset"], order["file"])
+
+
+class Downloads:
+    """The ledger's files as a study sees them.
+
+    Args:
+        ledger: its entries.
+        roots: the config's ``data.roots``; what is fetched goes into the first.
+    """
+
+    def __init__(self, ledger: Iterable[Entry], roots: Sequence[Path]) -> None:
+        self.entries = {(entry.dataset, entry.file): entry for entry in ledger}
+        self.roots = roots
+        self.root = roots[0] if roots else Path("resources")
+
+    def entry(self, dataset: str, file: str) -> Entry:
+        """A row of the ledger.
+
+        Raises:
+            StudyError: there is none.
+        """
+        try:
+            return self.entries[dataset, file]
+        except KeyError:
+            raise StudyError(f"{LEDGER}: no line for {file} of {dataset}") from None
+
+    def files(self, dataset: str) -> list[str]:
+        """Names of a data set's files, sorted; none if the ledger does not know it."""
+        return sorted(file for known, file in self.entries if known == dataset)
+
+    def path(self, dataset: str, file: str) -> str:
+        """Where a file is, in the first of the roots that has it, or where it will be."""
+        places = [root / dataset / file for root in self.roots]
+        found = next((place for place in places if place.is_file()), None)
+        return str(found or self.root / dataset / file)
+
+    def target(self, dataset: str, file: str) -> str:
+        """Where a file will be when it has been fetched."""
+        return str(self.root / dataset / file)
+
+    def receipt(self, dataset: str, file: str) -> str:
+        """The file that remembers a verification."""
+        return f"{self.target(dataset, file)}.verified"
+
+    def order(self, dataset: str, file: str) -> dict[str, str]:
+        """What a job needs to fetch or to check a file; where it comes from is left out.
+
+        Another address for the same bytes must not repeat a job.
+        """
+        return {
+            "dataset": dataset,
+            "file": file,
+            "checksum": self.entry(dataset, file).checksum,
+            "path": self.path(dataset, file),
+            "receipt": self.receipt(dataset, file),
+        }
+
+    def stand_in(self, path: str) -> str:
+        """What a rule that reads ``path`` waits for: its receipt if it is fetched, else itself.
+
+        A file that was verified and has changed since is checked here and now.
+
+        Raises:
+            StudyError: it is not the ledger's file any more.
+        """
+        key = Path(path).parent.name, Path(path).name
+        if key not in self.entries or path != self.target(*key):
+            return path
+        entry, receipt = self.entries[key], self.receipt(*key)
+        if Path(path).exists() and Path(receipt).exists() and not is_verified(entry, path, receipt):
+            verify(entry, path)
+        return receipt

@@ -1,0 +1,48 @@
+# Public data: from the ledger to verified files, and from IXI's archives to scans.
+# Both rules are local: compute nodes often have no internet, and taking out a scan is a copy.
+# No code is their input: checksums hold what they bring, whatever the code.
+localrules:
+    fetch,
+
+
+rule fetch:
+    output:
+        f"{study.downloads.root}/{{dataset}}/{{file}}.verified",
+    log:
+        f"{OUT}/logs/fetch/{{dataset}}_{{file}}.log",
+    wildcard_constraints:
+        dataset="[a-z0-9_]+",
+        file="[A-Za-z0-9][A-Za-z0-9._-]*",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        order=lambda w: study.downloads.order(w.dataset, w.file),
+    script:
+        "../scripts/fetch.py"
+
+
+if study.archives:
+
+    localrules:
+        extract,
+
+    rule extract:
+        input:
+            archives=[
+                study.downloads.receipt("ixi", file)
+                for file in study.archives.values()
+            ],
+        output:
+            scans=temp(study.scans_out_of_archives("{name}")),
+        log:
+            f"{OUT}/logs/extract/{{name}}.log",
+        wildcard_constraints:
+            name="IXI[0-9]+-[A-Za-z]+-[0-9]+",
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            orders=[
+                study.downloads.order("ixi", file) for file in study.archives.values()
+            ],
+        script:
+            "../scripts/extract.py"
