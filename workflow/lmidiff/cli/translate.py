@@ -24,6 +24,8 @@ from lmidiff.progress import Progress
 logger = logging.getLogger("lmidiff")
 
 BATCH = 16
+"""Slices a network takes at a time; methods without one look at the whole brain."""
+
 SUBJECT = "source"
 
 _EPILOG = """The scan may have its skull, any orientation and any voxel size. The brain is found,
@@ -81,10 +83,11 @@ def translate(
     )
     source = stack_of(slices)
     progress = Progress(f"translate to {like.target}", len(source), every=4.0)
+    size = BATCH if method.family == "diffusion" else len(source)
     images, spreads = [], []
     with torch.no_grad():
-        for first in range(0, len(source), BATCH):
-            part = source[first : first + BATCH].to(device)
+        for first in range(0, len(source), size):
+            part = source[first : first + size].to(device)
             ids = [(SUBJECT, first + row) for row in range(len(part))]
             result = method.translate(part, ids)
             images.append(result.image.clamp(0, 1).cpu())

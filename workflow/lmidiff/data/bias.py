@@ -8,7 +8,7 @@ from lmidiff.data.orientation import from_itk, to_itk
 from lmidiff.data.volumes import Volume
 
 FIT_MM = 4.0
-"""The field is fitted on voxels of about this size: it is smooth, and that takes a second."""
+"""The field is fitted on voxels of at least this size: it is smooth, and that takes a second."""
 
 ITERATIONS = (30, 20, 10)
 """Most iterations of each fitting level; the finest lattice has points about 60 mm apart."""
@@ -27,7 +27,7 @@ def correct_bias(volume: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray]
     Returns:
         The corrected volume, and the field, (X, Y, Z) float32 with mean 1 in the brain.
     """
-    shrink = [max(1, round(FIT_MM / float(edge))) for edge in volume.voxel_mm]
+    shrink = [max(1, int(np.ceil(FIT_MM / float(edge)))) for edge in volume.voxel_mm]
     shrink = [min(s, max(1, n // 8)) for s, n in zip(shrink, brain.shape, strict=True)]
     # A field is fitted to logarithms, so zeros are left out.
     mask = to_itk(brain & (volume.data > 0), volume.affine, volume.name)
