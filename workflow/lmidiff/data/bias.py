@@ -14,6 +14,10 @@ ITERATIONS = (30, 20, 10)
 """Most iterations of each fitting level; the finest lattice has points about 60 mm apart."""
 
 
+THIN = 8
+"""Fewer voxels along an axis hold no spline; they are continued to this many."""
+
+
 def correct_bias(volume: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray]:
     """Divide a volume by its receive field.
 
@@ -27,6 +31,8 @@ def correct_bias(volume: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray]
     Returns:
         The corrected volume, and the field, (X, Y, Z) float32 with mean 1 in the brain.
     """
+    if min(brain.shape) < THIN:
+        return _thin(volume, brain)
     shrink = [max(1, int(np.ceil(FIT_MM / float(edge)))) for edge in volume.voxel_mm]
     shrink = [min(s, max(1, n // 8)) for s, n in zip(shrink, brain.shape, strict=True)]
     # A field is fitted to logarithms, so zeros are left out.
@@ -41,6 +47,16 @@ def correct_bias(volume: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray]
     inside = log_field[brain]
     np.clip(log_field, inside.min(), inside.max(), out=log_field)
     field = np.exp(log_field - inside.mean())
+    return Volume(volume.data / field, volume.affine, volume.name), field
+
+
+def _thin(volume: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray]:
+    """:func:`correct_bias` of a slab or a single slice, continued beyond its faces."""
+    more = [max(0, THIN - n) for n in brain.shape]
+    margins = [(m // 2, m - m // 2) for m in more]
+    thick = Volume(np.pad(volume.data, margins, mode="edge"), volume.affine, volume.name)
+    _, field = correct_bias(thick, np.pad(brain, margins, mode="edge"))
+    field = field[tuple(slice(a, a + n) for (a, _), n in zip(margins, brain.shape, strict=True))]
     return Volume(volume.data / field, volume.affine, volume.name), field
 
 

@@ -1,7 +1,7 @@
 """A small 3-D U-Net that finds the brain in a whole head, whatever the contrast.
 
 The idea is SynthStrip's (Hoopes et al., NeuroImage 2022;260:119474): a network that has only seen
-heads of random contrast cannot rely on any. This one is far smaller, works on voxels of 6.4 mm and
+heads of random contrast cannot rely on any. This one is far smaller, works on voxels of 8 mm and
 says for each how much of it is brain; the mask is where the upsampled answer crosses one half, so
 its surface is finer than its voxels. How it was trained: :mod:`lmidiff.brain_training`.
 """
@@ -16,10 +16,10 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE = 40
+SIDE = 32
 """Voxels a side of the network's cube."""
 
-VOXEL_MM = 6.4
+VOXEL_MM = 8.0
 
 WEIGHTS = Path(__file__).with_name("brain_network.safetensors")
 
@@ -29,7 +29,7 @@ _NEAR_ZERO = 0.05
 
 
 class BrainNetwork(nn.Module):
-    """(N, 1, 40, 40, 40) intensities of 0..1 to logits of the share of brain, same shape."""
+    """(N, 1, 32, 32, 32) intensities of 0..1 to logits of the share of brain, same shape."""
 
     def __init__(self, channels: tuple[int, int, int] = _CHANNELS) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class BrainNetwork(nn.Module):
 def brain_share(data: np.ndarray, voxel_mm: np.ndarray) -> np.ndarray:
     """How likely each voxel is brain.
 
-    The image is averaged to voxels of 6.4 mm, scaled by its 99.5th percentile, put into a cube of
+    The image is averaged to voxels of 8 mm, scaled by its 99.5th percentile, put into a cube of
     256 mm (centred where it fits; else its upper part, so that a long neck falls out) and seen by
     the network twice, the second time mirrored left to right; the logits are averaged.
 
@@ -95,7 +95,7 @@ def _network() -> BrainNetwork:
 
 
 def _to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The image in the network's cube, and the cube's first voxel in steps of 6.4 mm."""
+    """The image in the network's cube, and the cube's first voxel in steps of 8 mm."""
     ratio = VOXEL_MM / np.asarray(voxel_mm, dtype=float)
     # A box filter of the network's voxel; thick slices are already wider.
     blurred = data

@@ -63,16 +63,25 @@ class Scan:
     white: np.ndarray
 
 
-def read_head(path: str | Path) -> Head:
-    """Read a whole-head label map; raises StudyError if it cannot be read or shows no head."""
+def read_head(path: str | Path, every: int = 1) -> Head:
+    """Read a whole-head label map.
+
+    Args:
+        path: NIfTI, in any orientation.
+        every: take every so many voxels along each axis.
+
+    Raises:
+        StudyError: it cannot be read, or shows no head.
+    """
     try:
         image = nib.as_closest_canonical(nib.load(path))
-        labels = np.asarray(image.dataobj).astype(np.int16)
+        labels = np.asarray(image.dataobj).astype(np.int16)[::every, ::every, ::every]
     except Exception as error:  # nibabel, gzip and zlib raise many kinds for a damaged file
         raise StudyError(f"{path}: not a readable label map ({error})") from error
     if not (labels >= 500).any() or not ((labels > 0) & (labels < 500)).any():
         raise StudyError(f"{path}: has no head around a brain; give a whole-head label map")
-    return Head(labels, _brain_of(labels, image.affine), image.affine)
+    affine = image.affine @ np.diag([every, every, every, 1.0])
+    return Head(np.ascontiguousarray(labels), _brain_of(labels, affine), affine)
 
 
 def rigid(rotation_deg: np.ndarray, shift_mm: np.ndarray, centre_mm: np.ndarray) -> np.ndarray:

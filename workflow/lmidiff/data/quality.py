@@ -29,7 +29,7 @@ class Limits:
     """
 
     mask_ml: tuple[float, float] = (850.0, 2100.0)
-    starts_mm: float = 1.0
+    starts_mm: float = 2.0
     dice: float = 0.93
     turned_deg: float = 30.0
     moved_mm: float = 60.0
