@@ -14,6 +14,7 @@ include: "workflow/rules/translate.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/samples.smk"
 include: "workflow/rules/bench.smk"
 
 

@@ -64,6 +64,7 @@ def for_each_row(pattern):
 def figure_files():
     """The figures of the study."""
     names = ["figure2", "scores"] + (["curves"] if study.trained_models else [])
+    names += ["samples"] if study.unconditional_models else []
     return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
 
 

@@ -14,6 +14,7 @@ METHODS = {
     "histogram": "lmidiff.methods.simple:HistogramMatching",
     "inverted_histogram": "lmidiff.methods.simple:InvertedHistogramMatching",
     "sdedit": "lmidiff.methods.sdedit:SDEdit",
+    "stylegan": "lmidiff.methods.stylegan:StyleGANInversion",
     "lmidiffusion": "lmidiff.methods.lmidiffusion:LMIDiffusion",
     "lmidiffusion_cr": "lmidiff.methods.lmidiffusion:ContrastRandomisedLMIDiffusion",
     "lmidiffusion_grad": "lmidiff.methods.lmidiffusion_grad:GradientLMIDiffusion",

@@ -18,6 +18,7 @@ from lmidiff.errors import StudyError
 FAMILIES = {
     "diffusion": "lmidiff.models.diffusion",
     "histogram": "lmidiff.models.histogram",
+    "stylegan": "lmidiff.models.stylegan",
 }
 
 
