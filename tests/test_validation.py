@@ -18,6 +18,7 @@ from lmidiff.guidance import CONDITIONS, Guidance
 from lmidiff.lmi import ESTIMATORS
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
+from lmidiff.models.stylegan import StyleGANSettings
 from lmidiff.networks import UNetSettings
 from lmidiff.settings import settings_of
 from lmidiff.training import TrainingSettings
@@ -30,6 +31,7 @@ BLOCKS = {
     "guidance": Guidance,
     "contrast": ContrastSettings,
     "unet": UNetSettings,
+    "stylegan": StyleGANSettings,
     "training": TrainingSettings,
     "simulation": SimulationSettings,
     "sampling": SamplingSettings,
@@ -116,6 +118,9 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("model_defaults.trainin", {}, "model_defaults.trainin is not a known key"),
         ("models.lmidiffusion.guidance.paperish", 1, "models.lmidiffusion.guidance.paperish is"),
         ("models.histogram.training", {}, "models.histogram.training is not a known key"),
+        ("models.stylegan.stylegan", {"r2": 1}, "models.stylegan.stylegan.r2 is not a known key"),
+        ("models.stylegan.unet", {}, "models.stylegan.unet is not a known key"),
+        ("figures.samples.drawn", 1, "figures.samples.drawn: 1 is less than the minimum of 2"),
         ("models.histogram", {}, "models.histogram.family is missing"),
         ("models.histogram", 5, "models.histogram: 5 is not of type 'object', 'null'"),
         ("models.histogram.family", 5, "models.histogram.family: 5 is not of type 'string'"),

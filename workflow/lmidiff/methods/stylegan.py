@@ -15,7 +15,7 @@ Departures from that projector:
   it the styles of single layers leave what training produced, contrast included.
 - It starts at the best of ``candidates`` random samples by ``edges``, the same candidates for every
   slice, drawn to the mean by ``truncation``; 0 candidates start at the mean of w, as the projector.
-- Tens of steps, not 1,000, and the rate falls by a cosine.
+- Tens of steps, not 1,000, the rate falls by a cosine, and the step of the lowest loss is kept.
 
 The noise of a slice is seeded by subject and slice. Slices are optimised CHUNK at a time whatever
 the batch, and a short chunk is filled up, so that a split into batches does not change a bit.
@@ -46,7 +46,7 @@ class InversionSettings:
     Attributes:
         candidates: random samples among which the start is chosen.
         truncation: how far candidates go from the mean of w, 1 being as far as training did.
-        steps: of Adam; 0 gives the best candidate.
+        steps: of Adam; 0 gives the best candidate with noise of its own.
         rate: first step of a latent, in units of the spread of w; the noise's is the same.
         edges, lmi, silhouette: weights of the terms of the loss.
         edge_noise: see :func:`lmidiff.structure.edge_features`.
@@ -113,20 +113,27 @@ class StyleGANInversion(Method):
         features = self._edges(source)
         start = self._start(features).to(source)
         codes = start[:, None].repeat(1, model.generator.codes, 1).requires_grad_()
-        optimizer = torch.optim.Adam([codes, *noise], lr=settings.rate)
-        for step in range(settings.steps):
-            optimizer.param_groups[0]["lr"] = settings.rate * _falling(step / settings.steps)
-            loss = self.loss(self._image(codes, noise), source, features)
+        free = [codes, *noise]
+        optimizer = torch.optim.Adam(free, lr=settings.rate)
+        best, lowest = torch.zeros_like(source), source.new_full((len(source),), float("inf"))
+        for step in range(settings.steps + 1):
+            image = self._image(codes, noise)
+            loss = self.loss(image, source, features)
             loss = loss + settings.prior * codes.square().mean((1, 2))
             loss = loss + settings.noise * sum(map(autocorrelation, noise))
+            better = (loss < lowest).detach()
+            lowest = torch.where(better, loss.detach(), lowest)
+            best = torch.where(better[:, None, None, None], image.detach(), best)
+            if step == settings.steps:
+                break
             # Slices are independent: the sum's gradient is each one's own, whatever the batch.
-            gradients = torch.autograd.grad(loss.sum(), [codes, *noise])
-            for parameter, gradient in zip([codes, *noise], gradients, strict=True):
+            gradients = torch.autograd.grad(loss.sum(), free)
+            for parameter, gradient in zip(free, gradients, strict=True):
                 parameter.grad = gradient
+            optimizer.param_groups[0]["lr"] = settings.rate * _falling(step / settings.steps)
             optimizer.step()
             normalise(noise)
-        with torch.no_grad():
-            return self._image(codes, noise).clamp(0, 1)
+        return best.clamp(0, 1)
 
     def loss(self, image: Tensor, source: Tensor, features: Tensor | None = None) -> Tensor:
         """The contrast-blind distance of each image (N, 1, H, W) to its source, (N,)."""

@@ -30,7 +30,7 @@ from lmidiff.training import TrainingSettings, draw_batch
 from lmidiff.training import fit as train
 
 needs = frozenset({"target"})
-defaults = ("training",)
+defaults = ("stylegan", "training")
 PREFIX = "generator."
 BETAS = (0.0, 0.99)
 STATISTICS = 4096
@@ -61,7 +61,7 @@ class StyleGANSettings:
     mapping_layers: int = 4
     mapping_rate: float = 0.01
     group: int = 4
-    r1: float = 0.5
+    r1: float = 0.2
     r1_every: int = 16
     path: float = 2.0
     path_every: int = 8
