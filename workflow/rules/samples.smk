@@ -5,8 +5,7 @@ rule assess_samples:
     input:
         weights=[study.model_file(model) for model in study.unconditional_models],
         training=study.volumes("train", study.target),
-        held_out=study.volumes("val", study.target)
-        + study.volumes("test", study.target),
+        held_out=study.volumes("test", study.target),
         code=code(
             "assess_samples.py",
             *(study.family_module(model) for model in study.unconditional_models),
