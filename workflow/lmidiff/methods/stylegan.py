@@ -65,7 +65,7 @@ class InversionSettings:
     edge_noise: float = 0.5
     scales: tuple[int, ...] = (1, 2)
     prior: float = 0.01
-    noise: float = 1.0
+    noise: float = 0.1
 
     def __post_init__(self) -> None:
         for key in ("candidates", "steps", "edges", "lmi", "silhouette", "prior", "noise"):
@@ -117,13 +117,15 @@ class StyleGANInversion(Method):
         optimizer = torch.optim.Adam(free, lr=settings.rate)
         best, lowest = torch.zeros_like(source), source.new_full((len(source),), float("inf"))
         for step in range(settings.steps + 1):
-            image = self._image(codes, noise)
+            raw = self._image(codes, noise)
+            # Judged as it is given back, but a pixel out of range still passes a gradient.
+            image = raw + (raw.clamp(0, 1) - raw).detach()
             loss = self.loss(image, source, features)
             loss = loss + settings.prior * codes.square().mean((1, 2))
             loss = loss + settings.noise * sum(map(autocorrelation, noise))
             better = (loss < lowest).detach()
             lowest = torch.where(better, loss.detach(), lowest)
-            best = torch.where(better[:, None, None, None], image.detach(), best)
+            best = torch.where(better[:, None, None, None], image.detach().clamp(0, 1), best)
             if step == settings.steps:
                 break
             # Slices are independent: the sum's gradient is each one's own, whatever the batch.
@@ -133,7 +135,7 @@ class StyleGANInversion(Method):
             optimizer.param_groups[0]["lr"] = settings.rate * _falling(step / settings.steps)
             optimizer.step()
             normalise(noise)
-        return best.clamp(0, 1)
+        return best
 
     def loss(self, image: Tensor, source: Tensor, features: Tensor | None = None) -> Tensor:
         """The contrast-blind distance of each image (N, 1, H, W) to its source, (N,)."""
