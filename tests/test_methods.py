@@ -17,7 +17,7 @@ from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
-from lmidiff.models import FAMILIES, diffusion, family_of, histogram
+from lmidiff.models import FAMILIES, diffusion, family_of, histogram, stylegan
 from lmidiff.models.histogram import quantiles
 from lmidiff.models.weights import publish, read_weights, state_folder
 
@@ -25,6 +25,7 @@ CPU = torch.device("cpu")
 SIZE = 16
 AFFINE = np.array([[-3.0, 0, 0, 20], [0, 3.0, 0.2, -31], [0, -0.2, 4.0, 7], [0, 0, 0, 1]])
 FAST = {"sampler": "ddim", "steps": 3, "draws": 2}
+OWN = {"stylegan": {"candidates": 8, "steps": 3, "scales": [1]}}
 
 
 def brains(count=6, seed=0):
@@ -74,6 +75,9 @@ def models():
     for condition in ("none", "both", "self"):
         settings = model_settings(condition)
         made[condition] = diffusion.load(settings, loud_weights(settings), CPU)
+    torch.manual_seed(4)
+    small = stylegan.StyleGANSettings(channels=(8, 6, 4), latent=8, mapping_layers=1)
+    made["stylegan"] = stylegan.StyleGANModel(stylegan.generator_of(small, (4, 4)))
     return made
 
 
@@ -87,8 +91,8 @@ WHICH = {
 
 def method(models, name, seed=1, **settings):
     kind = method_of(name)
-    which = kind.family if kind.family in (None, "histogram") else WHICH[name]
-    block = {**FAST, **settings} if name in WHICH else settings
+    which = WHICH.get(name, kind.family)
+    block = {**(FAST if name in WHICH else OWN.get(name, {})), **settings}
     return kind(block, models[which], seed)
 
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
+from discs import CPU, trained_on_discs
 from PIL import Image
 
 from lmidiff.errors import StudyError
 from lmidiff.figure_samples import figure_samples, sample_rows
+from lmidiff.models import diffusion, stylegan
 from lmidiff.sample_quality import (
     REAL,
     TRAINING,
@@ -15,6 +18,8 @@ from lmidiff.sample_quality import (
     nearest,
     sample_distances,
 )
+from lmidiff.seeds import seed_of
+from lmidiff.unconditional import draw, is_unconditional
 
 
 def blobs(count, seed, centre=0.0, sharp=1.0, side=32):
@@ -158,3 +163,52 @@ def test_the_grid_shows_first_draws_held_out_and_nearest(people, tmp_path):
     assert (page < 10).mean() > 0.2  # air
     with pytest.raises(StudyError, match="nothing to draw"):
         figure_samples({}, *files)
+
+
+# --- drawing --------------------------------------------------------------------------------
+
+
+def diffusion_settings(condition):
+    return {
+        "family": "diffusion",
+        "diffusion": {"range": "unit"},
+        "guidance": {"condition": condition},
+        "contrast": {},
+        "unet": {"channels": [8, 8], "attention": [False, True], "groups": 4, "head_channels": 8},
+        "training": {},
+    }
+
+
+def test_which_models_need_no_source():
+    assert is_unconditional(trained_on_discs()[0])
+    assert is_unconditional(diffusion_settings("none"))
+    assert not is_unconditional(diffusion_settings("both"))
+    assert not is_unconditional({"family": "histogram"})
+
+
+@pytest.mark.parametrize("family", ["stylegan", "diffusion"])
+def test_a_draw_depends_on_seed_and_number_alone(family):
+    if family == "stylegan":
+        settings, weights, _ = trained_on_discs()
+    else:
+        settings = diffusion_settings("none")
+        network = diffusion.DiffusionModel(settings, CPU).network
+        generator = torch.Generator().manual_seed(4)
+        weights = {  # MONAI's last layer starts at 0
+            name: value + 0.1 * torch.randn(value.shape, generator=generator)
+            for name, value in network.state_dict().items()
+        }
+    options = {"sampling": {"steps": 2, "draws": 7}, "size": (16, 16), "device": CPU}
+    images = draw(settings, weights, count=5, seed=1, **options)
+    assert images.shape == (5, 1, 16, 16)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert images.std(0).max() > 0.01
+    assert torch.equal(images, draw(settings, weights, count=5, seed=1, **options))
+    fewer = draw(settings, weights, count=3, seed=1, **options)
+    torch.testing.assert_close(fewer, images[:3], rtol=0, atol=1e-5)
+    assert not torch.allclose(images, draw(settings, weights, count=5, seed=2, **options))
+    if family == "stylegan":
+        model = stylegan.load(settings, weights, CPU)
+        alone = model.sample([seed_of(1, "sample", 3)])[0]
+        torch.testing.assert_close(images[3], alone, rtol=0, atol=1e-5)
