@@ -43,7 +43,12 @@ def upsample(image: Tensor) -> Tensor:
 
 
 def modulated_conv(
-    x: Tensor, weight: Tensor, style: Tensor, demodulate: bool = True, up: bool = False
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor,
+    demodulate: bool = True,
+    up: bool = False,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolution with weights scaled by a style and brought back to unit norm (eqs. 1 and 3).
 
@@ -53,6 +58,7 @@ def modulated_conv(
         style: (N, C), a factor for each input channel.
         demodulate: divide by the norm of the modulated weights of each output channel.
         up: also double the size: transposed convolution, then the low-pass filter.
+        gain: a factor of the result, if demodulated.
 
     Returns:
         (N, D, H, W), or (N, D, 2H, 2W).
@@ -65,7 +71,7 @@ def modulated_conv(
         out = F.conv2d(out, weight, padding=weight.shape[-1] // 2)
     if demodulate:
         energy = style.square() @ weight.square().sum((2, 3)).t()
-        out = out * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+        out = out * (gain * torch.rsqrt(energy + 1e-8))[:, :, None, None]
     return out
 
 
@@ -138,8 +144,9 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         """Features (N, C, H, W), codes (N, latent), noise (N, 1, H', W') to (N, D, H', W')."""
-        x = modulated_conv(x, self.weight * self.scale, self.style(w), up=self.up)
-        return activate(GAIN * x + GAIN * (self.strength * noise + self.bias))
+        weight, style = self.weight * self.scale, self.style(w)
+        x = modulated_conv(x, weight, style, up=self.up, gain=GAIN)
+        return activate(x + (GAIN * self.strength) * noise + GAIN * self.bias)
 
 
 class ToImage(nn.Module):

@@ -7,7 +7,9 @@ corrected for it, style mixing, and the exponential average of the generator as 
 
 Departures: images of one channel and few features; the learning rate falls by a cosine, as that of
 every model of the study; gradients are not clipped and precision is float32, so ``training.clip``
-and ``training.precision`` have no effect; real slices are mirrored left to right half of the time.
+and ``training.precision`` have no effect; the discriminator is shown the images that the generator
+was just corrected for, which saves drawing others; real slices are mirrored left to right half of
+the time.
 """
 
 from collections.abc import Mapping
@@ -162,9 +164,7 @@ class StyleGANLearner:
             losses["path"] = self._descend(0, self._path(generator) * settings.path_every)
 
         real = draw_batch(self.images, self.batch, generator)
-        with torch.no_grad():
-            fake = self._fake(self.batch, generator)[0]
-        loss = F.softplus(network.discriminator(fake)).mean()
+        loss = F.softplus(network.discriminator(fake.detach())).mean()
         loss = loss + F.softplus(-network.discriminator(real)).mean()
         losses["discriminator"] = self._descend(1, loss)
         if number % settings.r1_every == 0 and settings.r1 > 0:
