@@ -56,7 +56,8 @@ def test_splits_share_nobody_and_leave_out_nobody(config: dict, counts: tuple) -
         zip(("train", "val", "test"), counts, strict=True)
     )
     if not counts[1]:
-        del config["methods"]["sdedit"]["tune"]
+        for block in config["methods"].values():
+            block.pop("tune", None)
     study = Study(config)
     splits = [set(study.subjects(split)) for split in ("train", "val", "test")]
     assert [len(split) for split in splits] == list(counts)

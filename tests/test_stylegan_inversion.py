@@ -124,10 +124,10 @@ def correlation(a, b):
 
 @pytest.mark.parametrize(
     "loss",
-    [{}, {"edges": 0.0, "lmi": 1.0, "guidance": {"bandwidths": [8.0, 24.0]}}, {"candidates": 0}],
-    ids=["edges", "lmi", "from the mean"],
+    [{}, {"loss": "lmi"}, {"loss": "both"}, {"candidates": 0}],
+    ids=["edges", "lmi", "both", "from the mean"],
 )
-def test_optimising_lowers_the_loss_on_every_slice(model, loss):
+def test_optimising_lowers_the_loss_and_never_raises_it(model, loss):
     source = contrast_changed(model.sample([101, 102, 103, 104]))
     ids = ids_of(4)
     free = {"prior": 0.0, "noise": 0.0, **loss}
@@ -135,7 +135,9 @@ def test_optimising_lowers_the_loss_on_every_slice(model, loss):
     after = inversion(model, steps=25, **free)
     with torch.no_grad():
         start, end = (each.translate(source, ids).image for each in (before, after))
-        assert (after.loss(end, source) < after.loss(start, source) - 1e-3).all()
+        fell = before.loss(start, source) - after.loss(end, source)
+    assert (fell > -1e-6).all()
+    assert (fell > 1e-3).sum() >= 3
 
 
 def test_it_recovers_a_generated_image_from_another_contrast(model):
@@ -179,7 +181,7 @@ def test_noise_follows_study_seed_and_slice(model):
 
 def test_an_empty_slice_is_survived(model):
     source = torch.zeros(1, 1, 16, 16)
-    for loss in ({}, {"lmi": 1.0}):
+    for loss in ({}, {"loss": "lmi"}):
         with torch.no_grad():
             image = inversion(model, **loss).translate(source, ids_of(1)).image
         assert torch.isfinite(image).all()
@@ -202,9 +204,9 @@ def test_the_prior_draws_codes_to_the_mean(model):
     [
         ({"stepz": 3}, r"methods\.stylegan\.stepz is not a known key"),
         ({"steps": -1}, "steps must not be negative"),
-        ({"rate": 0}, "above 0"),
-        ({"edges": 0}, "one of edges and lmi"),
-        ({"lmi": 1.0, "guidance": {"estimator": "reference"}}, "passes no gradient"),
+        ({"rate": 0}, "rate must be above 0"),
+        ({"loss": "lpips"}, "loss must be one of"),
+        ({"loss": "both", "guidance": {"estimator": "reference"}}, "passes no gradient"),
         ({"guidance": {"bandwidthz": [1]}}, r"methods\.stylegan\.guidance\.bandwidthz"),
     ],
 )

@@ -6,11 +6,13 @@ are optimised by Adam under a loss, with the noise kept free of signal by equati
 
 Departures from that projector:
 
-- The loss may not compare intensities, since the source's modality is another. It is the sum of
-  up to three contrast-blind terms, weighted by the settings: ``edges``, unsigned normalised
-  gradient fields (:mod:`lmidiff.structure`); ``lmi``, one minus the mean LMI over the brain and
-  ``guidance.bandwidths`` (``renyi2``, which passes a gradient); and ``silhouette``, signal where
-  the source has none or the reverse. The pictures' perceptual loss needs a downloaded network.
+- The loss may not compare intensities, since the source's modality is another. ``loss`` names a
+  contrast-blind one: ``edges``, unsigned normalised gradient fields (:mod:`lmidiff.structure`);
+  ``lmi``, one minus the mean LMI (bits) over the brain and ``guidance.bandwidths``, by an estimator
+  that passes a gradient; or the sum of ``both``. A config lists them under ``tune``, so that each
+  study chooses on validation subjects. To either comes ``silhouette``, signal where the source has
+  none or the reverse. The projector's perceptual loss compares contrast, and would need a
+  downloaded network.
 - A code for each layer (W+, Abdal et al. 2019), drawn to the mean of w by ``prior``: without
   it the styles of single layers leave what training produced, contrast included.
 - It starts at the best of ``candidates`` random samples by ``edges``, the same candidates for every
@@ -37,6 +39,7 @@ from lmidiff.settings import settings_of
 from lmidiff.structure import edge_features, silhouette_error
 
 CHUNK = 10
+LOSSES = ("edges", "lmi", "both")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class InversionSettings:
         truncation: how far candidates go from the mean of w, 1 being as far as training did.
         steps: of Adam; 0 gives the best candidate with noise of its own.
         rate: first step of a latent, in units of the spread of w; the noise's is the same.
-        edges, lmi, silhouette: weights of the terms of the loss.
+        loss: "edges", "lmi" or "both".
+        silhouette: weight of that term of the loss.
         edge_noise: see :func:`lmidiff.structure.edge_features`.
         scales: at which edges are compared, in pixels.
         prior: weight of the squared distance to the mean of w, in units of its spread.
@@ -59,8 +63,7 @@ class InversionSettings:
     truncation: float = 1.0
     steps: int = 40
     rate: float = 0.1
-    edges: float = 1.0
-    lmi: float = 0.0
+    loss: str = "edges"
     silhouette: float = 1.0
     edge_noise: float = 0.5
     scales: tuple[int, ...] = (1, 2)
@@ -68,11 +71,13 @@ class InversionSettings:
     noise: float = 0.1
 
     def __post_init__(self) -> None:
-        for key in ("candidates", "steps", "edges", "lmi", "silhouette", "prior", "noise"):
+        for key in ("candidates", "steps", "silhouette", "prior", "noise"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} must not be negative, got {getattr(self, key)}")
-        if self.rate <= 0 or self.edges + self.lmi == 0:
-            raise ValueError("rate and one of edges and lmi must be above 0")
+        if self.rate <= 0:
+            raise ValueError(f"rate must be above 0, got {self.rate}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
 
 
 class StyleGANInversion(Method):
@@ -85,10 +90,11 @@ class StyleGANInversion(Method):
         """Keep the inversion's settings and, under ``guidance``, the LMI maps'."""
         settings = dict(settings)
         where = "methods.stylegan"
-        block = {"normalized": False, "search": False, **settings.pop("guidance", {})}
+        maps = {"bandwidths": (8.0, 24.0), "normalized": False, "search": False}
+        block = {**maps, **settings.pop("guidance", {})}
         self.guidance = settings_of(Guidance, block, f"{where}.guidance")
         self.settings = settings_of(InversionSettings, settings, where)
-        if self.settings.lmi and self.guidance.estimator == "reference":
+        if self.settings.loss != "edges" and self.guidance.estimator == "reference":
             raise StudyError(
                 f"config: {where}.guidance.estimator 'reference' passes no gradient; "
                 "use renyi2 or parzen"
@@ -142,13 +148,13 @@ class StyleGANInversion(Method):
         settings = self.settings
         brain = (source > 0).to(source)
         loss = settings.silhouette * silhouette_error(image, brain)
-        if settings.edges:
+        if settings.loss != "lmi":
             features = self._edges(source) if features is None else features
-            loss = loss + settings.edges * (1 - (features * self._edges(image)).sum(1))
-        if settings.lmi:
+            loss = loss + 1 - (features * self._edges(image)).sum(1)
+        if settings.loss != "edges":
             maps = self.guidance.lmi(source, image).mean(1, keepdim=True) * brain
             area = brain.sum((1, 2, 3)).clamp(min=1)
-            loss = loss + settings.lmi * (1 - maps.sum((1, 2, 3)) / area)
+            loss = loss + 1 - maps.sum((1, 2, 3)) / area
         return loss
 
     def _edges(self, images: Tensor) -> Tensor:
