@@ -61,7 +61,7 @@ class InversionSettings:
 
     candidates: int = 512
     truncation: float = 1.0
-    steps: int = 40
+    steps: int = 30
     rate: float = 0.1
     loss: str = "edges"
     silhouette: float = 1.0
