@@ -17,6 +17,7 @@ include: "workflow/rules/segment.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/samples.smk"
 include: "workflow/rules/bench.smk"
 include: "workflow/rules/masks.smk"
 

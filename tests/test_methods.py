@@ -18,7 +18,7 @@ from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
-from lmidiff.models import FAMILIES, cyclegan, diffusion, family_of, histogram
+from lmidiff.models import FAMILIES, cyclegan, diffusion, family_of, histogram, stylegan
 from lmidiff.models.histogram import quantiles
 from lmidiff.models.weights import publish, read_weights, state_folder
 
@@ -26,6 +26,7 @@ CPU = torch.device("cpu")
 SIZE = 16
 AFFINE = np.array([[-3.0, 0, 0, 20], [0, 3.0, 0.2, -31], [0, -0.2, 4.0, 7], [0, 0, 0, 1]])
 FAST = {"sampler": "ddim", "steps": 3, "draws": 2}
+OWN = {"stylegan": {"candidates": 8, "steps": 3, "scales": [1]}}
 
 
 def brains(count=6, seed=0):
@@ -81,6 +82,8 @@ def models():
         made[family] = family_of(family).RegressionModel(settings, CPU)
     torch.manual_seed(4)
     made["cyclegan"] = cyclegan.load({}, Generator(16, 1, 4).state_dict(), CPU)
+    small = stylegan.StyleGANSettings(channels=(8, 6, 4), latent=8, mapping_layers=1)
+    made["stylegan"] = stylegan.StyleGANModel(stylegan.generator_of(small, (4, 4)))
     return made
 
 
@@ -98,7 +101,7 @@ WHICH = {
 def method(models, name, seed=1, **settings):
     kind = method_of(name)
     which = WHICH.get(name, kind.family)
-    block = {**FAST, **settings} if name in WHICH else settings
+    block = {**(FAST if name in WHICH else OWN.get(name, {})), **settings}
     return kind(block, models[which], seed)
 
 

@@ -365,6 +365,7 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
             "train_model": {"train"},
             "train_segmenter": {"train"},
             "tune_method": {"val"},
+            "assess_samples": {"train", "test"},  # of finished models: who is memorised, how near
         }.get(job.rule, {"test"}), job.rule
 
 

@@ -19,6 +19,7 @@ from lmidiff.lmi import ESTIMATORS
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.cyclegan import CycleGANSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
+from lmidiff.models.stylegan import StyleGANSettings
 from lmidiff.networks import UNetSettings
 from lmidiff.settings import settings_of
 from lmidiff.training import TrainingSettings
@@ -32,6 +33,7 @@ BLOCKS = {
     "guidance": Guidance,
     "contrast": ContrastSettings,
     "unet": UNetSettings,
+    "stylegan": StyleGANSettings,
     "training": TrainingSettings,
     "simulation": SimulationSettings,
     "sampling": SamplingSettings,
@@ -121,6 +123,9 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("models.cyclegan_PDw.cyclegan", {"pol": 5}, "models.cyclegan_PDw.cyclegan.pol is not a"),
         ("models.cyclegan_PDw.unet", {}, "models.cyclegan_PDw.unet is not a known key"),
         ("models.cyclegan_PDw", {"family": "cyclegan"}, "models.cyclegan_PDw.source is missing"),
+        ("model_defaults.stylegan", {"r2": 1}, "model_defaults.stylegan.r2 is not a known key"),
+        ("models.s", {"family": "stylegan", "unet": {}}, "models.s.unet is not a known key"),
+        ("figures.samples.drawn", 1, "figures.samples.drawn: 1 is less than the minimum of 2"),
         ("models.histogram", {}, "models.histogram.family is missing"),
         ("models.histogram", 5, "models.histogram: 5 is not of type 'object', 'null'"),
         ("models.histogram.family", 5, "models.histogram.family: 5 is not of type 'string'"),

@@ -13,6 +13,7 @@ from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
 from lmidiff.study_data import LABELS, MASK
 from lmidiff.study_models import StudyModels, merge
+from lmidiff.unconditional import is_unconditional
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
@@ -182,6 +183,11 @@ class Study(StudyModels):
     def trained_models(self) -> list[str]:
         """Used models that are trained by gradient descent and so have a learning curve."""
         return [m for m in self.used_models if "training" in self.model_settings(m)]
+
+    @property
+    def unconditional_models(self) -> list[str]:
+        """Used models that draw images of the target from noise alone."""
+        return [m for m in self.used_models if is_unconditional(self.model_settings(m))]
 
     @property
     def labels(self) -> dict[str, str]:

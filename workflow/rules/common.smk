@@ -82,6 +82,7 @@ def figure_files():
     names = ["figure2", "scores"] + (
         ["curves", "previews"] if study.trained_models else []
     )
+    names += ["samples"] if study.unconditional_models else []
     return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
 
 

@@ -18,6 +18,7 @@ METHODS = {
     "sdedit": "lmidiff.methods.sdedit:SDEdit",
     "ilvr": "lmidiff.methods.ilvr:ILVR",
     "fgdm": "lmidiff.methods.fgdm:FGDM",
+    "stylegan": "lmidiff.methods.stylegan:StyleGANInversion",
     "lmidiffusion": "lmidiff.methods.lmidiffusion:LMIDiffusion",
     "lmidiffusion_cr": "lmidiff.methods.lmidiffusion:ContrastRandomisedLMIDiffusion",
     "lmidiffusion_grad": "lmidiff.methods.lmidiffusion_grad:GradientLMIDiffusion",

@@ -20,6 +20,7 @@ FAMILIES = {
     "diffusion": "lmidiff.models.diffusion",
     "histogram": "lmidiff.models.histogram",
     "regression": "lmidiff.models.regression",
+    "stylegan": "lmidiff.models.stylegan",
     "supervised": "lmidiff.models.supervised",
 }
 
