@@ -7,6 +7,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from lmidiff.errors import StudyError
+from lmidiff.files import write_text
+from lmidiff.measured_costs import derive_costs, with_overhead
 from lmidiff.recorded import fill, read_table, record, short_rows
 
 REFERENCE = Path("results/reference")
@@ -21,12 +23,17 @@ def main(arguments: list[str] | None = None) -> int:
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     commands.add_parser("readme", help="fill README.md from the recorded runs")
+    commands.add_parser("costs", help="derive config/costs.csv and docs/cluster.md's table")
     given = parser.parse_args(arguments)
     try:
         if given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
             print(f"recorded in {record(given.folder, REFERENCE)}")
+        elif given.command == "costs":
+            write_text("config/costs.csv", derive_costs(REFERENCE).to_csv(index=False))
+            guide = Path("docs/cluster.md")
+            write_text(guide, with_overhead(guide.read_text(), REFERENCE))
         else:
             fill(Path("README.md"), REFERENCE)
     except StudyError as error:

@@ -3,6 +3,7 @@
 # A benchmark takes all cores, so that no other job disturbs it.
 localrules:
     bench,
+    benchmark_overhead,
     pareto,
 
 
@@ -66,6 +67,27 @@ rule benchmark_throughput:
         threads=THREADS,
     script:
         "../scripts/benchmark_throughput.py"
+
+
+# With Slurm on the machine, it sends jobs to the cluster as well.
+rule benchmark_overhead:
+    input:
+        settings="config/bench.yaml",
+        code=code("benchmark_overhead.py"),
+    output:
+        f"{BENCH}/overhead_{{jobs}}.csv",
+    log:
+        f"{BENCH}/logs/overhead_{{jobs}}.log",
+    wildcard_constraints:
+        jobs=r"\d+",
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores
+    params:
+        cores=workflow.cores,
+        project=workflow.basedir,
+    script:
+        "../scripts/benchmark_overhead.py"
 
 
 rule plot_pareto:

@@ -12,6 +12,7 @@ from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
+from lmidiff.resources import Needs, read_costs
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
 
@@ -20,11 +21,13 @@ try:
     check_config(config)
     study = Study(config)
     read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
+    costs = read_costs(Path(workflow.basedir) / "config" / "costs.csv")
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 OUT = str(study.folder)
 THREADS = config["threads"]
+USES_GPU = config["device"] != "cpu"
 BENCH = "results/benchmarks"
 
 
@@ -70,7 +73,8 @@ def figure_files():
 def bench_files():
     """The benchmarks' tables and figures."""
     names = ["lmi", "end_to_end", "throughput"]
-    return expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
+    drawn = expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
+    return drawn + [f"{BENCH}/overhead_{jobs}.csv" for jobs in (10, 100, 1000)]
 
 
 def sampling_methods():

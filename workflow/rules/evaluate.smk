@@ -1,6 +1,7 @@
 # Scores, the tidy CSVs, Table 1 and the record of what produced them.
 localrules:
     collect_scores,
+    write_table,
     write_record,
 
 
@@ -20,6 +21,10 @@ rule score:
         f"{OUT}/cost/score/{{method}}_from-{{source}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    group:
+        "evaluate"
+    resources:
+        **asks(lambda w: needs.score()),
     params:
         subjects=lambda w: study.scored_files(w.method, w.source),
         study=study.name,

@@ -15,6 +15,10 @@ rule segment:
         f"{OUT}/cost/segment/{{method}}_from-{{source}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    group:
+        "evaluate"
+    resources:
+        **asks(lambda w: needs.score()),
     params:
         volumes=lambda w: study.translations(w.method, w.source),
     script:

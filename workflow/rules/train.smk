@@ -15,7 +15,11 @@ rule train_model:
         f"{OUT}/cost/train/{{model}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    group:
+        lambda w: None if w.model in study.trained_models else "fit"
     threads: THREADS
+    resources:
+        **asks(lambda w: needs.train(w.model), THREADS, lambda w: needs.gpus(w.model)),
     params:
         settings=lambda w: study.model_settings(w.model),
         needs=lambda w: sorted(study.needs(w.model)),
@@ -37,6 +41,10 @@ rule train_segmenter:
         f"{OUT}/logs/train/kmeans.log",
     conda:
         "../../envs/environment.yaml"
+    group:
+        "fit"
+    resources:
+        **asks(lambda w: needs.fit()),
     params:
         clusters=config["segmentation"]["clusters"],
         seed=study.seed,

@@ -18,6 +18,12 @@ rule tune_method:
     conda:
         "../../envs/environment.yaml"
     threads: THREADS
+    resources:
+        **asks(
+            lambda w: needs.tune(w.method, w.source),
+            THREADS,
+            lambda w: needs.uses_network(w.method, w.source),
+        ),
     params:
         method=lambda w: study.method_block(w.method),
         grid=lambda w: study.methods[w.method]["tune"],
@@ -43,7 +49,15 @@ rule translate:
         f"{OUT}/cost/translate/{{method}}_from-{{source}}_shard-{{shard}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    group:
+        lambda w: None if needs.uses_network(w.method, w.source) else "evaluate"
     threads: lambda w: study.translation_threads(w.method)
+    resources:
+        **asks(
+            lambda w: needs.translate(w.method, w.source, int(w.shard)),
+            lambda w: study.translation_threads(w.method),
+            lambda w: needs.uses_network(w.method, w.source),
+        ),
     params:
         method=lambda w: study.method_block(w.method),
         target=study.target,

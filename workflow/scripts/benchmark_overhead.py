@@ -1,0 +1,15 @@
+"""Measure what running jobs costs besides the jobs."""
+
+from pathlib import Path
+
+from lmidiff.benchmarks.measure import load_settings
+from lmidiff.benchmarks.overhead import benchmark_overhead
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    params = snakemake.params
+    settings = load_settings(snakemake.input.settings)["overhead"]
+    jobs = int(snakemake.wildcards.jobs)
+    table = benchmark_overhead(jobs, settings, params.cores, Path(params.project))
+    write_text(snakemake.output[0], table.to_csv(index=False))
