@@ -76,9 +76,15 @@ def why_not() -> str:
         return f"Slurm is not installed ({', '.join(missing)}: see .ci/run)"
     if os.geteuid():
         return "starting Slurm's daemons needs root"
-    if DEFAULT_CONF.exists() and not DEFAULT_CONF.is_symlink():
-        return f"this machine belongs to a cluster ({DEFAULT_CONF})"
+    if DEFAULT_CONF.exists() and not _left_over():
+        return f"this machine belongs to a cluster already ({DEFAULT_CONF.resolve()})"
     return ""
+
+
+def _left_over() -> bool:
+    """Whether the machine's default cluster is one of ours whose controller has died."""
+    pid = DEFAULT_CONF.resolve().parent / "run/slurmctld.pid"
+    return DEFAULT_CONF.is_symlink() and pid.exists() and not alive(int(pid.read_text()))
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,12 @@ class SlurmLab:
         """Cancel what runs, end the daemons, remove the link."""
         if self._daemons:
             self.run("scancel", "--quiet", "--full", "--user", str(os.geteuid()))
-        for pid in reversed(self._daemons):
-            self._end(pid)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in filter(alive, self._daemons):
+                os.kill(pid, number)
+            deadline = time.monotonic() + 5
+            while any(map(alive, self._daemons)) and time.monotonic() < deadline:
+                time.sleep(0.05)
         if self._holder:
             self._holder.terminate()
             self._holder.wait()
@@ -239,16 +249,13 @@ class SlurmLab:
                 raise RuntimeError(f"{name} does not come up\n{printed}\n{self.logs()}")
             time.sleep(0.05)
 
-    @staticmethod
-    def _end(pid: int) -> None:
-        try:
-            daemon = psutil.Process(pid)
-            daemon.send_signal(signal.SIGTERM)
-            gone = psutil.wait_procs([daemon], timeout=10)[0]
-            if not gone and daemon.status() != psutil.STATUS_ZOMBIE:
-                daemon.kill()
-        except psutil.NoSuchProcess:
-            pass
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one whose end nobody has noted yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_ports(count: int) -> list[int]:

@@ -32,7 +32,9 @@ def pins(lock: str) -> dict[str, str]:
 def asked(file: str) -> set[str]:
     """Names that a list asks for, without those of the list it builds on."""
     lines = (ENVS / file).read_text().split("\n")
-    return {name_of(re.split(r"[=<>\[ ]", line)[0]) for line in lines if line and line[0] not in "#-"}
+    return {
+        name_of(re.split(r"[=<>\[ ]", line)[0]) for line in lines if line and line[0] not in "#-"
+    }
 
 
 @pytest.mark.parametrize("extra", ["", "-dev", "-hpc"])

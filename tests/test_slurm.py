@@ -6,6 +6,7 @@ The training that meets its time limit runs beside the other tests: its minute i
 import re
 import shutil
 import signal
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from clusters import PART, Driver, has_plugin, overlay, part_of, training_in
+from clusters import PART, SCORES, Driver, has_plugin, overlay, part_of, training_in
 from safetensors.torch import load_file
 from slurmlab import SlurmLab, why_not
 from workflows import copy_project, metrics, orphans, run
@@ -31,22 +32,23 @@ pytestmark = pytest.mark.study
 LONG = {
     "study": "smoke",
     "device": "cpu",
-    "model_defaults": {"training": {"steps": 120, "checkpoint_every": 10, "log_every": 10}},
+    "model_defaults": {"training": {"steps": 300, "checkpoint_every": 10, "log_every": 10}},
 }
 WEIGHTS = "results/smoke/models/unconditional/weights.safetensors"
 ONLY_TRAINING = ("--allowed-rules", "train_model", "--rerun-triggers", "mtime")
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmLab]:
+def lab() -> Iterator[SlurmLab]:
     """A cluster of one node without a network."""
     reason = why_not() or ("" if has_plugin() else "Snakemake's Slurm plugin: make env-hpc")
     if reason:
         pytest.skip(reason)
-    cluster = SlurmLab(tmp_path_factory.mktemp("slurm"))
-    cluster.start()
-    yield cluster
-    cluster.stop()
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:  # munge refuses pytest's
+        cluster = SlurmLab(Path(folder))
+        cluster.start()
+        yield cluster
+        cluster.stop()
 
 
 def with_data(finished: Path, folder: Path) -> Path:
@@ -71,9 +73,7 @@ def overtime(lab: SlurmLab, finished: Path, tmp_path_factory: pytest.TempPathFac
     """Started before all tests, looked at by the last."""
     folder = with_data(finished, tmp_path_factory.mktemp("overtime") / "project")
     arguments = (*overlay(folder, LONG), *ONLY_TRAINING, "--slurm-jobname-prefix", "overtime")
-    driver = Driver(
-        lab, folder, WEIGHTS, *arguments, "--set-resources", "train_model:runtime=1"
-    )
+    driver = Driver(lab, folder, WEIGHTS, *arguments, "--set-resources", "train_model:runtime=1")
 
     def hold_up() -> None:
         # A process that stands still reaches the limit without taking the tests' time.
@@ -101,7 +101,7 @@ def test_a_job_that_no_node_can_hold_is_refused_at_once(lab, finished, tmp_path)
     assert len(refusals) == 1, printed
     assert "Memory specification can not be satisfied" in printed
     assert "Traceback" not in printed
-    assert lab.jobs("huge") == []
+    assert {job.state for job in lab.jobs("huge")} <= {"FAILED"}
 
 
 def test_a_gpu_job_goes_to_the_gpu_partition_and_sees_its_device(lab, finished, tmp_path) -> None:
@@ -130,7 +130,8 @@ def test_a_job_out_of_memory_is_tried_again_with_more(lab, finished, tmp_path) -
     *killed, last = lab.jobs("memory")
     assert killed
     assert {job.state for job in killed} <= {"OUT_OF_MEMORY", "FAILED", "CANCELLED"}
-    assert "memory" in lab.logs().lower()
+    kept = (folder / ".snakemake/slurm_logs").rglob("*.log")  # of failed jobs alone
+    assert all("exceeded memory limit" in log.read_text() for log in kept)
     assert last.state == "COMPLETED"
     asked = [int(job.memory.removesuffix("M")) for job in (*killed, last)]
     assert asked == [asked[0] * attempt for attempt in range(1, len(asked) + 1)]
@@ -139,8 +140,8 @@ def test_a_job_out_of_memory_is_tried_again_with_more(lab, finished, tmp_path) -
 def test_killed_driver_recovered_without_network_gives_the_same_bytes(
     lab, finished, tmp_path
 ) -> None:
-    folder = copy_project(tmp_path / "a project")
-    arguments = (*overlay(folder, PART), "--slurm-jobname-prefix", "smoke")
+    folder = copy_project(tmp_path / "project")
+    arguments = (SCORES, *overlay(folder, PART), "--slurm-jobname-prefix", "smoke")
     if lab.isolated:
         assert "unreachable" in lab.run("bash", "-c", "echo > /dev/tcp/198.51.100.1/80")
     driver = Driver(lab, folder, *arguments)
@@ -185,9 +186,9 @@ def test_a_training_over_its_time_limit_goes_on_and_ends_the_same(
     assert (first.state, second.state) == ("TIMEOUT", "COMPLETED")
     assert first.limit == second.limit == "1:00"
     log = (folder / "results/smoke/logs/train/unconditional.log").read_text()
-    assert re.search(r"resumes at step [1-9]\d* of 120", log), log
+    assert re.search(r"resumes at step [1-9]\d* of 300", log), log
     curve = pd.read_csv(folder / Path(WEIGHTS).parent / "curve.csv")
-    assert list(curve["step"]) == list(range(10, 121, 10))
+    assert list(curve["step"]) == list(range(10, 301, 10))
 
     files = ("config/config.yaml", "config/smoke.yaml", "part.yaml")
     study = Study(load_config(*(folder / file for file in files)))

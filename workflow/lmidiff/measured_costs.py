@@ -1,8 +1,8 @@
 """Deriving ``config/costs.csv`` from recorded runs: what a unit of each stage's work cost."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-import re
 
 import pandas as pd
 import yaml
@@ -115,7 +115,5 @@ def overhead_text(reference: Path) -> str:
     unrun = table["wall_s"] == ""
     table.loc[unrun, "driver_cpu_s"] = table.loc[unrun, "note"]
     rows = table[list(TITLES)].rename(columns=TITLES)
-    text = tabulate(
-        rows, headers="keys", tablefmt="github", showindex=False, disable_numparse=True
-    )
+    text = tabulate(rows, headers="keys", tablefmt="github", showindex=False, disable_numparse=True)
     return text + "\n"

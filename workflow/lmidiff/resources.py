@@ -19,8 +19,10 @@ from lmidiff.study import Study
 
 COLUMNS = ("cost", "value", "unit", "source")
 
-#: Chosen, not measured: how much more than the estimate is asked for, and at least how much.
-TIME_MARGIN, MEMORY_MARGIN, LEAST_MINUTES = 3.0, 1.5, 10
+#: Chosen, not measured: how much more than the estimate is asked for, and at least how much, by a
+#: job that runs a network and by one of the many small ones whose minutes a group adds up.
+TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.5
+LEAST_MINUTES, LEAST_MINUTES_SMALL = 10, 2
 
 
 def read_costs(path: str | Path) -> dict[str, float]:
@@ -164,10 +166,11 @@ class Needs:
         """Segmenting or scoring all test subjects of a method and source."""
         return self._plain("score", self.work.megavoxels(len(self.study.subjects("test"))))
 
-    def minutes(self, seconds: float, attempt: int = 1) -> int:
+    def minutes(self, seconds: float, attempt: int = 1, small: bool = False) -> int:
         """What to ask for: with the margin, more at each attempt, and no more than is allowed."""
         wanted = math.ceil(TIME_MARGIN * seconds / 60)
-        return int(min(max(LEAST_MINUTES, wanted) * attempt, self.most_minutes))
+        least = LEAST_MINUTES_SMALL if small else LEAST_MINUTES
+        return int(min(max(least, wanted) * attempt, self.most_minutes))
 
     def megabytes(self, estimate: float, attempt: int = 1) -> int:
         """What to ask for: with the margin, the two Snakemakes around a job, more each attempt."""

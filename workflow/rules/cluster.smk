@@ -17,15 +17,18 @@ def asks(estimate, threads=1, gpus=None):
     network can use; 0 is a job without.
     """
 
+    def networks(wildcards):
+        return int(gpus(wildcards)) if gpus else 0
+
     def cards(wildcards):
-        return gpus(wildcards) if gpus and USES_GPU else 0
+        return networks(wildcards) if USES_GPU else 0
 
     def of_gpu_jobs(name, otherwise=None):
         return lambda wildcards: of_site(name) if cards(wildcards) else otherwise
 
     wanted = {
         "runtime": lambda wildcards, attempt: needs.minutes(
-            estimate(wildcards)[0], attempt
+            estimate(wildcards)[0], attempt, small=not networks(wildcards)
         ),
         "mem_mb": lambda wildcards, attempt: needs.megabytes(
             estimate(wildcards)[1], attempt

@@ -46,7 +46,7 @@ rule nothing:
         {group}
     resources:
         mem_mb=500,
-        runtime=10,
+        runtime=1,
     shell:
         "echo $EPOCHREALTIME > {{output}}; echo $EPOCHREALTIME >> {{output}}"
 """
@@ -100,7 +100,7 @@ def _measure(name: str, jobs: int, group: int | None, options: Sequence[str]) ->
         root = Path(folder).absolute()
         text = SNAKEFILE.format(jobs=jobs, group='"nothing"' if group else "None")
         (root / "Snakefile").write_text(text)
-        wall, cpu, memory, _ = _run([*options, "--quiet", "all"], root)
+        wall, cpu, memory, _ = _run([*options, "--quiet", "rules", "host", "progress"], root)
         files = list((root / "done").glob("*"))
         stamps = [[float(stamp) for stamp in file.read_text().split()] for file in files]
         row = {"executor": name, "jobs": jobs, **_driver(wall, cpu, memory)}
