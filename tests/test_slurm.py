@@ -130,7 +130,8 @@ def test_a_job_out_of_memory_is_tried_again_with_more(lab, finished, tmp_path) -
     *killed, last = lab.jobs("memory")
     assert killed
     assert {job.state for job in killed} <= {"OUT_OF_MEMORY", "FAILED", "CANCELLED"}
-    kept = (folder / ".snakemake/slurm_logs").rglob("*.log")  # of failed jobs alone
+    kept = list((folder / ".snakemake/slurm_logs").rglob("*.log"))
+    assert len(kept) == len(killed)
     assert all("exceeded memory limit" in log.read_text() for log in kept)
     assert last.state == "COMPLETED"
     asked = [int(job.memory.removesuffix("M")) for job in (*killed, last)]

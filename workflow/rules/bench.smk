@@ -85,7 +85,6 @@ rule benchmark_overhead:
     threads: workflow.cores
     params:
         cores=workflow.cores,
-        project=workflow.basedir,
     script:
         "../scripts/benchmark_overhead.py"
 

@@ -19,10 +19,10 @@ for cohort in study.generated_cohorts:
             f"{OUT}/logs/simulate_{cohort}.log",
         benchmark:
             f"{OUT}/cost/data/simulate_{cohort}.tsv"
-        conda:
-            "../../envs/environment.yaml"
         group:
             f"data_{cohort}"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             **asks(lambda w, c=cohort: needs.data(len(study.subjects(cohort=c)))),
         params:
@@ -46,10 +46,10 @@ for cohort in study.generated_cohorts:
             f"{OUT}/logs/preprocess_{cohort}.log",
         benchmark:
             f"{OUT}/cost/data/preprocess_{cohort}.tsv"
-        conda:
-            "../../envs/environment.yaml"
         group:
             f"data_{cohort}"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             **asks(lambda w, c=cohort: needs.data(len(study.subjects(cohort=c)))),
         params:
@@ -74,10 +74,10 @@ for subject in study.scanned_subjects:
             f"{OUT}/logs/preprocess/{subject}.log",
         benchmark:
             f"{OUT}/cost/data/preprocess_{subject}.tsv"
-        conda:
-            "../../envs/environment.yaml"
         group:
             "preprocess"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             **asks(lambda w: needs.data(1)),
         params:

@@ -19,10 +19,10 @@ rule score:
         f"{OUT}/logs/score/{{method}}_from-{{source}}.log",
     benchmark:
         f"{OUT}/cost/score/{{method}}_from-{{source}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     group:
         "evaluate"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         **asks(lambda w: needs.score()),
     params:

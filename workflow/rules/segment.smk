@@ -13,10 +13,10 @@ rule segment:
         f"{OUT}/logs/segment/{{method}}_from-{{source}}.log",
     benchmark:
         f"{OUT}/cost/segment/{{method}}_from-{{source}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     group:
         "evaluate"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         **asks(lambda w: needs.score()),
     params:

@@ -13,10 +13,10 @@ rule train_model:
         f"{OUT}/logs/train/{{model}}.log",
     benchmark:
         f"{OUT}/cost/train/{{model}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     group:
         lambda w: None if w.model in study.trained_models else "fit"
+    conda:
+        "../../envs/environment.yaml"
     threads: THREADS
     resources:
         **asks(lambda w: needs.train(w.model), THREADS, lambda w: needs.gpus(w.model)),
@@ -39,10 +39,10 @@ rule train_segmenter:
         f"{OUT}/models/kmeans/kmeans.json",
     log:
         f"{OUT}/logs/train/kmeans.log",
-    conda:
-        "../../envs/environment.yaml"
     group:
         "fit"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         **asks(lambda w: needs.fit()),
     params:

@@ -47,10 +47,10 @@ rule translate:
         f"{OUT}/logs/translate/{{method}}_from-{{source}}_shard-{{shard}}.log",
     benchmark:
         f"{OUT}/cost/translate/{{method}}_from-{{source}}_shard-{{shard}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     group:
         lambda w: None if needs.uses_network(w.method, w.source) else "evaluate"
+    conda:
+        "../../envs/environment.yaml"
     threads: lambda w: study.translation_threads(w.method)
     resources:
         **asks(

@@ -8,8 +8,8 @@ from lmidiff.files import write_text
 from lmidiff.jobs import job
 
 with job(snakemake.log):
-    params = snakemake.params
     settings = load_settings(snakemake.input.settings)["overhead"]
     jobs = int(snakemake.wildcards.jobs)
-    table = benchmark_overhead(jobs, settings, params.cores, Path(params.project))
+    project = Path(snakemake.scriptdir).parents[1]
+    table = benchmark_overhead(jobs, settings, snakemake.params.cores, project)
     write_text(snakemake.output[0], table.to_csv(index=False))
