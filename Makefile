@@ -68,8 +68,8 @@ ablation: env ## What each part of the LMI condition is worth
 bench: env ## Time the estimators, whole translations and training: results/benchmarks (about 10 minutes)
 	@$(SNAKEMAKE) bench $(QUIET)
 
-overhead: env ## Time Snakemake and the scheduler by themselves: results/benchmarks/overhead_*.csv
-	@$(SNAKEMAKE) $(QUIET) $(foreach n,10 100 1000,results/benchmarks/overhead_$(n).csv)
+overhead: env ## Time Snakemake by itself, and Slurm if it is here: results/benchmarks/overhead
+	@$(SNAKEMAKE) $(QUIET) $(addprefix results/benchmarks/overhead/,study_1.csv $(foreach n,10 100 1000,plan_$(n).csv local_$(n).csv $(if $(shell command -v sbatch),grouped_$(n).csv)) $(if $(shell command -v sbatch),alone_10.csv))
 
 costs: env ## Derive config/costs.csv and docs/cluster.md's table from the recorded runs
 	@PYTHONPATH=workflow $(RUN) lmidiff costs

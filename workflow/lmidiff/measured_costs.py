@@ -8,14 +8,15 @@ import pandas as pd
 import yaml
 from tabulate import tabulate
 
+from lmidiff.benchmarks.overhead import HOW
 from lmidiff.errors import StudyError
 from lmidiff.resources import COLUMNS, Work
 from lmidiff.study import Study
 
-OVERHEAD = "benchmarks/overhead_10.csv"
+OVERHEAD = "benchmarks/overhead"
 SIZES = (10, 100, 1000)
 TITLES = {
-    "executor": "how",
+    "how": "how",
     "jobs": "jobs",
     "submissions": "submissions",
     "driver_cpu_s": "driver, CPU [s]",
@@ -38,14 +39,14 @@ def derive_costs(reference: Path) -> pd.DataFrame:
     Raises:
         StudyError: a record is missing.
     """
-    record, overhead = reference / "default/record", reference / OVERHEAD
+    record, overhead = reference / "default/record", reference / OVERHEAD / "study_1.csv"
     for path in (record / "cost.csv", record / "config.yaml", overhead):
         if not path.is_file():
             raise StudyError(f"{path}: no such record; restore it from git or record the run")
     cost = pd.read_csv(record / "cost.csv").set_index(["stage", "job"])
     study = Study(yaml.safe_load((record / "config.yaml").read_text()))
     memory = float(pd.read_csv(overhead)["driver_memory_mb"].max())
-    rows = [*_recorded(cost, study), ("snakemake_memory", memory, "MB", OVERHEAD)]
+    rows = [*_recorded(cost, study), ("snakemake_memory", memory, "MB", f"{OVERHEAD}/study_1.csv")]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["value"] = [float(f"{value:.4g}") for value in table["value"]]
     return table
@@ -103,17 +104,17 @@ def overhead_text(reference: Path) -> str:
     Raises:
         StudyError: one is not recorded.
     """
-    tables = []
-    for size in SIZES:
-        path = reference / f"benchmarks/overhead_{size}.csv"
-        if not path.is_file():
+    folder = reference / OVERHEAD
+    names = ["study_1", *(f"{how}_{size}" for how in list(HOW)[1:] for size in SIZES)]
+    rows = []
+    for name in names:
+        path = folder / f"{name}.csv"
+        how, size = name.split("_")
+        row = {"how": how, "jobs": size, "driver_cpu_s": "not run"}
+        if path.is_file():
+            row = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[0].to_dict()
+        elif how == "study":
             raise StudyError(f"{path}: no such record; run `make overhead` and copy it there")
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        # The study's plan is in each file; once is enough.
-        tables.append(table if size == SIZES[0] else table.iloc[1:])
-    table = pd.concat(tables).sort_values("executor", kind="stable")
-    unrun = table["wall_s"] == ""
-    table.loc[unrun, "driver_cpu_s"] = table.loc[unrun, "note"]
-    rows = table[list(TITLES)].rename(columns=TITLES)
-    text = tabulate(rows, headers="keys", tablefmt="github", showindex=False, disable_numparse=True)
-    return text + "\n"
+        rows.append({title: row.get(key, "") for key, title in TITLES.items()})
+        rows[-1]["how"] = HOW[how]
+    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) + "\n"

@@ -69,16 +69,17 @@ rule benchmark_throughput:
         "../scripts/benchmark_throughput.py"
 
 
-# With Slurm on the machine, it sends jobs to the cluster as well.
+# Needs a Slurm cluster for `alone` and `grouped`, and so is no part of target bench.
 rule benchmark_overhead:
     input:
         settings="config/bench.yaml",
         code=code("benchmark_overhead.py"),
     output:
-        f"{BENCH}/overhead_{{jobs}}.csv",
+        f"{BENCH}/overhead/{{how}}_{{jobs}}.csv",
     log:
-        f"{BENCH}/logs/overhead_{{jobs}}.log",
+        f"{BENCH}/logs/overhead/{{how}}_{{jobs}}.log",
     wildcard_constraints:
+        how="study|plan|local|alone|grouped",
         jobs=r"\d+",
     conda:
         "../../envs/environment.yaml"

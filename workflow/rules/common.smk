@@ -73,8 +73,7 @@ def figure_files():
 def bench_files():
     """The benchmarks' tables and figures."""
     names = ["lmi", "end_to_end", "throughput"]
-    drawn = expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
-    return drawn + [f"{BENCH}/overhead_{jobs}.csv" for jobs in (10, 100, 1000)]
+    return expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
 
 
 def sampling_methods():

@@ -8,8 +8,8 @@ from lmidiff.files import write_text
 from lmidiff.jobs import job
 
 with job(snakemake.log):
-    settings = load_settings(snakemake.input.settings)["overhead"]
-    jobs = int(snakemake.wildcards.jobs)
-    project = Path(snakemake.scriptdir).parents[1]
-    table = benchmark_overhead(jobs, settings, snakemake.params.cores, project)
+    names, cores = snakemake.wildcards, snakemake.params.cores
+    group = load_settings(snakemake.input.settings)["overhead"]["group"]
+    project = Path(snakemake.scriptdir).resolve().parents[1]
+    table = benchmark_overhead(names.how, int(names.jobs), group, cores, project)
     write_text(snakemake.output[0], table.to_csv(index=False))

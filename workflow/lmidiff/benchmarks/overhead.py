@@ -11,18 +11,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
-NO_SLURM = "not run: no Slurm"
-TOO_MANY = "not run"
-STUDY = "plan of the default study"
+from lmidiff.errors import StudyError
+
+HOW = {
+    "study": "plan of the default study",
+    "plan": "plan",
+    "local": "one machine",
+    "alone": "Slurm, one by one",
+    "grouped": "Slurm, in groups",
+}
 COLUMNS = (
-    "executor",
+    "how",
     "jobs",
     "submissions",
     "wall_s",
@@ -31,7 +38,6 @@ COLUMNS = (
     "queue_s",
     "held_s",
     "jobs_s",
-    "note",
 )
 
 SNAKEFILE = """\
@@ -60,42 +66,43 @@ SLURM = (
 )
 
 
-def benchmark_overhead(
-    jobs: int, settings: Mapping[str, Any], cores: int, project: Path
-) -> pd.DataFrame:
-    """Run workflows of jobs that do nothing, and plan the default study.
+def benchmark_overhead(how: str, jobs: int, group: int, cores: int, project: Path) -> pd.DataFrame:
+    """Run a workflow of jobs that do nothing, or plan the default study.
 
     Args:
-        jobs: how many.
-        settings: ``group``, jobs a group; ``alone_up_to``, the most that are sent to the cluster
-            one by one.
+        how: a key of :data:`HOW`.
+        jobs: how many; the default study has its own.
+        group: jobs a group on the cluster.
         cores: jobs side by side on this machine.
         project: where the study's Snakefile is.
 
     Returns:
-        A row an executor: jobs; submissions to a cluster; wall time; CPU seconds and the largest
-        resident memory (MB) of the driver, with what it started on this machine; seconds in the
+        One row: how; jobs; submissions to a cluster; wall time; CPU seconds and the largest
+        resident memory (MB) of the driver, the CPU with what it started here; seconds in the
         queue and seconds that the cluster's cores were held, summed over submissions; seconds
-        that the jobs themselves took, summed; and a note on what was not run.
+        that the jobs themselves took, summed.
+
+    Raises:
+        StudyError: Snakemake failed, or there is no Slurm.
     """
     local = ["--cores", str(cores)]
-    # The study's Snakemake imports its package, which the one of the empty jobs does not.
-    wall, cpu, memory, said = _run(["--dry-run", *local, "--quiet", "rules"], project)
-    study = {"executor": STUDY, "jobs": int(re.findall(r"total +(\d+)", said)[-1])}
-    rows = [study | _driver(wall, cpu, memory)]
-    rows.append(_measure("plan", jobs, None, ["--dry-run", *local]))
-    rows.append(_measure("local", jobs, None, local))
-    for name, group in (("slurm, alone", None), ("slurm, grouped", settings["group"])):
-        if not shutil.which("sbatch"):
-            rows.append({"executor": name, "jobs": jobs, "note": NO_SLURM})
-        elif group is None and jobs > settings["alone_up_to"]:
-            rows.append({"executor": name, "jobs": jobs, "note": TOO_MANY})
-        else:
-            rows.append(_measure(name, jobs, group, [*SLURM, f"nothing={group or 1}", *local]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    if how == "study":
+        # Its Snakemake imports the study's package, which that of the empty jobs does not.
+        wall, cpu, memory, said = _run(["--dry-run", *local, "--quiet", "rules"], project)
+        jobs = int(re.findall(r"total +(\d+)", said)[-1])
+        row = {"how": how, "jobs": jobs} | _driver(wall, cpu, memory)
+    elif how in ("plan", "local"):
+        row = _measure(how, jobs, None, [*local, *(["--dry-run"] if how == "plan" else [])])
+    elif not shutil.which("sbatch"):
+        raise StudyError("benchmark of overhead: no Slurm here (sbatch)")
+    else:
+        together = group if how == "grouped" else None
+        options = [*SLURM, f"nothing={together or 1}", *local]
+        row = _measure(how, jobs, together, options)
+    return pd.DataFrame([row], columns=COLUMNS)
 
 
-def _measure(name: str, jobs: int, group: int | None, options: Sequence[str]) -> dict[str, Any]:
+def _measure(how: str, jobs: int, group: int | None, options: Sequence[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=".", prefix="overhead-") as folder:
         root = Path(folder).absolute()
         text = SNAKEFILE.format(jobs=jobs, group='"nothing"' if group else "None")
@@ -103,10 +110,10 @@ def _measure(name: str, jobs: int, group: int | None, options: Sequence[str]) ->
         wall, cpu, memory, _ = _run([*options, "--quiet", "rules", "host", "progress"], root)
         files = list((root / "done").glob("*"))
         stamps = [[float(stamp) for stamp in file.read_text().split()] for file in files]
-        row = {"executor": name, "jobs": jobs, **_driver(wall, cpu, memory)}
-        if name != "plan":
+        row = {"how": how, "jobs": jobs, **_driver(wall, cpu, memory)}
+        if how != "plan":
             row["jobs_s"] = round(sum(end - begin for begin, end in stamps), 3)
-        if name.startswith("slurm"):
+        if how in ("alone", "grouped"):
             row |= _queue(root)
         return row
 
@@ -123,22 +130,28 @@ def _run(options: Sequence[str], folder: Path) -> tuple[float, float, float, str
     """Wall and CPU seconds, and MB, of Snakemake and of what it started; what it printed."""
     # A Snakemake around this one has its package on the path; the measured one should not.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *options],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"snakemake {' '.join(options)}: {said[-2000:]}")
-    wall = time.perf_counter() - begin
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said
+    with tempfile.TemporaryFile("w+") as output:
+        begin = time.perf_counter()
+        process = psutil.Popen(
+            [sys.executable, "-m", "snakemake", *options],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        # The kernel's own maximum would count what this process held when it started that one.
+        memory = 0
+        while process.status() != psutil.STATUS_ZOMBIE:
+            memory = max(memory, process.memory_info().rss)
+            time.sleep(0.05)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        output.seek(0)
+        said = output.read()
+    if status:
+        reason = said.strip().replace("\n", " ")[-500:]
+        raise StudyError(f"benchmark of overhead: snakemake {' '.join(options)}: {reason}")
+    return wall, usage.ru_utime + usage.ru_stime, memory / 2**20, said
 
 
 def _queue(folder: Path) -> dict[str, float]:
