@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from workflows import ROOT, copy_project, run
 
 from lmidiff.benchmarks.measure import load_config
+from lmidiff.benchmarks.overhead import benchmark_overhead
 from lmidiff.errors import StudyError
 from lmidiff.measured_costs import derive_costs, overhead_text, with_overhead
 from lmidiff.networks import UNet, UNetSettings
@@ -248,3 +249,21 @@ def test_a_study_on_the_cpu_asks_for_no_gpu(tmp_path):
     assert not [job for job in jobs if "gpu" in job or job["slurm_partition"] != "main"]
     assert {job["cpus_per_task"] for job in blocks(printed, "tune_method")} == {"3"}
     assert {job["cpus_per_task"] for job in blocks(printed, "score")} == {"1"}
+
+
+# -- what running jobs costs ----------------------------------------------------------------------
+
+
+def test_the_overhead_of_jobs_that_do_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (row,) = benchmark_overhead("local", 3, 1, 2, ROOT).to_dict("records")
+    assert row["jobs"] == 3
+    assert 0 <= row["jobs_s"] < row["driver_cpu_s"]  # they do nothing, Snakemake does not
+    assert 30 < row["driver_memory_mb"] < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_overhead_of_a_cluster_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(StudyError, match="no Slurm"):
+        benchmark_overhead("grouped", 3, 3, 2, ROOT)

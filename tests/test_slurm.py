@@ -32,7 +32,7 @@ pytestmark = pytest.mark.study
 LONG = {
     "study": "smoke",
     "device": "cpu",
-    "model_defaults": {"training": {"steps": 300, "checkpoint_every": 10, "log_every": 10}},
+    "model_defaults": {"training": {"steps": 200, "checkpoint_every": 10, "log_every": 10}},
 }
 WEIGHTS = "results/smoke/models/unconditional/weights.safetensors"
 ONLY_TRAINING = ("--allowed-rules", "train_model", "--rerun-triggers", "mtime")
@@ -189,9 +189,9 @@ def test_a_training_over_its_time_limit_goes_on_and_ends_the_same(
     assert (first.state, second.state) == ("TIMEOUT", "COMPLETED")
     assert first.limit == "1:00"
     log = (folder / "results/smoke/logs/train/unconditional.log").read_text()
-    assert re.search(r"resumes at step [1-9]\d* of 300", log), log
+    assert re.search(r"resumes at step [1-9]\d* of 200", log), log
     curve = pd.read_csv(folder / Path(WEIGHTS).parent / "curve.csv")
-    assert list(curve["step"]) == list(range(10, 301, 10))
+    assert list(curve["step"]) == list(range(10, 201, 10))
 
     files = ("config/config.yaml", "config/smoke.yaml", "part.yaml")
     study = Study(load_config(*(folder / file for file in files)))
