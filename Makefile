@@ -8,9 +8,11 @@ PYTHON ?= python3.11
 RUN := .venv/bin/python -m
 SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-incomplete
 QUIET ?= --quiet rules host
+PROFILE ?= workflow/profiles/slurm
+CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env reproduce table figures smoke sri24 ablation draws bench steps record test lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures smoke sri24 ablation draws bench overhead costs steps record test lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +28,23 @@ env: .venv/.ready ## Create .venv from the locked requirements
 .venv/.ready-dev: .venv/.ready envs/requirements-dev.lock
 	.venv/bin/python -m pip install --disable-pip-version-check -r envs/requirements-dev.lock
 	@touch $@
+
+env-hpc: .venv/.ready-hpc ## Add what a Slurm cluster needs to .venv
+
+.venv/.ready-hpc: .venv/.ready envs/requirements-hpc.lock
+	.venv/bin/python -m pip install --disable-pip-version-check -r envs/requirements-hpc.lock
+	@touch $@
+
+cluster: env-hpc ## Run CONFIG's study on a Slurm cluster (docs/cluster.md)
+	@$(CLUSTER) --slurm-jobname-prefix "$(STUDY)"
+	@PYTHONPATH=workflow $(RUN) lmidiff show "results/$(STUDY)"
+
+plan: env-hpc ## Count the jobs of CONFIG's study, here and on a cluster; runs nothing
+	@$(CLUSTER) --dry-run 2>&1 | awk -f workflow/profiles/count.awk
+
+recover: env-hpc ## After a killed `make cluster`: cancel its jobs, remove its lock
+	@workflow/profiles/slurm/cancel.sh "$(STUDY)"
+	@$(RUN) snakemake --configfile $(CONFIG) --cores 1 --unlock
 
 reproduce: env ## Run the whole study and print its table (about 25 minutes on 2 cores)
 	@$(SNAKEMAKE) $(QUIET)
@@ -52,6 +71,12 @@ draws: env ## What averaging draws buys, with the default study's model
 
 bench: env ## Time the estimators, whole translations and training: results/benchmarks (about 10 minutes)
 	@$(SNAKEMAKE) bench $(QUIET)
+
+overhead: env ## Time Snakemake by itself, and Slurm if it is here: results/benchmarks/overhead
+	@$(SNAKEMAKE) $(QUIET) $(addprefix results/benchmarks/overhead/,study_1.csv $(foreach n,10 100 1000,plan_$(n).csv local_$(n).csv $(if $(shell command -v sbatch),grouped_$(n).csv)) $(if $(shell command -v sbatch),alone_10.csv))
+
+costs: env ## Derive config/costs.csv and docs/cluster.md's table from the recorded runs
+	@PYTHONPATH=workflow $(RUN) lmidiff costs
 
 steps: env ## Quality against sampler and steps, with the default study's models
 	@$(RUN) snakemake --cores $(CORES) --configfile config/steps.yaml --rerun-incomplete pareto $(QUIET)

@@ -1,8 +1,10 @@
 """What all tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from workflows import SMOKE, copy_project, run
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +16,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after one smoke run; tests may add studies but must leave this one alone."""
+    folder = copy_project(tmp_path_factory.mktemp("workflow") / "a project")
+    run(folder, *SMOKE)
+    return folder

@@ -70,17 +70,18 @@ def run(folder: Path, *arguments: str, ok: bool | None = True) -> str:
 
 
 def jobs_of(printed: str) -> list[Job]:
-    """The jobs of a dry run."""
+    """The jobs of a dry run; those of a group are indented."""
     jobs = []
-    for block in re.split(r"\n(?=(?:local)?rule )", "\n" + printed)[1:]:
-        lines = block.split("\n")
-        rule = re.fullmatch(r"(?:local)?rule ([\w-]+):", lines[0])[1]
+    for block in re.split(r"\n(?= *(?:local)?rule [\w-]+:\n)", "\n" + printed)[1:]:
+        first, *lines = block.split("\n")
+        rule = re.fullmatch(r" *(?:local)?rule ([\w-]+):", first)[1]
+        margin = len(first) - len(first.lstrip()) + 4
         fields = {}
-        for line in lines[1:]:
-            found = re.fullmatch(r"    (input|output): (.*)", line)
+        for line in lines:
+            found = re.fullmatch(rf" {{{margin}}}(input|output): (.*)", line)
             if found:
                 fields[found[1]] = tuple(found[2].split(", "))
-            elif not line.startswith("    "):
+            elif not line.startswith(" " * margin):
                 break
         jobs.append(Job(rule, fields.get("input", ()), fields.get("output", ())))
     return jobs

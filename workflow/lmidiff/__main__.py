@@ -9,7 +9,9 @@ from tabulate import tabulate
 from lmidiff.cli import preprocess, segment, translate
 from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
+from lmidiff.files import write_text
 from lmidiff.logs import set_up_logging
+from lmidiff.measured_costs import derive_costs, with_overhead
 from lmidiff.prose import fill
 from lmidiff.recorded import record
 from lmidiff.summary import read_table, short_rows
@@ -27,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
+    commands.add_parser("costs", help="derive config/costs.csv and docs/cluster.md's table")
     for command in (translate, segment, preprocess):
         command.add(commands)
     split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
@@ -46,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.command == "ixi-split":
             archives = {modality: getattr(given, modality) for modality in SUFFIXES}
             print(write_split_of(archives, given.out, given.seed))
+        elif given.command == "costs":
+            write_text("config/costs.csv", derive_costs(REFERENCE).to_csv(index=False))
+            guide = Path("docs/cluster.md")
+            write_text(guide, with_overhead(guide.read_text(), REFERENCE))
         else:
             fill(Path(), REFERENCE)
     except StudyError as error:

@@ -3,6 +3,7 @@
 # A benchmark takes all cores, so that no other job disturbs it.
 localrules:
     bench,
+    benchmark_overhead,
     pareto,
 
 
@@ -66,6 +67,27 @@ rule benchmark_throughput:
         threads=THREADS,
     script:
         "../scripts/benchmark_throughput.py"
+
+
+# Needs a Slurm cluster for `alone` and `grouped`, and so is no part of target bench.
+rule benchmark_overhead:
+    input:
+        settings="config/bench.yaml",
+        code=code("benchmark_overhead.py"),
+    output:
+        f"{BENCH}/overhead/{{how}}_{{jobs}}.csv",
+    log:
+        f"{BENCH}/logs/overhead/{{how}}_{{jobs}}.log",
+    wildcard_constraints:
+        how="study|plan|local|alone|grouped",
+        jobs=r"\d+",
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores
+    params:
+        cores=workflow.cores,
+    script:
+        "../scripts/benchmark_overhead.py"
 
 
 rule plot_pareto:

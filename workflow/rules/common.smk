@@ -13,6 +13,7 @@ from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import promise_gpus, share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
+from lmidiff.resources import Needs, read_costs
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
 
@@ -24,11 +25,13 @@ try:
     ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
     study = Study(config, ledger)
     read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
+    costs = read_costs(Path(workflow.basedir) / "config" / "costs.csv")
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 OUT = str(study.folder)
 THREADS = config["threads"]
+USES_GPU = config["device"] != "cpu"
 BENCH = "results/benchmarks"
 BRAIN_NETWORK = str(PACKAGE / "lmidiff/data/brain_network.safetensors")
 
@@ -50,12 +53,6 @@ def code(script, *modules):
 def processes(model):
     """In how many processes a model is trained: one a GPU."""
     return study.model_settings(model).get("training", {}).get("processes", 1)
-
-
-def gpus(model):
-    """GPUs that a process with this model can use: one, if a network computes."""
-    trained = model is not None and "training" in study.model_settings(model)
-    return 1 if trained and config["device"] != "cpu" else 0
 
 
 def all_volumes():

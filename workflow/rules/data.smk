@@ -1,5 +1,6 @@
 # From anatomies or scans to volumes on the study grid, and the split.
 # Generated cohorts are one job each: a subject takes less time than starting a job does.
+# Groups are what a cluster gets as one job; of scanned subjects, many together (see the profile).
 localrules:
     write_split,
 
@@ -18,8 +19,12 @@ for cohort in study.generated_cohorts:
             f"{OUT}/logs/simulate_{cohort}.log",
         benchmark:
             f"{OUT}/cost/data/simulate_{cohort}.tsv"
+        group:
+            f"data_{cohort}"
         conda:
             "../../envs/environment.yaml"
+        resources:
+            **asks(lambda w, c=cohort: needs.data(len(study.subjects(cohort=c)))),
         params:
             subjects=study.anatomy_of(cohort),
             settings=study.cohorts[cohort].get("simulation", {}),
@@ -41,8 +46,12 @@ for cohort in study.generated_cohorts:
             f"{OUT}/logs/preprocess_{cohort}.log",
         benchmark:
             f"{OUT}/cost/data/preprocess_{cohort}.tsv"
+        group:
+            f"data_{cohort}"
         conda:
             "../../envs/environment.yaml"
+        resources:
+            **asks(lambda w, c=cohort: needs.data(len(study.subjects(cohort=c)))),
         params:
             scans=study.scans_of(study.subjects(cohort=cohort)),
             grid=config["data"]["grid"],
@@ -66,8 +75,12 @@ for subject in study.scanned_subjects:
             f"{OUT}/logs/preprocess/{subject}.log",
         benchmark:
             f"{OUT}/cost/data/preprocess_{subject}.tsv"
+        group:
+            "preprocess"
         conda:
             "../../envs/environment.yaml"
+        resources:
+            **asks(lambda w: needs.data(1)),
         params:
             scans=study.scans_of([subject]),
             grid=config["data"]["grid"],

@@ -2,6 +2,7 @@
 localrules:
     collect_scores,
     summarise_costs,
+    write_table,
     write_record,
 
 
@@ -19,8 +20,12 @@ rule score:
         f"{OUT}/logs/score/{{method}}_from-{{source}}.log",
     benchmark:
         f"{OUT}/cost/score/{{method}}_from-{{source}}.tsv"
+    group:
+        "evaluate"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.score()),
     params:
         subjects=lambda w: study.scored_files(w.method, w.source),
         study=study.name,

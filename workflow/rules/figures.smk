@@ -1,4 +1,8 @@
 # The paper's Figure 2, the scores at a glance, and the learning curves.
+localrules:
+    plot_figure2,
+    plot_scores,
+    plot_curves,
 
 
 rule plot_figure2:

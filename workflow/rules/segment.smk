@@ -13,8 +13,12 @@ rule segment:
         f"{OUT}/logs/segment/{{method}}_from-{{source}}.log",
     benchmark:
         f"{OUT}/cost/segment/{{method}}_from-{{source}}.tsv"
+    group:
+        "evaluate"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.score()),
     params:
         volumes=lambda w: study.translations(w.method, w.source),
     script:

@@ -14,11 +14,17 @@ rule train_model:
         f"{OUT}/logs/train/{{model}}.log",
     benchmark:
         f"{OUT}/cost/train/{{model}}.tsv"
+    group:
+        lambda w: None if w.model in study.trained_models else "fit"
     conda:
         "../../envs/environment.yaml"
     threads: lambda w: THREADS * processes(w.model)
     resources:
-        gpu=lambda w: gpus(w.model) * processes(w.model),
+        **asks(
+            lambda w: needs.train(w.model),
+            lambda w: THREADS * processes(w.model),
+            lambda w: needs.gpus(w.model),
+        ),
     params:
         settings=lambda w: study.model_settings(w.model),
         needs=lambda w: sorted(study.needs(w.model)),
@@ -40,8 +46,12 @@ rule train_segmenter:
         f"{OUT}/models/kmeans/kmeans.json",
     log:
         f"{OUT}/logs/train/kmeans.log",
+    group:
+        "fit"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.fit()),
     params:
         clusters=config["segmentation"]["clusters"],
         seed=study.seed,

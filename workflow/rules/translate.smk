@@ -19,7 +19,11 @@ rule tune_method:
         "../../envs/environment.yaml"
     threads: THREADS
     resources:
-        gpu=lambda w: gpus(study.model_of(w.method, w.source)),
+        **asks(
+            lambda w: needs.tune(w.method, w.source),
+            THREADS,
+            lambda w: needs.uses_network(w.method, w.source),
+        ),
     params:
         method=lambda w: study.method_block(w.method, w.source),
         grid=lambda w: study.methods[w.method]["tune"],
@@ -43,11 +47,17 @@ rule translate:
         f"{OUT}/logs/translate/{{method}}_from-{{source}}_shard-{{shard}}.log",
     benchmark:
         f"{OUT}/cost/translate/{{method}}_from-{{source}}_shard-{{shard}}.tsv"
+    group:
+        lambda w: None if needs.uses_network(w.method, w.source) else "evaluate"
     conda:
         "../../envs/environment.yaml"
     threads: lambda w: study.translation_threads(w.method)
     resources:
-        gpu=lambda w: gpus(study.model_of(w.method, w.source)),
+        **asks(
+            lambda w: needs.translate(w.method, w.source, int(w.shard)),
+            lambda w: study.translation_threads(w.method),
+            lambda w: needs.uses_network(w.method, w.source),
+        ),
     params:
         method=lambda w: study.method_block(w.method, w.source),
         target=study.target,

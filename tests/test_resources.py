@@ -1,0 +1,269 @@
+"""What jobs ask a cluster for: against recorded runs, against torch's own count, and by law."""
+
+import math
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+from workflows import ROOT, copy_project, run
+
+from lmidiff.benchmarks.measure import load_config
+from lmidiff.benchmarks.overhead import benchmark_overhead
+from lmidiff.errors import StudyError
+from lmidiff.measured_costs import derive_costs, overhead_text, with_overhead
+from lmidiff.networks import UNet, UNetSettings
+from lmidiff.resources import (
+    LEAST_MINUTES,
+    TIME_MARGIN,
+    Needs,
+    Work,
+    network_operations,
+    read_costs,
+)
+from lmidiff.settings import settings_of
+from lmidiff.study import Study, merge
+
+CONFIG, REFERENCE = ROOT / "config", ROOT / "results/reference"
+RECORD = REFERENCE / "default/record"
+
+
+@pytest.fixture(scope="module")
+def costs():
+    return read_costs(CONFIG / "costs.csv")
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """The study that was recorded."""
+    return yaml.safe_load((RECORD / "config.yaml").read_text())
+
+
+def needs_of(config, costs, over=None, most=None):
+    return Needs(Study(merge(config, over or {})), costs, most)
+
+
+# -- the numbers have an origin -------------------------------------------------------------------
+
+
+def test_the_costs_are_what_the_records_show():
+    pd.testing.assert_frame_equal(pd.read_csv(CONFIG / "costs.csv"), derive_costs(REFERENCE))
+
+
+def test_the_guide_shows_the_recorded_overhead():
+    text = (ROOT / "docs/cluster.md").read_text()
+    assert with_overhead(text, REFERENCE) == text
+    assert overhead_text(REFERENCE) in text
+
+
+def test_estimates_of_the_recorded_study_add_up_to_its_record(costs, recorded):
+    needs, cost = needs_of(recorded, costs), pd.read_csv(RECORD / "cost.csv")
+    seconds = cost.set_index(["stage", "job"])["seconds"]
+    study = needs.study
+    trained = sum(needs.train(model)[0] for model in study.trained_models)
+    assert trained == pytest.approx(
+        sum(seconds["train"][m] for m in study.trained_models), rel=0.01
+    )
+    pairs = [(m, s) for m in study.methods for s in study.sources]
+    translated = sum(needs.translate(*pair, n)[0] for pair in pairs for n in study.shards)
+    # A job without a network counts as scoring, in the estimate alone.
+    assert seconds["translate"]["all"] <= translated <= 1.1 * seconds["translate"]["all"]
+    tuned = [(m, s) for m, s in pairs if "tune" in study.methods[m]]
+    assert sum(needs.tune(*p)[0] for p in tuned) == pytest.approx(seconds["tune"]["all"], rel=0.01)
+
+
+def test_every_recorded_job_would_have_had_enough(costs, recorded):
+    needs, cost = needs_of(recorded, costs), pd.read_csv(RECORD / "cost.csv")
+    trained = cost[(cost["stage"] == "train") & (cost["job"] != "all")]
+    assert len(trained)
+    for row in trained.itertuples():
+        seconds, memory = needs.train(row.job)
+        assert 60 * needs.minutes(seconds) >= 1.5 * row.seconds
+        assert needs.megabytes(memory) >= 1.3 * row.memory_mb + 2 * costs["snakemake_memory"]
+    most = cost.set_index(["stage", "job"])["memory_mb"]
+    for name, (_, memory) in {
+        "data": needs.data(40),
+        "translate": needs.translate("lmidiffusion", "PDw", 0),
+        "tune": needs.tune("sdedit", "PDw"),
+        "score": needs.score(),
+    }.items():
+        assert needs.megabytes(memory) > most[name]["all"] + 2 * costs["snakemake_memory"], name
+
+
+# -- the sizes are counted right ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overlay", ["smoke.yaml", "paper.yaml"])
+def test_operations_grow_as_torch_counts_them(overlay):
+    def both(*files):
+        config = load_config(*(CONFIG / file for file in files))
+        size, block = config["data"]["grid"]["image_size"], config["model_defaults"]["unet"]
+        network = UNet(0, settings_of(UNetSettings, block, "unet"))
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(1, 1, size, size), None, torch.zeros(1))
+        return network_operations(block, size), counter.get_total_flops() / 1e9
+
+    (counted, flops), (other, other_flops) = both("config.yaml"), both("config.yaml", overlay)
+    # The constant is in the measured cost; that the ratio is right is what matters.
+    assert other / counted == pytest.approx(other_flops / flops, rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("over", "factor"),
+    [
+        ({"model_defaults": {"training": {"steps": 5200}}}, 2),
+        ({"model_defaults": {"training": {"batch_size": 24}}}, 3),
+        ({"data": {"grid": {"image_size": 128}}}, 4),
+    ],
+)
+def test_work_follows_the_config(recorded, over, factor):
+    before, after = (Work(Study(merge(recorded, part))) for part in ({}, over))
+    assert after.train("unconditional") == pytest.approx(factor * before.train("unconditional"))
+
+
+def test_a_shard_takes_its_share(costs, recorded):
+    over = {"translation": {"subjects_per_shard": 3}}  # 8 test subjects: 3, 3, 2
+    whole = needs_of(recorded, costs).translate("lmidiffusion", "T2w", 0)
+    parts = [needs_of(recorded, costs, over).translate("lmidiffusion", "T2w", n) for n in range(3)]
+    start = costs["start"]
+    assert sum(p[0] - start for p in parts) == pytest.approx(whole[0] - start)
+    assert parts[0][0] > parts[2][0]
+    assert len({p[1] for p in parts}) == 1  # memory is of a batch
+
+
+def test_more_at_each_attempt_but_no_more_than_the_site_allows(costs, recorded):
+    needs = needs_of(recorded, costs, most=60)
+    assert needs.minutes(0) == LEAST_MINUTES
+    assert needs.minutes(1000, 1) == math.ceil(1000 * TIME_MARGIN / 60)
+    assert needs.minutes(1000, 2) == 60
+    assert needs.minutes(10**7) == 60
+    assert [needs.megabytes(400, n) for n in (1, 2, 3)] == pytest.approx(
+        [n * needs.megabytes(400) for n in (1, 2, 3)], abs=3
+    )
+
+
+def test_what_has_no_network_wants_no_gpu(costs, recorded):
+    needs = needs_of(recorded, costs)
+    assert needs.gpus("histogram") == 0
+    assert needs.gpus("unconditional") == 1
+    assert not needs.uses_network("inverted_histogram", "PDw")
+    assert needs.uses_network("sdedit", "PDw")
+
+
+@pytest.mark.parametrize("text", ["", "cost,value\nstart,1\n"])
+def test_a_damaged_table_of_costs_is_named(tmp_path, text):
+    path = tmp_path / "costs.csv"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=r"costs\.csv"):
+        read_costs(path)
+    with pytest.raises(StudyError, match=r"costs\.csv"):
+        read_costs(tmp_path / "none" / "costs.csv")
+
+
+# -- what a study becomes on a cluster ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A study of 580 scanned subjects, dry: its project and what Snakemake printed."""
+    folder = copy_project(tmp_path_factory.mktemp("large") / "project")
+    lines = ["subject\tmodality\tpath\tsplit"]
+    for number in range(580):
+        split = "train" if number < 400 else "val" if number < 480 else "test"
+        for modality in ("T1w", "PDw", "T2w"):
+            path = folder / f"scans/{number:03d}_{modality}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            lines.append(f"{number:03d}\t{modality}\t{path}\t{split}")
+    (folder / "large.tsv").write_text("\n".join(lines) + "\n")
+    none = {"subjects": {"train": 0, "val": 0, "test": 0}}
+    cohorts = {"simulated": none, "large": {"kind": "sheet", "sheet": "large.tsv"}}
+    settings = {"study": "large", "device": "auto", "data": {"cohorts": cohorts}}
+    (folder / "large.yaml").write_text(yaml.safe_dump(settings))
+    return folder, planned_on_cluster(folder, "--configfile", "large.yaml")
+
+
+def planned_on_cluster(folder: Path, *arguments: str) -> str:
+    """A dry run with the profile, less what needs the plugin."""
+    profile = yaml.safe_load((folder / "workflow/profiles/slurm/config.yaml").read_text())
+    plain = {k: v for k, v in profile.items() if not k.startswith("slurm") and k != "executor"}
+    plain["default-resources"]["gpu_type"] = "a100"
+    path = folder / "workflow/profiles/plain/config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(plain))
+    return run(folder, "-n", *arguments, "--profile", str(path.parent))
+
+
+def blocks(printed: str, rule: str) -> list[dict[str, str]]:
+    """Resources of the jobs of a rule."""
+    found = []
+    for block in printed.split("rule ")[1:]:
+        if block.startswith(f"{rule}:"):
+            line = next(line for line in block.splitlines() if "resources:" in line)
+            pairs = line.split("resources: ")[1].split(", ")
+            found.append(dict(pair.split("=") for pair in pairs))
+    return found
+
+
+def test_a_study_of_580_subjects_is_some_tens_of_submissions(large):
+    _, printed = large
+    count = ROOT / "workflow/profiles/count.awk"
+    said = subprocess.run(
+        ["awk", "-f", str(count)], input=printed, capture_output=True, text=True, check=True
+    ).stdout
+    last = said.splitlines()[-1].split()
+    jobs, here, there, sent = (int(word) for word in last if word.isdigit())
+    assert jobs == here + there
+    assert jobs == int(printed.split("\ntotal")[1].split()[0])
+    assert jobs > 600
+    assert here < 20
+    assert 20 < sent < 100  # under 300 is what is promised
+
+
+def test_gpu_jobs_ask_for_the_sites_gpu_and_others_do_not(large):
+    _, printed = large
+    (histogram,) = (b for b in blocks(printed, "train_model") if "gpu" not in b)
+    assert histogram["slurm_partition"] == "main"
+    trained = [b for b in blocks(printed, "train_model") if "gpu" in b]
+    assert len(trained) == 3
+    translated = [b for b in blocks(printed, "translate") if "gpu" in b]
+    assert len(translated) == 3 * 2 * 3  # methods, sources, shards of 40 of 100 subjects
+    for job in (*trained, *translated, *blocks(printed, "tune_method")):
+        assert (job["gpu"], job["gpu_model"], job["slurm_partition"]) == ("1", "a100", "gpu")
+    for rule in ("segment", "score", "preprocess_sub-000"):
+        for job in blocks(printed, rule):
+            assert "gpu" not in job
+            assert "gpu_model" not in job
+            assert job["slurm_partition"] == "main"
+
+
+def test_a_study_on_the_cpu_asks_for_no_gpu(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    (folder / "cpu.yaml").write_text("study: cpu\ndevice: cpu\nthreads: 3\n")
+    printed = planned_on_cluster(folder, "--configfile", "cpu.yaml")
+    jobs = blocks(printed, "train_model") + blocks(printed, "translate")
+    assert jobs
+    assert not [job for job in jobs if "gpu" in job or job["slurm_partition"] != "main"]
+    assert {job["cpus_per_task"] for job in blocks(printed, "tune_method")} == {"3"}
+    assert {job["cpus_per_task"] for job in blocks(printed, "score")} == {"1"}
+
+
+# -- what running jobs costs ----------------------------------------------------------------------
+
+
+def test_the_overhead_of_jobs_that_do_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (row,) = benchmark_overhead("local", 3, 1, 2, ROOT).to_dict("records")
+    assert row["jobs"] == 3
+    assert 0 <= row["jobs_s"] < row["driver_cpu_s"]  # they do nothing, Snakemake does not
+    assert 30 < row["driver_memory_mb"] < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_overhead_of_a_cluster_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(StudyError, match="no Slurm"):
+        benchmark_overhead("grouped", 3, 3, 2, ROOT)

@@ -1,0 +1,15 @@
+"""Measure what running jobs costs besides the jobs."""
+
+from pathlib import Path
+
+from lmidiff.benchmarks.measure import load_settings
+from lmidiff.benchmarks.overhead import benchmark_overhead
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    names, cores = snakemake.wildcards, snakemake.params.cores
+    group = load_settings(snakemake.input.settings)["overhead"]["group"]
+    project = Path(snakemake.scriptdir).resolve().parents[1]
+    table = benchmark_overhead(names.how, int(names.jobs), group, cores, project)
+    write_text(snakemake.output[0], table.to_csv(index=False))
