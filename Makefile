@@ -10,7 +10,7 @@ SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-inc
 QUIET ?= --quiet rules host
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env reproduce table figures smoke sri24 ablation bench steps record test lint format clean
+.PHONY: help env reproduce table figures smoke sri24 ablation draws bench steps record test lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,8 +43,12 @@ smoke: env ## Run every rule on a tiny study (about a minute and a half)
 sri24: env ## Translate the real SRI24 template (fetches it)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/sri24.yaml
 
-ablation: env ## What each part of the LMI condition is worth
+ablation: env ## What each part of the LMI condition, and of the study's own method, is worth
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/ablation.yaml
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/ours.yaml
+
+draws: env ## What averaging draws buys, with the default study's model
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/draws.yaml
 
 bench: env ## Time the estimators, whole translations and training: results/benchmarks (about 10 minutes)
 	@$(SNAKEMAKE) bench $(QUIET)
@@ -52,7 +56,7 @@ bench: env ## Time the estimators, whole translations and training: results/benc
 steps: env ## Quality against sampler and steps, with the default study's models
 	@$(RUN) snakemake --cores $(CORES) --configfile config/steps.yaml --rerun-incomplete pareto $(QUIET)
 
-record: env ## Keep CONFIG's finished study under results/reference and refill README
+record: env ## Keep CONFIG's finished study under results/reference and refill README and docs
 	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)"
 	@PYTHONPATH=workflow $(RUN) lmidiff readme
 

@@ -14,6 +14,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/translate.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/bench.smk"
 
@@ -30,6 +31,7 @@ rule all:
     default_target: True
     input:
         rules.write_table.output,
+        verdict_files(),
         figure_files(),
         study.folder / "metrics.csv",
         study.folder / "slices.csv",

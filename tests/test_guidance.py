@@ -44,11 +44,12 @@ def model_of(guidance, **diffusion):
 @pytest.mark.parametrize("bandwidths", [(8.0,), (3.0, 8.0, 20.0)])
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_maps_have_the_channels_that_are_promised(condition, bandwidths):
-    guidance = Guidance(condition=condition, bandwidths=bandwidths)
+    guidance = Guidance(condition=condition, bandwidths=bandwidths, cutoffs=(1.0, 2.0, 3.0))
     y, x = images(), images(seed=1)
     maps = guidance.maps(y, x, guidance.static(y))
     count = len(bandwidths)
     expected = {"none": 0, "image": 1, "self": count, "cross": count, "both": 2 * count}
+    expected["frequency"] = 3
     assert guidance.channels == expected[condition]
     if condition == "none":
         assert maps is None

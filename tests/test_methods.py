@@ -10,6 +10,7 @@ from skimage.metrics import structural_similarity
 
 from lmidiff import translation, tuning
 from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.cyclegan_networks import Generator
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast
@@ -17,7 +18,7 @@ from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
-from lmidiff.models import FAMILIES, diffusion, family_of, histogram
+from lmidiff.models import FAMILIES, cyclegan, diffusion, family_of, histogram
 from lmidiff.models.histogram import quantiles
 from lmidiff.models.weights import publish, read_weights, state_folder
 
@@ -71,23 +72,32 @@ def loud_weights(settings):
 @pytest.fixture(scope="module")
 def models():
     made = {None: None, "histogram": QUANTILES}
-    for condition in ("none", "both", "self"):
+    for condition in ("none", "both", "self", "frequency"):
         settings = model_settings(condition)
-        made[condition] = diffusion.load(settings, loud_weights(settings), CPU)
+        weights = {**loud_weights(settings), diffusion.HISTOGRAM: QUANTILES}
+        made[condition] = diffusion.load(settings, weights, CPU)
+    for family in ("regression", "supervised"):
+        settings = {**model_settings(), "family": family}
+        made[family] = family_of(family).RegressionModel(settings, CPU)
+    torch.manual_seed(4)
+    made["cyclegan"] = cyclegan.load({}, Generator(16, 1, 4).state_dict(), CPU)
     return made
 
 
 WHICH = {
     "sdedit": "none",
+    "ilvr": "none",
+    "fgdm": "frequency",
     "lmidiffusion": "both",
     "lmidiffusion_cr": "self",
     "lmidiffusion_grad": "none",
+    "ours": "self",
 }
 
 
 def method(models, name, seed=1, **settings):
     kind = method_of(name)
-    which = kind.family if kind.family in (None, "histogram") else WHICH[name]
+    which = WHICH.get(name, kind.family)
     block = {**FAST, **settings} if name in WHICH else settings
     return kind(block, models[which], seed)
 
@@ -490,7 +500,7 @@ def test_trained_weights_go_out_and_come_back(tmp_path, volumes):
     assert (path.parent / "config.json").exists()
 
 
-@pytest.mark.parametrize("condition", ["none", "self", "cross", "both", "image"])
+@pytest.mark.parametrize("condition", ["none", "self", "cross", "both", "image", "frequency"])
 @pytest.mark.parametrize("contrast", [False, True])
 def test_every_condition_trains(tmp_path, volumes, condition, contrast):
     settings = model_settings(condition, contrast_randomised=contrast)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from lmidiff.errors import StudyError
 from lmidiff.seeds import generator_of
-from lmidiff.statistics import bootstrap_interval, paired_interval
+from lmidiff.statistics import bootstrap_interval
 
 
 def test_is_scipys_percentile_bootstrap():
@@ -74,19 +74,6 @@ def test_perfect_matches_give_infinity_and_never_nan():
     assert mixed.mean == math.inf
     assert mixed.low < math.inf
     assert mixed.high == math.inf
-
-
-def test_pairs_cancel_the_spread_between_subjects():
-    generator = np.random.default_rng(3)
-    base = generator.normal(20, 3, 12)
-    b = dict(zip("abcdefghijkl", base, strict=True))
-    a = {key: value + 0.5 + generator.normal(0, 0.1) for key, value in b.items()}
-    found = paired_interval(a, b, seed=0)
-    assert 0.3 < found.low < 0.5 < found.high + 0.1
-    first, second = bootstrap_interval(a, seed=0), bootstrap_interval(b, seed=0)
-    assert first.low < second.high, "the two means alone would not show it"
-    with pytest.raises(StudyError, match="subject l"):
-        paired_interval(a, {key: b[key] for key in "abcdefghijk"}, seed=0)
 
 
 @pytest.mark.parametrize("settings", [{"samples": 0}, {"level": 1.0}, {"level": 0.0}])

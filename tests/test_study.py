@@ -8,9 +8,11 @@ import pytest
 import yaml
 from workflows import ROOT, SMOKE, Job, copy_project, planned
 
+from lmidiff.data.slices import subject_of
 from lmidiff.errors import StudyError
 from lmidiff.provenance import PLUMBING, modules_behind
-from lmidiff.study import Study, merge
+from lmidiff.study import Study
+from lmidiff.study_models import merge
 from lmidiff.validation import check_config
 
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -49,13 +51,14 @@ def sheet_of(folder: Path, *rows: str) -> dict:
 # -- splits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("counts", [(3, 1, 2), (1, 0, 1), (28, 4, 8)])
+@pytest.mark.parametrize("counts", [(3, 1, 2), (2, 0, 1), (28, 4, 8)])
 def test_splits_share_nobody_and_leave_out_nobody(config: dict, counts: tuple) -> None:
     config["data"]["cohorts"]["simulated"]["subjects"] = dict(
         zip(("train", "val", "test"), counts, strict=True)
     )
     if not counts[1]:
-        del config["methods"]["sdedit"]["tune"]
+        for block in config["methods"].values():
+            block.pop("tune", None)
     study = Study(config)
     splits = [set(study.subjects(split)) for split in ("train", "val", "test")]
     assert [len(split) for split in splits] == list(counts)
@@ -139,9 +142,86 @@ def test_methods_that_do_not_fit(config: dict, method: str, block: dict, says: s
     assert says in message_of(config)
 
 
+def test_a_model_of_a_source_that_the_study_has_not(config: dict) -> None:
+    config["data"]["sources"] = ["PDw"]
+    text = message_of(config)  # cyclegan_unseen, for PDw, wants the model of T2w
+    assert "models.cyclegan_T2w.source 'T2w' is not in data.sources" in text
+    assert "null" in text
+    config["methods"]["cyclegan_unseen"] = None
+    study = Study(config)
+    assert "cyclegan_PDw" in study.used_models
+    assert "cyclegan_T2w" not in study.used_models
+
+
+def test_unpaired_training_on_one_person(config: dict) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"]["train"] = 1
+    assert "models.cyclegan_PDw takes target and source from different" in message_of(config)
+
+
+def test_a_source_for_a_model_that_sees_none(config: dict) -> None:
+    config["models"]["lmidiffusion"]["source"] = "PDw"
+    with pytest.raises(StudyError, match=r"models\.lmidiffusion sees the target alone"):
+        Study(config)
+
+
+def test_what_the_rows_of_the_gan_saw(config: dict) -> None:
+    study = Study(config)
+    assert study.seen("cyclegan") == "target + the source, unpaired"
+    assert study.seen("cyclegan_unseen") == "target + another modality, unpaired"
+    assert study.zero_shot("cyclegan_unseen")
+    assert not study.zero_shot("cyclegan")
+    for source in study.sources:
+        (other,) = set(study.sources) - {source}
+        assert study.model_of("cyclegan", source) == f"cyclegan_{source}"
+        assert study.model_of("cyclegan_unseen", source) == f"cyclegan_{other}"
+
+
 def test_an_unknown_family_is_an_error_even_if_no_method_uses_the_model(config: dict) -> None:
     config["models"]["spare"] = {"family": "gan9"}
     assert "unknown model family 'gan9'; known are" in message_of(config)
+
+
+def test_a_row_that_is_kept_must_exist(config: dict) -> None:
+    config["rows"] = ["source", "telepathy"]
+    assert "rows names telepathy, which is not under methods" in message_of(config)
+    config["rows"] = ["source", "lmidiffusion", "oracle"]
+    study = Study(config)
+    assert list(study.methods) == ["source", "lmidiffusion", "oracle"]
+    assert study.used_models == ["lmidiffusion"]
+
+
+def test_a_model_that_sees_a_source_names_one_of_the_study(config: dict) -> None:
+    config["models"]["supervised_PDw"]["source"] = "FLAIR"
+    assert "models.supervised_PDw.source 'FLAIR' is not in data.sources" in message_of(config)
+
+
+def test_each_source_has_its_model_where_a_method_has_several(config: dict) -> None:
+    study = Study(config)
+    assert study.model_of("supervised", "T2w") == "supervised_T2w"
+    assert study.models_of("supervised") == ["supervised_PDw", "supervised_T2w"]
+    assert study.models_of("ours") == ["lmidiffusion_cr"]
+    del config["methods"]["supervised"]["model"]["T2w"]
+    assert "methods.supervised.model names no model for source T2w" in message_of(config)
+
+
+def test_what_a_row_saw_is_told(config: dict) -> None:
+    config["methods"]["swapped"] = {
+        "method": "supervised",
+        "model": {"PDw": "supervised_T2w", "T2w": "supervised_PDw"},
+    }
+    study = Study(config)
+    assert study.seen("ours") == "target"
+    assert study.seen("supervised") == "pairs of target and the source"
+    assert study.seen("swapped") == "pairs of target and another modality"
+    shown = {name for name in study.methods if not study.zero_shot(name)}
+    assert shown == {"cyclegan", "supervised", "oracle"}
+
+
+def test_pairs_are_handed_over_in_turn(config: dict) -> None:
+    study = Study(config)
+    names = [Path(path).name for path in study.training_files("supervised_PDw")["pairs"]]
+    assert names[:2] == ["sub-01_PDw.nii.gz", "sub-01_T1w.nii.gz"]
+    assert len(names) == 2 * len(study.subjects("train"))
 
 
 # -- models ---------------------------------------------------------------------------------------
@@ -175,14 +255,19 @@ def test_merging() -> None:
 
 
 def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
-    config["methods"]["lmidiffusion_cr"] = None
+    config["methods"]["cr_regression"] = None
     study = Study(config)
-    assert "lmidiffusion_cr" not in study.methods
-    assert "lmidiffusion_cr" in study.models
-    assert "lmidiffusion_cr" not in study.used_models
+    assert "cr_regression" not in study.methods
+    assert "cr_regression" in study.models
+    assert "cr_regression" not in study.used_models
 
 
 # -- what training is handed: from the DAG itself --------------------------------------------------
+
+
+def people_in(paths: set[str], modality: str) -> set[str]:
+    """Whose images of a modality are among the files."""
+    return {subject_of(path) for path in paths if path.endswith(f"_{modality}.nii.gz")}
 
 
 def leaks(jobs: list[Job], study: Study) -> list[str]:
@@ -198,9 +283,14 @@ def leaks(jobs: list[Job], study: Study) -> list[str]:
             allowed = set()
             if study.needs(model) & {"target", "pairs"}:
                 allowed |= set(study.volumes("train", study.target))
+            source = study.models[model].get("source")
             if study.needs(model) & {"source", "pairs"}:
-                allowed |= {f for source in study.sources for f in study.volumes("train", source)}
+                allowed |= set(study.volumes("train", source))
             found += sorted(f"{model} reads {path}" for path in job.data - allowed)
+            if "source" in study.needs(model):
+                sides = (people_in(job.data, modality) for modality in (study.target, source))
+                both = set.intersection(*sides)
+                found += sorted(f"{model} reads both sides of {person}" for person in both)
     return found
 
 
@@ -235,6 +325,22 @@ def test_no_training_job_of_the_dag_is_handed_a_source_or_a_held_out_subject(
     zero_shot = [model for model in study.used_models if study.needs(model) == {"target"}]
     assert {"lmidiffusion", "lmidiffusion_cr", "unconditional"} <= set(zero_shot)
     assert all(trained[study.model_file(model)] == target for model in zero_shot)
+    for name in study.methods:
+        if study.zero_shot(name) and study.seen(name) == "target":
+            for model in study.models_of(name):
+                assert trained[study.model_file(model)] == target
+    pairs = set(study.volumes("train", "PDw")) | target
+    assert trained[study.model_file("supervised_PDw")] == pairs
+    # An unpaired model reads everybody once: some as target, the others as its source.
+    unpaired = [model for model in study.used_models if "source" in study.needs(model)]
+    assert {"cyclegan_PDw", "cyclegan_T2w"} <= set(unpaired)
+    for model in unpaired:
+        read, source = trained[study.model_file(model)], study.models[model]["source"]
+        sides = [people_in(read, modality) for modality in (study.target, source)]
+        assert all(sides)
+        assert not sides[0] & sides[1]
+        assert sides[0] | sides[1] == set(study.subjects("train"))
+        assert len(read) == len(sides[0]) + len(sides[1])  # and nothing else
     (segmenter,) = (job for job in dag if job.rule == "train_segmenter")
     masks = set(study.volumes("train", "desc-brain_mask"))
     assert segmenter.data == target | masks
@@ -264,15 +370,24 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
 
 @pytest.mark.study
 @pytest.mark.parametrize(
-    ("line", "leak"),
+    ("line", "model", "leak"),
     [
-        ('files["source"] = self.volumes("train", self.sources[0])', "sub-01_PDw"),
-        ('files["target"] = self.volumes("val", self.target)', "sub-04_T1w"),
-        ('files["target"] += self.volumes("test", self.target)', "sub-05_T1w"),
+        ('files["source"] = self.volumes("train", self.sources[0])', "lmidiffusion", "sub-01_PDw"),
+        ('files["target"] = self.volumes("val", self.target)', "lmidiffusion", "sub-04_T1w"),
+        (
+            'files.setdefault("target", []).append(self.volumes("test", self.target)[0])',
+            "lmidiffusion",
+            "sub-05_T1w",
+        ),
+        ('files["target"] = self.volumes("train", self.target)', "cyclegan_PDw", "of sub-02"),
+        ('files["source"] = self.volumes("train", "T2w")[1::2]', "cyclegan_PDw", "sub-02_T2w"),
+        ('files["source"] = self.volumes("test", source or "T2w")', "cyclegan_T2w", "sub-05_T2w"),
     ],
 )
-def test_that_check_finds_a_leak(project: Path, study: Study, line: str, leak: str) -> None:
-    path = project / "workflow" / "lmidiff" / "study.py"
+def test_that_check_finds_a_leak(
+    project: Path, study: Study, line: str, model: str, leak: str
+) -> None:
+    path = project / "workflow" / "lmidiff" / "study_models.py"
     text = path.read_text()
     start = text.index("    def training_files")
     end = text.index("        return files\n", start)
@@ -281,7 +396,7 @@ def test_that_check_finds_a_leak(project: Path, study: Study, line: str, leak: s
         found = leaks(planned(project, "models", *SMOKE), study)
     finally:
         path.write_text(text)
-    assert any("lmidiffusion reads" in each and leak in each for each in found), found
+    assert any(f"{model} reads" in each and leak in each for each in found), found
 
 
 # -- code as input --------------------------------------------------------------------------------

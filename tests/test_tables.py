@@ -5,15 +5,25 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
+from lmidiff.costs import Cost
 from lmidiff.errors import StudyError
 from lmidiff.scores import METRIC_COLUMNS
 from lmidiff.statistics import bootstrap_interval
 from lmidiff.table_writers import best_rows, caption, tidy, write_table1
-from lmidiff.tables import NOT_OBTAINED, QUANTITIES, MethodInfo, read_published, table1
+from lmidiff.tables import (
+    NOT_OBTAINED,
+    QUANTITIES,
+    MethodInfo,
+    holes,
+    read_published,
+    table1,
+)
 
 METHODS = [
     MethodInfo("oracle", "True T1w", "nothing", "nothing"),
@@ -23,6 +33,7 @@ METHODS = [
     MethodInfo("sup", "Supervised", "pairs", "validation"),
 ]
 LEVEL = {"oracle": 1.0, "plain": 0.5, "lmi": 0.7, "gan": 0.8, "sup": 0.9}
+LAST = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
 QUANTITY = {quantity.key: quantity for quantity in QUANTITIES}
 
 
@@ -92,7 +103,7 @@ def test_one_row_for_every_source_and_method():
     assert table[["source", "method"]].to_numpy().tolist() == [
         [source, method.key] for source in ("PDw", "T2w") for method in METHODS
     ]
-    assert (table["paper"] == NOT_OBTAINED).all()
+    assert table[[f"{quantity.key}_paper" for quantity in QUANTITIES]].isna().all(axis=None)
 
 
 def test_numbers_are_means_over_subjects_with_their_bootstrap_interval():
@@ -162,8 +173,8 @@ def test_markdown_has_the_right_columns(written):
     split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
     head = [cell.strip() for cell in split[0]]
     assert head[:4] == ["Source", "Method", "Training saw", "Tuned on"]
-    assert head[-2:] == ["Subjects", "Paper's value"]
-    assert len(head) == 4 + len(QUANTITIES) + 2
+    assert head[-4:] == LAST
+    assert len(head) == 4 + len(QUANTITIES) + 4
     assert {len(row) for row in split} == {len(head)}
     assert len(lines) == 2 + 2 * len(METHODS)
     row = [cell.strip() for cell in split[4]]
@@ -186,11 +197,25 @@ def test_html_is_one_valid_page(written):
     assert len(page.cells) == 1 + 2 * len(METHODS)
     # The first row of a source also holds the source itself.
     widths = [len(row) for row in page.cells]
-    assert widths == [15, *([15, 14, 14, 14, 14] * 2)]
+    full = 8 + len(QUANTITIES)
+    assert widths == [full, *([full, *[full - 1] * 4] * 2)]
     assert page.cells[2][0] == "Source <untouched> & raw_1 | 100%"
     assert tags.count("strong") == 2 * len(QUANTITIES)
     rows = [row for row in page.cells if row[0].startswith("CycleGAN")]
     assert rows[1][3:12] == ["missing"] * 9
+
+
+def test_html_has_no_parse_error_and_markdown_renders_as_a_table(written):
+    page = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(written["html"])
+    assert len(page.findall(".//tbody/tr")) == 2 * len(METHODS)
+    tokens = MarkdownIt("commonmark").enable("table").parse(written["md"])
+    kinds = [token.type for token in tokens]
+    assert kinds.count("table_open") == 1
+    assert kinds.count("tr_open") == 1 + 2 * len(METHODS)
+    assert kinds.count("td_open") == 2 * len(METHODS) * (8 + len(QUANTITIES))
+    assert "Source <untouched> & raw_1 | 100%" in [
+        "".join(child.content for child in token.children) for token in tokens if token.children
+    ]
 
 
 def test_latex_is_well_formed(written):
@@ -200,7 +225,7 @@ def test_latex_is_well_formed(written):
     plain = re.sub(r"\\[{}\\]", "", text)
     assert plain.count("{") == plain.count("}")
     body = [line for line in text.splitlines() if line.endswith(r" \\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4 + len(QUANTITIES) + 1}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4 + len(QUANTITIES) + 3}
     assert len(body) == 1 + 2 * len(METHODS)
     assert r"$<$untouched$>$ \& raw\_1 | 100\%" in text
     assert text.isascii()
@@ -232,22 +257,79 @@ def test_one_subject_has_no_interval(tmp_path):
 def test_no_tissue_truth_prints_a_dash(tmp_path):
     texts = write(table1(scores(truth=False), METHODS), tmp_path)
     rows = [line for line in texts["md"].splitlines() if line.startswith("| PDw")]
-    assert all(line.split(" | ")[-3].strip() == "–" for line in rows)
+    assert all(line.split(" | ")[-5].strip() == "–" for line in rows)
 
 
-def test_published_numbers_are_shown_where_typed_in(tmp_path):
+HEAD = "method\tsource\tmetric\tregion\tvalue\tpage\n"
+
+
+def test_published_numbers_are_shown_with_their_page_and_the_difference(tmp_path):
     path = tmp_path / "published.tsv"
-    head = "method\tsource\tmetric\tregion\tvalue\tpage\n"
-    path.write_text(head + "lmi\tPDw\tssim\timage\t0.5\t4\n")
+    rows = "lmi\tPDw\tssim\timage\t0.5\t4\nlmi\tPDw\tdice_kmeans\tmean\t0.9\t5\n"
+    path.write_text(HEAD + rows + "gan\tT2w\tssim\tbrain\t0.25\t6\n")
     table = table1(scores(), METHODS, read_published(path))
-    assert table["paper"].tolist() == [
-        "ssim image 0.5 (p. 4)" if position == 2 else NOT_OBTAINED for position in range(10)
-    ]
+    texts = write(table, tmp_path)
+    cells = [line.split(" | ")[-1].strip(" |") for line in texts["md"].splitlines()[2:12]]
+    # The means of lmi are 0.685 in SSIM and, where CSF of one subject is undefined, in Dice.
+    assert cells[2].startswith("SSIM, image: 0.5 (p. 4), here +0.185; Dice vs K-Means, mean: 0.9")
+    assert cells[8] == "SSIM, brain: 0.25 (p. 6)", "no scores here, so no difference"
+    assert [cell for n, cell in enumerate(cells) if n not in (2, 8)] == [NOT_OBTAINED] * 8
+    csv = pd.read_csv(tmp_path / "table1.csv", dtype=str, keep_default_na=False)
+    csv = csv.set_index(["source", "method", "quantity"])[["paper", "page", "difference"]]
+    assert csv.loc["PDw", "lmi", "ssim_image"].tolist() == ["0.5", "4", "0.185000"]
+    assert csv.loc["T2w", "gan", "ssim_brain"].tolist() == ["0.25", "6", ""]
+    assert csv.loc["PDw", "lmi", "ssim_brain"].tolist() == [NOT_OBTAINED, "", ""]
+    assert r"SSIM, image: 0.5 (p. 4), here +0.185" in texts["tex"]
+    assert "SSIM, image: 0.5 (p. 4), here +0.185" in texts["html"]
 
 
 def test_the_committed_list_of_published_numbers_is_valid():
     path = Path(__file__).parents[1] / "config" / "published.tsv"
-    assert set(table1(scores(), METHODS, read_published(path))["paper"]) >= {NOT_OBTAINED}
+    read_published(path)
+
+
+# -- cost -----------------------------------------------------------------------------------------
+
+
+def test_cost_stands_in_every_row_or_says_not_recorded(tmp_path):
+    costs = {("lmi", "PDw"): Cost(1234.5, 0.0567), ("plain", "PDw"): Cost(0.0, 0.00123)}
+    texts = write(table1(scores(), METHODS, costs=costs), tmp_path)
+    rows = [line.split(" | ")[-4:-2] for line in texts["md"].splitlines()[2:12]]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert cells[2] == ["1234", "0.0567"]
+    assert cells[1] == ["0", "0.00123"]
+    assert cells[0] == ["not recorded"] * 2
+    csv = pd.read_csv(tmp_path / "table1.csv").set_index(["source", "method", "quantity"])
+    csv = csv.sort_index()
+    assert csv.loc[("PDw", "lmi", "ssim_brain"), "training_seconds"] == 1234.5
+    assert csv.loc[("PDw", "gan"), "translation_seconds"].isna().all()
+
+
+# -- holes ----------------------------------------------------------------------------------------
+
+
+def test_holes_are_marked_in_the_table_and_named_in_a_line(tmp_path):
+    everyone = [f"{number:03d}" for number in range(5)]
+    table = table1(scores(), METHODS, subjects=everyone)
+    lines = holes(table)
+    assert "CycleGAN from T2w: no scores" in lines
+    assert "LMIDiffusion from PDw: scores of 4 of 5 subjects" in lines
+    assert "LMIDiffusion from PDw, Dice vs K-Means, CSF: a number for 3 of 4 subjects" in lines
+    assert all("\n" not in line for line in lines)
+    texts = write(table, tmp_path)
+    row = texts["md"].splitlines()[4]
+    assert "| 4 of 5 " in row
+    assert "0.680 [0.670, 0.690] (n=3)" in row
+    assert "<small>[0.670, 0.690] (n=3)</small>" in texts["html"]
+
+
+def test_a_nan_metric_shrinks_n_and_is_named():
+    frame = scores()
+    gone = (frame["method"] == "lmi") & (frame["subject"] == "002") & (frame["metric"] == "psnr")
+    frame.loc[gone & (frame["source"] == "PDw"), "value"] = math.nan
+    table = table1(frame, METHODS)
+    assert table.loc[2, "psnr_brain_n"] == 3
+    assert "LMIDiffusion from PDw, PSNR, brain [dB]: a number for 3 of 4 subjects" in holes(table)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +338,7 @@ def test_the_committed_list_of_published_numbers_is_valid():
         ("lmi\tPDw\tssim\timage\t0.5\t\n", "line 2 lacks"),
         ("lmi\tPDw\tssim\timage\thigh\t4\n", "no number"),
         ("lmi\tPDw\tssim\timage\t0.5\t4\n" * 2, "twice"),
+        ("lmi\tPDw\tssim\tmean\t0.5\t4\n", "line 2: the table has no ssim of mean; it has ssim of"),
     ],
 )
 def test_published_numbers_that_cannot_be_checked(tmp_path, rows, message):

@@ -3,54 +3,24 @@
 import fcntl
 import logging
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from toys import CPU, Toy, same_bits, settings_of
 
-import lmidiff
 from lmidiff.errors import StudyError
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch, fit
 
-CPU = torch.device("cpu")
-BRIEF = {
-    "steps": 40,
-    "batch_size": 4,
-    "learning_rate": 1e-2,
-    "warmup": 5,
-    "precision": "float32",
-    "checkpoint_every": 10,
-    "log_every": 4,
-}
 
-
-class Toy(nn.Module):
-    """A line to be fitted, with dropout (drawn from torch's global generator) and a buffer."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
-
-    def forward(self, x):
-        self.seen += len(x)
-        return self.net(x)
-
-
-def learner_of(settings, stop_at=None, delay=0.0):
+def learner_of(settings, stop_at=None):
     torch.manual_seed(settings.seed)
     network = Toy()
     taken = [0]
 
     def loss(generator):
         x = torch.randn(settings.batch_size, 3, generator=generator)
-        time.sleep(delay)
         if stop_at is not None and taken[0] == stop_at:
             raise KeyboardInterrupt
         taken[0] += 1
@@ -61,23 +31,11 @@ def learner_of(settings, stop_at=None, delay=0.0):
     return learner
 
 
-def settings_of(**changes):
-    return TrainingSettings(**{**BRIEF, **changes})
-
-
 def run(state, stop_at=None, **changes):
     settings = settings_of(**changes)
     learner = learner_of(settings, stop_at)
     weights, curve = fit(learner, settings, state, "toy")
     return weights, curve, learner
-
-
-def same_bits(a, b):
-    weights_a, curve_a, *_ = a
-    weights_b, curve_b, *_ = b
-    assert weights_a.keys() == weights_b.keys()
-    assert all(torch.equal(weights_a[key], weights_b[key]) for key in weights_a)
-    assert curve_a.drop(columns="seconds").equals(curve_b.drop(columns="seconds"))
 
 
 # --- what a run gives -----------------------------------------------------------------------
@@ -340,40 +298,3 @@ def test_a_run_holds_its_folder_while_it_trains(tmp_path):
 
     learner.step = spy
     fit(learner, settings, tmp_path, "toy")
-
-
-SCRIPT = """
-import sys
-sys.path[:0] = [{tests!r}, {package!r}]
-import torch
-torch.set_num_threads(1)
-from pathlib import Path
-from test_training import fit, learner_of, settings_of
-settings = settings_of()
-fit(learner_of(settings, delay=0.05), settings, Path({state!r}), "toy")
-"""
-
-
-def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
-    whole = run(tmp_path / "whole")
-    state = tmp_path / "killed"
-    code = SCRIPT.format(
-        tests=str(Path(__file__).parent),
-        package=str(Path(lmidiff.__file__).parents[1]),
-        state=str(state),
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    try:
-        end = time.monotonic() + 40
-        while not (state / "checkpoint.pt").exists():
-            assert process.poll() is None, "the run ended before it was killed"
-            assert time.monotonic() < end
-            time.sleep(0.02)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    resumed = run(state)
-    same_bits(whole, resumed)
-    assert 0 < resumed[2].taken[0] < 40

@@ -17,6 +17,7 @@ from lmidiff.errors import StudyError
 from lmidiff.guidance import CONDITIONS, Guidance
 from lmidiff.lmi import ESTIMATORS
 from lmidiff.methods.sampling import SamplingSettings
+from lmidiff.models.cyclegan import CycleGANSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
 from lmidiff.networks import UNetSettings
 from lmidiff.settings import settings_of
@@ -26,6 +27,7 @@ from lmidiff.validation import SCHEMAS, check_config
 ROOT = Path(__file__).parents[1]
 SCHEMA = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())
 BLOCKS = {
+    "cyclegan": CycleGANSettings,
     "diffusion": DiffusionSettings,
     "guidance": Guidance,
     "contrast": ContrastSettings,
@@ -116,6 +118,9 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("model_defaults.trainin", {}, "model_defaults.trainin is not a known key"),
         ("models.lmidiffusion.guidance.paperish", 1, "models.lmidiffusion.guidance.paperish is"),
         ("models.histogram.training", {}, "models.histogram.training is not a known key"),
+        ("models.cyclegan_PDw.cyclegan", {"pol": 5}, "models.cyclegan_PDw.cyclegan.pol is not a"),
+        ("models.cyclegan_PDw.unet", {}, "models.cyclegan_PDw.unet is not a known key"),
+        ("models.cyclegan_PDw", {"family": "cyclegan"}, "models.cyclegan_PDw.source is missing"),
         ("models.histogram", {}, "models.histogram.family is missing"),
         ("models.histogram", 5, "models.histogram: 5 is not of type 'object', 'null'"),
         ("models.histogram.family", 5, "models.histogram.family: 5 is not of type 'string'"),

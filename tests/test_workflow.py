@@ -34,11 +34,14 @@ METHODS = {
     "source",
     "histogram",
     "inverted_histogram",
+    "cyclegan",
+    "cyclegan_unseen",
     "sdedit",
     "lmidiffusion",
     "lmidiffusion_cr",
     "oracle",
 }
+GANS = ("cyclegan", "cyclegan_unseen")
 
 # One diffusion model, one source: what the tests below run again and again.
 SMALL = {
@@ -46,7 +49,7 @@ SMALL = {
     "data": {"sources": ["PDw"]},
     "model_defaults": {"training": {"steps": 60, "checkpoint_every": 5}},
     "methods": {
-        **dict.fromkeys(("histogram", "inverted_histogram", "sdedit", "lmidiffusion_cr")),
+        **dict.fromkeys(("histogram", "inverted_histogram", *GANS, "sdedit", "lmidiffusion_cr")),
         "source": {},
     },
 }
@@ -57,7 +60,9 @@ CHEAP = {
         "sources": ["PDw"],
         "cohorts": {"simulated": {"subjects": {"train": 0, "val": 0, "test": 0}}},
     },
-    "methods": dict.fromkeys(("inverted_histogram", "sdedit", "lmidiffusion", "lmidiffusion_cr")),
+    "methods": dict.fromkeys(
+        ("inverted_histogram", *GANS, "sdedit", "lmidiffusion", "lmidiffusion_cr")
+    ),
 }
 
 
@@ -99,7 +104,14 @@ def test_every_promised_file_is_there(finished: Path) -> None:
         ),
         *(
             f"models/{model}/{file}"
-            for model in ("histogram", "unconditional", "lmidiffusion", "lmidiffusion_cr")
+            for model in (
+                "histogram",
+                "cyclegan_PDw",
+                "cyclegan_T2w",
+                "unconditional",
+                "lmidiffusion",
+                "lmidiffusion_cr",
+            )
             for file in ("weights.safetensors", "config.json", "curve.csv")
         ),
         *(
@@ -109,6 +121,11 @@ def test_every_promised_file_is_there(finished: Path) -> None:
         ),
         *(
             "slices.csv",
+            "verdicts.csv",
+            "verdict_parts.csv",
+            "comparisons.csv",
+            "report.md",
+            "record/cost.csv",
             "record/provenance.json",
             "record/config.yaml",
             "models/kmeans/kmeans.json",
@@ -124,6 +141,16 @@ def test_every_promised_file_is_there(finished: Path) -> None:
     assert {row["subject"] for row in rows} == {"sub-05", "sub-06"}
     assert {row["study"] for row in rows} == {"smoke"}
     assert orphans(finished) == []
+
+
+def test_the_table_has_the_cost_of_every_row(finished: Path) -> None:
+    with open(finished / "results" / "smoke" / "table1.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        trained = row["method"] not in ("source", "oracle")
+        assert (float(row["training_seconds"]) > 0) is trained, row
+        # A job starts in seconds, so a slice of its six costs a good part of one.
+        assert 0 < float(row["translation_seconds"]) < 100, row
 
 
 def test_the_record_names_data_weights_code_and_versions(finished: Path) -> None:
@@ -373,6 +400,10 @@ def test_ones_own_scans_need_no_network_and_no_labels(clean: Path) -> None:
     run(clean, *arguments)
     rows = list(csv.DictReader((clean / "results/own/metrics.csv").read_text().splitlines()))
     assert {row["method"] for row in rows} == {"source", "histogram", "oracle"}
+    with open(clean / "results/own/verdicts.csv", newline="") as stream:
+        assert {row["verdict"] for row in csv.DictReader(stream)} == {"not run"}
+    assert "No claim could be run" in (clean / "results/own/report.md").read_text()
+    assert (clean / "results/own/comparisons.csv").read_text().count("\n") == 1
     assert NOTHING in run(clean, *arguments)
 
 

@@ -8,7 +8,10 @@ from tabulate import tabulate
 
 from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
-from lmidiff.recorded import fill, read_table, record, short_rows
+from lmidiff.prose import fill
+from lmidiff.recorded import record
+from lmidiff.summary import read_table, short_rows
+from lmidiff.verdict_text import read_verdicts, verdict_sentences
 
 REFERENCE = Path("results/reference")
 
@@ -21,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
-    commands.add_parser("readme", help="fill README.md from the recorded runs")
+    commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
     split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
     for modality, suffix in SUFFIXES.items():
         split.add_argument(modality, type=Path, help=f"IXI-{suffix}.tar")
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             archives = {modality: getattr(given, modality) for modality in SUFFIXES}
             print(write_split_of(archives, given.out, given.seed))
         else:
-            fill(Path("README.md"), REFERENCE)
+            fill(Path(), REFERENCE)
     except StudyError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return 1
@@ -45,15 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def summary(folder: Path) -> str:
-    """A short form of Table 1 with 95 % intervals, and where everything is.
+    """The verdicts, a short form of Table 1 with 95 % intervals, and where everything is.
 
     Raises:
-        StudyError: the folder has no table.
+        StudyError: the folder has no table or no verdicts.
     """
-    table = read_table(folder)
+    table, verdicts = read_table(folder), verdict_sentences(read_verdicts(folder))
     text = tabulate(short_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
     return (
-        f"{text}\n\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
+        f"{text}\n\n{verdicts}\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
         f"All columns: {folder}/table1.md\n"
         f"Figures: {folder}/figures/   Scores: {folder}/metrics.csv   Record: {folder}/record/"
     )

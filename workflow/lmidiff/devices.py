@@ -3,29 +3,65 @@
 import contextlib
 import os
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 
+from lmidiff import cards
 from lmidiff.errors import StudyError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def pick_device(wanted: str) -> torch.device:
-    """The device for the config's ``device``: "auto", "cpu" or "cuda".
+def pick_device(wanted: str, asked: int = 0) -> torch.device:
+    """The device of a job of one process; see :func:`pick_devices`."""
+    return pick_devices(wanted, 1, asked)[0]
+
+
+def pick_devices(
+    wanted: str,
+    count: int,
+    asked: int = 0,
+    *,
+    seen: int | None = None,
+    locks: Path | None = None,
+) -> list[torch.device]:
+    """Devices for the config's ``device``: "auto", "cpu" or "cuda".
+
+    A GPU is this job's own until its process ends, as far as jobs of this package on this machine
+    go. Only a job to which none was promised shares one when all are taken.
+
+    Args:
+        wanted: the config's ``device``.
+        count: processes of the job, a device each.
+        asked: GPUs that the job asks for: its resource ``gpu``; see :func:`lmidiff.cards.promised`.
+        seen: how many GPUs there are, if not those that torch sees.
+        locks: folder of the locks on the cards, if not the machine's own.
 
     Raises:
-        StudyError: CUDA is asked for and none is to be seen.
+        StudyError: CUDA is asked for or a GPU was promised, and this job sees too few.
     """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
+    if wanted == "cpu":
+        return [torch.device("cpu")] * count
+    environment = os.environ
+    promised = cards.promised(asked, environment)
+    seen = torch.cuda.device_count() if seen is None else seen
+    if seen < count and (seen or promised or wanted == "cuda"):
+        reason = f"{promised} GPU(s) were promised" if promised else "'cuda' was asked for"
         raise StudyError(
-            "device: 'cuda' was asked for but this job sees no GPU "
-            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}); "
-            "set device: cpu or auto in the config"
+            f"device: {reason if not seen else f'{count} processes need a GPU each'}, but this "
+            f"job sees {seen or 'no GPU'} "
+            f"(CUDA_VISIBLE_DEVICES={environment.get('CUDA_VISIBLE_DEVICES', 'unset')}); "
+            "set device: cpu or auto in the config, or give the job its GPUs"
         )
-    return torch.device(wanted)
+    if not seen:
+        return [torch.device("cpu")] * count
+    folder = cards.scratch(environment) if locks is None else locks
+    named = cards.names(seen, environment)
+    places = cards.claim(named, count, folder, promised=bool(promised))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(places[0])
+    return [torch.device("cuda", place) for place in places]
 
 
 def resolve_precision(wanted: str, device: torch.device) -> str:

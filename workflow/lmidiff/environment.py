@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from lmidiff.cards import PROMISE
+
 
 def share_package(folder: Path) -> None:
     """Let child processes import the package from ``folder``, wherever the project lies.
@@ -17,3 +19,8 @@ def share_package(folder: Path) -> None:
         interpreter = Path(sys.executable)
         os.environ["PATH"] = f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"
         sys.executable = interpreter.name
+
+
+def promise_gpus() -> None:
+    """Tell the jobs that they were promised what GPUs they ask for, so that none runs without."""
+    os.environ[PROMISE] = "promised"

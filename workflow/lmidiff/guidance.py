@@ -1,4 +1,4 @@
-"""What a sampler can be told about the source: LMI maps as condition, or their gradient."""
+"""What a sampler can be told about the source: maps of it as condition, or the LMI's gradient."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from lmidiff.diffusion import Denoiser, Schedule
+from lmidiff.frequency import high_pass
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
 
-CONDITIONS = ("none", "self", "cross", "both", "image")
+CONDITIONS = ("none", "self", "cross", "both", "image", "frequency")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Guidance:
 
     Attributes:
         condition: "none", "self" = LMI(y, y), "cross" = LMI(y, x_t), "both" = cross then self,
-            or "image", the (contrast-randomised) image itself instead of a map of it.
+            "image", the (contrast-randomised) image itself instead of a map of it, or
+            "frequency", high-pass filtered images (:mod:`lmidiff.methods.fgdm`).
         estimator: see :mod:`lmidiff.lmi`.
         patch_size: pixels, odd.
         bandwidths: kernel standard deviations in grey levels of 0..255, a channel each.
@@ -26,6 +28,8 @@ class Guidance:
         search: maximise over the offsets of a patch.
         cross_time: the noise level of x in the cross map during training: "same" as the
             network's, or "next", one step noisier, as the authors' code has it.
+        cutoffs: of "frequency", standard deviations of the low-passes in pixels, a channel each.
+        signed: of "frequency", keep the sign of the high-pass, which a reversed contrast turns.
     """
 
     condition: str = "both"
@@ -35,6 +39,8 @@ class Guidance:
     normalized: bool = True
     search: bool = True
     cross_time: str = "same"
+    cutoffs: tuple[float, ...] = (1.0, 3.0)
+    signed: bool = False
 
     def __post_init__(self) -> None:
         for key, value, allowed in (
@@ -46,20 +52,29 @@ class Guidance:
                 raise ValueError(f"{key} must be one of {allowed}, got {value!r}")
         if self.patch_size < 3 or self.patch_size % 2 == 0:
             raise ValueError(f"patch_size must be odd and at least 3, got {self.patch_size}")
-        if not self.bandwidths or not all(value > 0 for value in self.bandwidths):
-            raise ValueError(f"bandwidths must be positive and at least one, got {self.bandwidths}")
+        for key in ("bandwidths", "cutoffs"):
+            values = getattr(self, key)
+            if not values or not all(value > 0 for value in values):
+                raise ValueError(f"{key} must be positive and at least one, got {values}")
 
     @property
     def channels(self) -> int:
         """Number of condition channels that :meth:`maps` gives."""
         if self.condition in ("none", "image"):
             return int(self.condition == "image")
+        if self.condition == "frequency":
+            return len(self.cutoffs)
         return len(self.bandwidths) * (2 if self.condition == "both" else 1)
 
     @property
     def needs_sample(self) -> bool:
         """Whether the condition changes from step to step."""
         return self.condition in ("cross", "both")
+
+    @property
+    def has_static(self) -> bool:
+        """Whether a part of the condition is the same at every step."""
+        return self.condition not in ("none", "cross")
 
     def lmi(self, source: Tensor, sample: Tensor) -> Tensor:
         """LMI maps of images in 0..1, (N, 1, H, W) each, to (N, len(bandwidths), H, W)."""
@@ -81,6 +96,8 @@ class Guidance:
         """The part of the condition that no step changes, once an image; None if there is none."""
         if self.condition == "image":
             return source
+        if self.condition == "frequency":
+            return high_pass(source, self.cutoffs, self.signed)
         return self.lmi(source, source) if self.condition in ("self", "both") else None
 
     def maps(self, source: Tensor, sample: Tensor, static: Tensor | None) -> Tensor | None:

@@ -16,7 +16,13 @@ from lmidiff.files import sha256, sha256_of
 PACKAGE = Path(__file__).parent
 
 #: Modules that report or guard but cannot change a number: editing them reruns nothing.
-PLUMBING = frozenset(f"lmidiff{name}" for name in ("", ".errors", ".jobs", ".logs", ".progress"))
+PLUMBING = frozenset(
+    f"lmidiff{name}"
+    for name in (
+        *("", ".errors", ".jobs", ".logs", ".progress"),
+        *(".cards", ".launch", ".lease", ".stopping"),
+    )
+)
 
 DISTRIBUTIONS = (
     "snakemake",

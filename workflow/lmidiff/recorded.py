@@ -1,33 +1,34 @@
 """Recorded runs: what of a finished study is kept in the repository, and what README says of it."""
 
-import re
 import shutil
 from pathlib import Path
 
-import pandas as pd
-from tabulate import tabulate
-
 from lmidiff.errors import StudyError
-from lmidiff.files import atomic_folder, sha256, write_text
+from lmidiff.files import atomic_folder, sha256
+from lmidiff.summary import cost_text, read_table, scores_text, spread_text
+from lmidiff.verdict_text import legend, read_verdicts, verdict_sentences, verdict_table
 
+NOT_RECORDED = "No run of this study has been recorded yet.\n"
 KEPT = (
     "metrics.csv",
     "slices.csv",
+    "split.tsv",
     "table1.*",
+    "verdicts.csv",
+    "verdict_parts.csv",
+    "comparisons.csv",
+    "report.md",
     "figures/*",
     "record/*",
+    "cost/translate/*.tsv",
     "tuning/*.csv",
     "models/*/curve.csv",
     "models/*/config.json",
     "models/kmeans/kmeans.json",
 )
+NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
+NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "provenance.json"))
 SUMS = "SHA256SUMS"
-SHORT_COLUMNS = {
-    "ssim_brain": "brain SSIM",
-    "psnr_brain": "brain PSNR [dB]",
-    "dice_kmeans_mean": "mean Dice vs K-Means",
-    "dice_truth_mean": "mean Dice vs truth",
-}
 
 
 def record(folder: Path, reference: Path) -> Path:
@@ -36,7 +37,7 @@ def record(folder: Path, reference: Path) -> Path:
     Raises:
         StudyError: the study has not finished.
     """
-    for needed in ("table1.csv", "record/provenance.json"):
+    for needed in NEEDED:
         if not (folder / needed).is_file():
             raise StudyError(f"{folder / needed}: missing; finish the study before recording it")
     goal = reference / folder.name
@@ -52,87 +53,44 @@ def record(folder: Path, reference: Path) -> Path:
 
 
 def check_record(folder: Path) -> None:
-    """Raise StudyError unless every recorded file is there and as it was recorded."""
+    """Raise StudyError unless the folder holds every recorded file as it was, and no other."""
+    if not (folder / SUMS).is_file():
+        raise StudyError(f"{folder / SUMS}: missing; record the study again")
+    listed = {SUMS}
     for line in (folder / SUMS).read_text().splitlines():
         expected, name = line.split("  ", 1)
+        listed.add(name)
         path = folder / name
         if not path.is_file():
             raise StudyError(f"{path}: recorded, but missing; record the study again")
         if sha256(path) != expected:
             raise StudyError(f"{path}: differs from what was recorded; never edit it by hand")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and str(path.relative_to(folder)) not in listed:
+            raise StudyError(f"{path}: was not recorded; record the study again")
 
 
 def results_text(folder: Path) -> str:
     """The README's account of a recorded run, in Markdown; every number is read from its files."""
     if not folder.is_dir():
-        return "No run of this study has been recorded yet.\n"
+        return NOT_RECORDED
     table = read_table(folder)
-    rows = short_rows(table)
-    costs = pd.read_csv(folder / "record" / "cost.csv")
-    stages = costs[costs["job"] == "all"]
-    times = [
-        {
-            "stage": row.stage,
-            "jobs": row.jobs,
-            "wall time, summed over jobs [min]": f"{row.seconds / 60:.1f}",
-            "largest memory of a job [MB]": f"{row.memory_mb:.0f}",
-        }
-        for row in stages.itertuples()
-    ]
-    subjects = int(table["n"].iloc[0])
-    spread = "with a 95 % bootstrap interval" if subjects > 1 else "so without an interval"
-    people = f"{subjects} test subject" + ("s" if subjects > 1 else "")
+    verdicts = ""
+    if (folder / "verdicts.csv").is_file():
+        frame = read_verdicts(folder)
+        rule = "How that is decided: [docs/verdicts.md](docs/verdicts.md)."
+        verdicts = f"{verdict_table(frame)}\n{f'{legend(frame).strip()} {rule}'.strip()}\n\n"
     return (
-        f"{tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)}\n\n"
-        f"Mean over {people}, {spread}. All columns: "
-        f"[table1.md]({folder}/table1.md).\n\n"
+        f"{verdicts}"
+        f"{scores_text(table)}\n\n"
+        f"{spread_text(table)} All columns: [table1.md]({folder}/table1.md).\n\n"
         f"![Figure 2]({folder}/figures/figure2.png)\n\n"
-        f"{tabulate(times, headers='keys', tablefmt='github', disable_numparse=True)}\n"
+        f"{cost_text(folder)}\n"
     )
 
 
-def read_table(folder: Path) -> pd.DataFrame:
-    """A study's table1.csv as text and numbers, "" where there is none.
-
-    Raises:
-        StudyError: the folder has no table.
-    """
-    path = folder / "table1.csv"
-    if not path.is_file():
-        raise StudyError(f"{path}: no such table; run the study first (make reproduce)")
-    return pd.read_csv(path, keep_default_na=False)
-
-
-def short_rows(table: pd.DataFrame) -> list[dict[str, str]]:
-    """Table 1 with a few columns, a mapping of titles to text for each source and method."""
-    rows = []
-    for (source, label), group in table.groupby(["source", "label"], sort=False):
-        cells = group.set_index("quantity")
-        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
-        row |= {
-            title: interval(cells.loc[key, ["mean", "low", "high"]])
-            for key, title in SHORT_COLUMNS.items()
-        }
-        rows.append(row)
-    return rows
-
-
-def fill(readme: Path, reference: Path) -> None:
-    """Fill each ``<!-- results:STUDY -->`` block of the README from the recorded run."""
-    write_text(readme, filled(readme.read_text(), reference))
-
-
-def filled(text: str, reference: Path) -> str:
-    """``text`` with its result blocks filled."""
-    pattern = re.compile(r"(<!-- results:([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
-    return pattern.sub(lambda m: m[1] + results_text(reference / m[2]) + m[3], text)
-
-
-def interval(cells: pd.Series) -> str:
-    """A table cell from mean, low and high as text: "" is missing, one subject has no interval."""
-    mean, low, high = (str(cell) for cell in cells)
-    if not mean:
-        return "missing"
-    if mean == "inf":
-        return "∞"
-    return f"{float(mean):.3f}" + (f" [{float(low):.3f}, {float(high):.3f}]" if low else "")
+def verdicts_text(folder: Path) -> str:
+    """The verdicts of a recorded run in words, for the first lines of README."""
+    if not (folder / "verdicts.csv").is_file():
+        return NOT_RECORDED
+    return verdict_sentences(read_verdicts(folder))

@@ -1,6 +1,7 @@
 """Uncertainty over subjects: the percentile bootstrap of a mean (Efron 1979).
 
-Subjects are the independent units. Slices of one subject are not, so they are never resampled.
+Subjects are the independent units. Slices of one subject are not, so they are never resampled here;
+differences between rows, with slices within subjects, are in :mod:`lmidiff.paired`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,31 +65,14 @@ def bootstrap_interval(
         return Interval(mean, float("nan"), float("nan"), 1)
     drawn = generator_of(seed, "bootstrap").integers(0, values.size, (samples, values.size))
     means = values[drawn].mean(axis=1)
-    # Interpolating between two infinite means would give nan; order statistics do not.
-    rule = "linear" if np.isfinite(means).all() else "inverted_cdf"
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method=rule)
+    low, high = percentile_ends(means, level)
     return Interval(mean, float(low), float(high), int(values.size))
 
 
-def paired_interval(
-    a: Mapping[str, float],
-    b: Mapping[str, float],
-    *,
-    seed: int,
-    samples: int = SAMPLES,
-    level: float = LEVEL,
-) -> Interval:
-    """Mean of ``a - b`` over the same subjects, with its interval: is one method above another?
-
-    Methods are scored on the same subjects, so the spread between subjects cancels. An interval
-    that excludes 0 is the evidence; overlapping intervals of the two means are not.
-
-    Raises:
-        StudyError: the two were not scored on the same subjects.
-    """
-    if set(a) != set(b):
-        odd = sorted(set(a) ^ set(b))[0]
-        raise StudyError(f"paired comparison: subject {odd} has a value on one side only")
-    # Two perfect matches (inf - inf) give nan: undefined, hence left out.
-    difference = {key: float(a[key]) - float(b[key]) for key in a}
-    return bootstrap_interval(difference, seed=seed, samples=samples, level=level)
+def percentile_ends(
+    resampled: NDArray[np.floating], level: float = LEVEL, axis: int = -1
+) -> NDArray[np.float64]:
+    """The ends of the central ``level`` of resampled means along an axis, low then high."""
+    # Interpolating between two infinite means would give nan; order statistics do not.
+    rule = "linear" if np.isfinite(resampled).all() else "inverted_cdf"
+    return np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=axis, method=rule)

@@ -1,9 +1,8 @@
-"""A study as the config describes it: its models, its methods, and who may see what.
+"""A study as the config describes it: its people, its models and its methods.
 
 The rules ask this object; it knows nothing of Snakemake.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,8 +11,8 @@ from lmidiff.data.ledger import Entry
 from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
-from lmidiff.models import family_of
-from lmidiff.study_data import LABELS, MASK, StudyData
+from lmidiff.study_data import LABELS, MASK
+from lmidiff.study_models import StudyModels, merge
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
@@ -21,16 +20,7 @@ TUNING_ROLE = "validation pairs"
 OWN_KEYS = ("method", "label", "model", "tune")
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``base``; mappings merge key by key, anything else replaces."""
-    merged = copy.deepcopy(dict(base))
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if nested else copy.deepcopy(value)
-    return merged
-
-
-class Study(StudyData):
+class Study(StudyModels):
     """One study.
 
     Args:
@@ -46,27 +36,32 @@ class Study(StudyData):
         self._check_methods()
 
     def _check_methods(self) -> None:
-        for model in self.models:
-            self.needs(model)
-        for name, block in self.config["methods"].items():
-            if block is None:
-                continue
+        for name in self.config.get("rows", []):
+            if self.config["methods"].get(name) is None:
+                raise StudyError(f"config: rows names {name}, which is not under methods")
+        for name, block in self._blocks().items():
             family, model = self.method_class(name).family, block.get("model")
             if family is None and model is not None:
                 raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
-            if family is not None and model not in self.models:
-                raise StudyError(f"config: methods.{name}.model {model!r} is not under models")
-            if family is not None and self.models[model]["family"] != family:
-                raise StudyError(
-                    f"config: methods.{name} needs a model of family {family}, "
-                    f"but {model} is of family {self.models[model]['family']}"
-                )
+            if family is not None:
+                for source in self.sources:
+                    self._check_model(name, family, self.model_of(name, source))
             if "tune" in block and not self.subjects("val"):
                 raise StudyError(
                     f"config: methods.{name}.tune chooses on validation subjects, but "
                     "data.cohorts gives none to the val split"
                 )
             self._check_settings(name)
+
+    def _check_model(self, name: str, family: str, model: str | None) -> None:
+        if model not in self.models:
+            raise StudyError(f"config: methods.{name}.model {model!r} is not under models")
+        if self.models[model]["family"] != family:
+            raise StudyError(
+                f"config: methods.{name} needs a model of family {family}, "
+                f"but {model} is of family {self.models[model]['family']}"
+            )
+        self.check_trainable(model)
 
     def _check_settings(self, name: str) -> None:
         """Build the method once for each of its values, without a model: it checks its settings."""
@@ -76,65 +71,25 @@ class Study(StudyData):
         for chosen in [{}, *({key: value} for key, value in tried)]:
             self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
 
-    # -- models ---------------------------------------------------------------------------------
-
-    @property
-    def models(self) -> dict[str, dict[str, Any]]:
-        """The models that the config names; an overlay drops one by setting it to null."""
-        return {name: block for name, block in self.config["models"].items() if block}
-
-    def family_module(self, model: str) -> str:
-        """The module that trains a model."""
-        return family_of(self.models[model]["family"]).__name__
-
-    def model_settings(self, name: str) -> dict[str, Any]:
-        """A model's block, complete with the defaults and the seed."""
-        if self.models[name]["family"] == "histogram":
-            return dict(self.models[name])
-        block = merge(self.config["model_defaults"], self.models[name])
-        block["training"] = {"seed": self.seed, **block["training"]}
-        return block
-
-    def model_file(self, name: str, file: str = "weights.safetensors") -> str:
-        """A file of a model's folder."""
-        return str(self.folder / "models" / name / file)
-
-    def needs(self, model: str) -> frozenset[str]:
-        """What a model's training may see."""
-        return family_of(self.models[model]["family"]).needs
-
-    def training_files(self, model: str) -> dict[str, list[str]]:
-        """The training volumes by declared role; there is no other way to a training image."""
-        needs = self.needs(model)
-        files = {}
-        if needs & {"target", "pairs"}:
-            files["target"] = self.volumes("train", self.target)
-        return files
-
-    @property
-    def used_models(self) -> list[str]:
-        """Models that some method of the study translates with."""
-        wanted = {block.get("model") for block in self.methods.values()}
-        return [name for name in self.models if name in wanted]
-
-    @property
-    def trained_models(self) -> list[str]:
-        """Used models that are trained by gradient descent and so have a learning curve."""
-        return [m for m in self.used_models if "training" in self.model_settings(m)]
-
     # -- methods --------------------------------------------------------------------------------
 
     @property
     def methods(self) -> dict[str, dict[str, Any]]:
         """The rows of the table: method blocks by key, in the order of the registry.
 
-        Rows of one method keep the order of the config; an overlay drops a row by null.
+        Rows of one method keep the order of the config.
         """
-        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
+        blocks = self._blocks()
         order = list(METHODS)
         kinds = {name: block.get("method", name) for name, block in blocks.items()}
         known = [name for name in blocks if kinds[name] in METHODS]
         return {name: blocks[name] for name in sorted(known, key=lambda n: order.index(kinds[n]))}
+
+    def _blocks(self) -> dict[str, dict[str, Any]]:
+        """Method blocks: those that ``rows`` names, or all; an overlay drops one by null."""
+        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
+        kept = self.config.get("rows", blocks)
+        return {name: block for name, block in blocks.items() if name in kept}
 
     def method_class(self, name: str) -> type[Method]:
         """The class behind a row; a row is a method by its own key, or by its ``method`` key."""
@@ -146,9 +101,23 @@ class Study(StudyData):
         samples = self.method_class(name).family == "diffusion"
         return merge(self.config["sampling"], block) if samples else block
 
-    def method_block(self, name: str) -> dict[str, Any]:
-        """All that a job needs to build a method: key, settings, and its model's settings."""
+    def model_of(self, name: str, source: str) -> str | None:
+        """The model a method translates a source with: one for all, or one for each source."""
         model = self.methods[name].get("model")
+        if not isinstance(model, Mapping):
+            return model
+        if source not in model:
+            raise StudyError(f"config: methods.{name}.model names no model for source {source}")
+        return model[source]
+
+    def models_of(self, name: str) -> list[str]:
+        """The models of a method, over all sources, each once."""
+        found = (self.model_of(name, source) for source in self.sources)
+        return list(dict.fromkeys(model for model in found if model))
+
+    def method_block(self, name: str, source: str) -> dict[str, Any]:
+        """All that a job needs to build a method: key, settings, and its model's settings."""
+        model = self.model_of(name, source)
         return {
             "name": self.methods[name].get("method", name),
             "settings": self.method_settings(name),
@@ -158,12 +127,12 @@ class Study(StudyData):
 
     def method_modules(self, name: str) -> list[str]:
         """The modules a method's translation runs."""
-        model = self.methods[name].get("model")
-        return [self.method_class(name).__module__, *([self.family_module(model)] if model else [])]
+        families = dict.fromkeys(self.family_module(model) for model in self.models_of(name))
+        return [self.method_class(name).__module__, *families]
 
-    def weights_of(self, name: str) -> list[str]:
-        """The weights a method translates with, if any."""
-        model = self.methods[name].get("model")
+    def weights_of(self, name: str, source: str) -> list[str]:
+        """The weights a method translates a source with, if any."""
+        model = self.model_of(name, source)
         return [self.model_file(model)] if model else []
 
     def tuning_file(self, method: str, source: str) -> list[str]:
@@ -176,13 +145,43 @@ class Study(StudyData):
         """What training and tuning of a method saw, for the table."""
         if self.method_class(method).sees_test_target:
             return "the answer"
-        model = self.methods[method].get("model")
-        return " + ".join(sorted(self.needs(model))) if model else "nothing"
+        texts = dict.fromkeys(self._seen_by(method, source) for source in self.sources)
+        return "; ".join(texts)
+
+    def _seen_by(self, method: str, source: str) -> str:
+        model = self.model_of(method, source)
+        if model is None:
+            return "nothing"
+        needs, shown = self.needs(model), self.models[model].get("source")
+        which = "the source" if shown == source else "another modality"
+        if "pairs" in needs:
+            return f"pairs of target and {which}"
+        return f"target + {which}, unpaired" if "source" in needs else "target"
+
+    def zero_shot(self, method: str) -> bool:
+        """Whether no training of the method, over all sources, saw the source it translates."""
+        if self.method_class(method).sees_test_target:
+            return False
+        shown = {
+            s: self.models[m].get("source") for s in self.sources if (m := self.model_of(method, s))
+        }
+        return all(source != modality for source, modality in shown.items())
 
     def tuned(self, method: str) -> str:
         """What was tuned on validation subjects, for the table."""
         tune = self.methods[method].get("tune", {})
         return f"{', '.join(tune)} on {TUNING_ROLE}" if tune else "nothing"
+
+    @property
+    def used_models(self) -> list[str]:
+        """Models that some method of the study translates with."""
+        wanted = {model for name in self.methods for model in self.models_of(name)}
+        return [name for name in self.models if name in wanted]
+
+    @property
+    def trained_models(self) -> list[str]:
+        """Used models that are trained by gradient descent and so have a learning curve."""
+        return [m for m in self.used_models if "training" in self.model_settings(m)]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -248,7 +247,8 @@ class Study(StudyData):
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
-        return self.config["threads"] if self.method_class(method).family == "diffusion" else 1
+        networks = self.method_class(method).family not in (None, "histogram")
+        return self.config["threads"] if networks else 1
 
     def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
         """Test subject to all that its score compares."""

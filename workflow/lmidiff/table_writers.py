@@ -5,18 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment
+from markupsafe import Markup
+from markupsafe import escape as escape_html
 
 from lmidiff.files import write_text
 from lmidiff.metrics import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
 from lmidiff.statistics import LEVEL, SAMPLES
-from lmidiff.tables import QUANTITIES, Quantity
+from lmidiff.table_html import page
+from lmidiff.tables import NOT_OBTAINED, QUANTITIES, Quantity
 
 MISSING = "missing"
 UNDEFINED = "–"
-_NUMBER = re.compile(r"(-?[\d.∞]+) (\[.*\]|\(n=1\))")
+NOT_RECORDED = "not recorded"
+_NUMBER = re.compile(r"(-?[\d.∞]+) (\[[^\]]*\](?: \(n=\d+\))?|\(n=1\))")
 TEXT_COLUMNS = ["Source", "Method", "Training saw", "Tuned on"]
-LAST_COLUMNS = ["Subjects", "Paper's value"]
+COSTS = ("training_seconds", "translation_seconds")
+LAST_COLUMNS = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
 
 
 def write_table1(
@@ -45,6 +49,7 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     for _, row in table.iterrows():
         for quantity in QUANTITIES:
             ends = [float(row[f"{quantity.key}_{end}"]) for end in ("mean", "low", "high")]
+            paper = float(row[f"{quantity.key}_paper"])
             rows.append(
                 {
                     **{k: row[k] for k in ("source", "target", "method", "label")},
@@ -52,14 +57,22 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
                     "quantity": quantity.key,
                     "unit": quantity.unit,
                     **{
-                        end: "" if pd.isna(value) else f"{value:.6f}"
+                        end: _six(value)
                         for end, value in zip(("mean", "low", "high"), ends, strict=True)
                     },
                     "n": int(row[f"{quantity.key}_n"]),
-                    "paper": row["paper"],
+                    "expected": int(row["expected"]),
+                    "paper": NOT_OBTAINED if pd.isna(paper) else f"{paper:g}",
+                    "page": row[f"{quantity.key}_page"],
+                    "difference": _six(ends[0] - paper),
+                    **{name: _six(row[name]) for name in COSTS},
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _six(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.6f}"
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -78,7 +91,11 @@ def caption(table: pd.DataFrame) -> str:
         "or the data set's own tissue labels (truth); mean is over CSF, GM and WM. "
         "Bold: best zero-shot row of a source. † training saw the source modality, not zero-shot. "
         f"‡ ceiling, the true target itself. {UNDEFINED} not defined. "
-        f"{MISSING}: no scores for this method and source."
+        f"{MISSING}: no scores for this method and source; (n=...): fewer subjects have a number. "
+        "Training and translation: wall time on the study's device, of the model (shared by rows) "
+        "and of a slice with all its draws and its share of starting the job. "
+        f"Paper's value: typed in from the paper, with its page and our mean minus it; "
+        f"{NOT_OBTAINED}: nobody has."
     )
 
 
@@ -105,8 +122,32 @@ def _cells(
         for quantity in QUANTITIES:
             text = escape(_number(row, quantity))
             cells.append(bold(text) if position in best[quantity.key] else text)
-        body.append([*cells, str(row["subjects"]), escape(row["paper"])])
+        body.append([*cells, *map(escape, _last(row))])
     return body
+
+
+def _last(row: pd.Series) -> list[str]:
+    """The cells after the scores: cost, subjects, the paper's values."""
+    costs = [row[name] for name in COSTS]
+    texts = [NOT_RECORDED if pd.isna(cost) else f"{cost:.3g}" for cost in costs]
+    if costs[0] >= 100:
+        texts[0] = f"{costs[0]:.0f}"
+    part = row["subjects"] < row["expected"]
+    count = f"{row['subjects']} of {row['expected']}" if part else str(row["subjects"])
+    return [*texts, count, _paper(row) or NOT_OBTAINED]
+
+
+def _paper(row: pd.Series) -> str:
+    texts = []
+    for quantity in QUANTITIES:
+        value, mean = float(row[f"{quantity.key}_paper"]), float(row[f"{quantity.key}_mean"])
+        if pd.isna(value):
+            continue
+        text = f"{quantity.title}: {value:g} (p. {row[f'{quantity.key}_page']})"
+        if not pd.isna(mean):
+            text += f", here {mean - value:+.{quantity.digits}f}"
+        texts.append(text)
+    return "; ".join(texts)
 
 
 def _number(row: pd.Series, quantity: Quantity) -> str:
@@ -119,9 +160,11 @@ def _number(row: pd.Series, quantity: Quantity) -> str:
     def printed(value: float) -> str:
         return f"{value:.{quantity.digits}f}".replace("inf", "∞")
 
-    if row[f"{quantity.key}_n"] == 1:
+    count = int(row[f"{quantity.key}_n"])
+    if count == 1:
         return f"{printed(mean)} (n=1)"
-    return f"{printed(mean)} [{printed(low)}, {printed(high)}]"
+    fewer = f" (n={count})" if count < row["subjects"] else ""
+    return f"{printed(mean)} [{printed(low)}, {printed(high)}]{fewer}"
 
 
 def _titles() -> list[str]:
@@ -163,16 +206,18 @@ def _latex(table: pd.DataFrame) -> str:
         return stack(escape(number[1]), rf"{{\scriptsize {escape(number[2])}}}")
 
     rows = _cells(table, cell, lambda text: rf"{{\bfseries {text}}}")
-    titles = [stack(*map(escape, re.split(r"(?<=,) |(?<=vs) ", title))) for title in _titles()]
+    titles = [
+        stack(*map(escape, re.split(r"(?<=,) |(?<=vs) | (?=\[s)", title))) for title in _titles()
+    ]
     text = r">{\raggedright\arraybackslash}p{%dmm}"
-    columns = "l" + text % 34 + text % 24 + text % 28 + "r" * len(QUANTITIES) + "r" + text % 22
+    columns = "l" + text % 32 + text % 17 + text % 20 + "r" * len(QUANTITIES) + "rrr" + text % 24
     lines = [
         r"% needs \usepackage{array,booktabs,graphicx,lscape}",
         r"\begin{landscape}",
         r"\begin{table}[p]",
         rf"\caption{{{escape(caption(table))}}}",
         r"\centering",
-        r"\setlength{\tabcolsep}{4pt}\renewcommand{\arraystretch}{1.15}",
+        r"\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.15}",
         r"\resizebox{\linewidth}{!}{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
@@ -188,75 +233,19 @@ def _latex(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Table 1: translation to {{ target }}</title>
-<style>
-body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #111; background: #fff; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { caption-side: bottom; text-align: left; padding-top: .8rem; max-width: 70rem; }
-th, td { padding: .3rem .6rem; text-align: right; vertical-align: top; }
-thead th { border-block: 2px solid #111; vertical-align: bottom; }
-tbody { border-bottom: 1px solid #777; }
-td small { display: block; white-space: nowrap; color: #444; }
-td.text, th.text { text-align: left; }
-td.missing { color: #8a3b00; font-style: italic; }
-tr.apart { background: #f2f2f2; }
-</style>
-</head>
-<body>
-<div class="wide" tabindex="0" role="region" aria-label="Table 1">
-<table>
-<caption>{{ caption }}</caption>
-<thead><tr>
-{%- for title in titles %}
-<th scope="col"{% if loop.index <= texts %} class="text"{% endif %}>{{ title }}</th>
-{%- endfor %}
-</tr></thead>
-{%- for source, rows in groups %}
-<tbody>
-{%- for row in rows %}
-<tr{% if row.apart %} class="apart"{% endif %}>
-{%- if loop.first %}
-<th scope="rowgroup" class="text" rowspan="{{ rows|length }}">{{ source }}</th>
-{%- endif %}
-<th scope="row" class="text">{{ row.cells[1] }}</th>
-{%- for cell in row.cells[2:] %}
-<td{% if cell == "missing" %} class="missing"{% elif loop.index <= 2 %} class="text"{% endif %}>
-{{- cell }}</td>
-{%- endfor %}
-</tr>
-{%- endfor %}
-</tbody>
-{%- endfor %}
-</table>
-</div>
-</body>
-</html>
-"""
-
-
 def _html(table: pd.DataFrame) -> str:
-    from markupsafe import Markup, escape
-
     def cell(text: str) -> Markup:
         number = _NUMBER.fullmatch(text)
-        return Markup("{} <small>{}</small>").format(*number.groups()) if number else escape(text)
+        if number is None:
+            return escape_html(text)
+        return Markup("{} <small>{}</small>").format(*number.groups())
 
     rows = _cells(table, cell, lambda text: Markup("<strong>{}</strong>").format(text))
     apart = table["saw_source"] | table["ceiling"]
-    groups: dict[str, list[dict]] = {}
-    for source, cells, odd in zip(table["source"], rows, apart, strict=True):
-        groups.setdefault(source, []).append({"cells": cells, "apart": bool(odd)})
-    page = Environment(autoescape=True, keep_trailing_newline=True).from_string(_PAGE)
-    return page.render(
-        target=table["target"].iloc[0],
-        caption=caption(table),
-        titles=_titles(),
-        groups=groups.items(),
-        texts=len(TEXT_COLUMNS),
+    return page(
+        table["target"].iloc[0],
+        caption(table),
+        _titles(),
+        len(TEXT_COLUMNS),
+        [(s, c, bool(a)) for s, c, a in zip(table["source"], rows, apart, strict=True)],
     )

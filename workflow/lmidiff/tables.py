@@ -4,12 +4,13 @@ This module computes the table; :mod:`lmidiff.table_writers` prints it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from lmidiff.costs import Cost
 from lmidiff.errors import StudyError
 from lmidiff.segmentation import TISSUES
 from lmidiff.statistics import Interval, bootstrap_interval
@@ -62,6 +63,11 @@ class Quantity:
     digits: int
     higher_is_better: bool = True
 
+    @property
+    def region(self) -> str:
+        """The region's name in ``config/published.tsv``: its own, or ``mean`` of several."""
+        return self.regions[0] if len(self.regions) == 1 else "mean"
+
 
 QUANTITIES = (
     Quantity("ssim_image", "SSIM, image", "ssim", ("image",), "1", 3),
@@ -88,6 +94,8 @@ def table1(
     published: pd.DataFrame | None = None,
     *,
     sources: Sequence[str] | None = None,
+    subjects: Sequence[str] | None = None,
+    costs: Mapping[tuple[str, str], Cost] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Summarise volume-level scores over subjects.
@@ -98,12 +106,16 @@ def table1(
         published: the paper's numbers (:func:`read_published`); ``None`` or empty: none obtained.
         sources: the source modalities in order; ``None`` takes those in ``metrics``, sorted. Name
             them, so that a source that failed altogether shows as missing.
+        subjects: the test subjects; name them, so that one without any score shows as missing.
+        costs: method and source to its cost (:func:`lmidiff.costs.row_costs`).
         seed: of the bootstrap; the same resampling serves every cell of equal size.
 
     Returns:
         A row per source and method with ``source, target, method, label, training, tuned,
-        saw_source, ceiling, status`` (``measured`` or ``missing``), ``subjects``; for every
-        quantity ``<key>_mean, <key>_low, <key>_high, <key>_n``; and ``paper``.
+        saw_source, ceiling, status`` (``measured`` or ``missing``), ``subjects`` with a score and
+        ``expected`` ones; ``training_seconds`` and ``translation_seconds`` a slice (``nan``: not
+        recorded); and for every quantity ``<key>_mean, <key>_low, <key>_high, <key>_n``, and the
+        paper's value and page, ``<key>_paper, <key>_page`` (``nan`` and "": not obtained).
 
     Raises:
         StudyError: a slice-level frame, several studies or targets, or no or repeated methods.
@@ -137,14 +149,17 @@ def table1(
                 "ceiling": method.is_ceiling,
                 "status": "measured" if len(chosen) else "missing",
                 "subjects": chosen["subject"].nunique(),
+                "expected": len(subjects) if subjects else metrics["subject"].nunique(),
             }
+            cost = (costs or {}).get((method.key, source), Cost())
+            row |= {"training_seconds": cost.training, "translation_seconds": cost.translation}
             for quantity in QUANTITIES:
                 interval = bootstrap_interval(
                     values_by_subject(chosen, quantity).to_dict(), seed=seed
                 )
                 for name, value in zip(Interval._fields, interval, strict=True):
                     row[f"{quantity.key}_{name}"] = value
-            row["paper"] = _paper(published, method.key, source)
+                row |= _paper(published, method.key, source, quantity)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -154,7 +169,8 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
     Raises:
         StudyError: the file cannot be read, has other columns, or a row lacks a field (a value
-            without its page cannot be checked), is no number, or is there twice.
+            without its page cannot be checked), is of no column of the table, is no number, or is
+            there twice.
     """
     try:
         frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
@@ -164,9 +180,15 @@ def read_published(path: str | Path) -> pd.DataFrame:
         raise StudyError(f"{path}: not a table ({error})") from error
     if list(frame.columns) != PUBLISHED_COLUMNS:
         raise StudyError(f"{path}: has columns {list(frame.columns)}, needs {PUBLISHED_COLUMNS}")
+    known = [(quantity.metric, quantity.region) for quantity in QUANTITIES]
     for line, row in enumerate(frame.itertuples(index=False), start=2):
         if not all(str(field).strip() for field in row):
             raise StudyError(f"{path}: line {line} lacks a field; a value needs its page")
+        if (row.metric, row.region) not in known:
+            raise StudyError(
+                f"{path}: line {line}: the table has no {row.metric} of {row.region}; it has "
+                + ", ".join(" of ".join(pair) for pair in known)
+            )
     if frame.duplicated(PUBLISHED_COLUMNS[:4]).any():
         raise StudyError(f"{path}: the same method, source, metric and region twice")
     try:
@@ -175,9 +197,32 @@ def read_published(path: str | Path) -> pd.DataFrame:
         raise StudyError(f"{path}: a value is no number ({error})") from error
 
 
-def _paper(published: pd.DataFrame | None, method: str, source: str) -> str:
-    if published is None or published.empty:
-        return NOT_OBTAINED
-    rows = published[(published["method"] == method) & (published["source"] == source)]
-    texts = [f"{r.metric} {r.region} {r.value:g} (p. {r.page})" for r in rows.itertuples()]
-    return "; ".join(texts) or NOT_OBTAINED
+def _paper(
+    published: pd.DataFrame | None, method: str, source: str, quantity: Quantity
+) -> dict[str, object]:
+    value, page = float("nan"), ""
+    if published is not None:
+        keys = {"method": method, "source": source}
+        keys |= {"metric": quantity.metric, "region": quantity.region}
+        rows = published[(published[list(keys)] == list(keys.values())).all(axis=1)]
+        if len(rows):
+            value, page = float(rows["value"].iloc[0]), str(rows["page"].iloc[0])
+    return {f"{quantity.key}_paper": value, f"{quantity.key}_page": page}
+
+
+def holes(table: pd.DataFrame) -> list[str]:
+    """What a table of :func:`table1` lacks, a sentence each: rows, subjects, numbers."""
+    found = []
+    for _, row in table.iterrows():
+        name = f"{row['label']} from {row['source']}"
+        if row["status"] == "missing":
+            found.append(f"{name}: no scores")
+            continue
+        if row["subjects"] < row["expected"]:
+            found.append(f"{name}: scores of {row['subjects']} of {row['expected']} subjects")
+        for quantity in QUANTITIES:
+            count = int(row[f"{quantity.key}_n"])
+            if 0 < count < row["subjects"]:
+                what = f"{quantity.title}: a number for {count} of {row['subjects']} subjects"
+                found.append(f"{name}, {what}")
+    return found

@@ -1,16 +1,13 @@
-"""One training loop for every model: EMA, mixed precision, checkpoints, resume, progress.
+"""One training loop for every model: EMA, mixed precision, resume, several processes, progress.
 
 Everything random in step i is drawn from generators seeded by (seed, i). A resumed run
 therefore draws what an uninterrupted one would, with no generator state to save.
 """
 
-import copy
-import fcntl
-import io
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,11 +16,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lmidiff import ranks
 from lmidiff.devices import PRECISIONS, autocast
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
+from lmidiff.errors import Interrupted, StudyError
+from lmidiff.lease import lease
+from lmidiff.previews import Previews
 from lmidiff.progress import Progress
 from lmidiff.seeds import seed_of
+from lmidiff.stopping import StopRequest
+from lmidiff.training_state import Checkpoints, Position
 
 logger = logging.getLogger("lmidiff")
 
@@ -41,13 +42,19 @@ class TrainingSettings:
     clip: float = 1.0
     precision: str = "auto"
     checkpoint_every: int = 250
+    checkpoint_minutes: float = 10.0
     log_every: int = 25
+    processes: int = 1
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for key in ("steps", "batch_size", "checkpoint_every", "log_every"):
+        for key in ("steps", "batch_size", "checkpoint_every", "log_every", "processes"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}")
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size {self.batch_size} does not split over {self.processes} processes"
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
 
@@ -61,7 +68,13 @@ class TrainingSettings:
 
 
 class Learner(Protocol):
-    """What the loop needs of a model: its networks, its optimizers, one step."""
+    """What the loop needs of a model: its networks, its optimizers, one step.
+
+    A learner may have a ``show``, as :class:`LossLearner` does.
+
+    A checkpoint holds these and nothing else, so whatever outlives a step (a pool of images, a
+    count) is a buffer of ``network``.
+    """
 
     network: nn.Module
     optimizers: list[torch.optim.Optimizer]
@@ -78,6 +91,7 @@ class LossLearner:
         loss: maps a CPU generator to a scalar loss; it draws its own batch.
         settings: learning rate, clipping and precision.
         device: where the network is.
+        show: gives pictures of what the network makes, see :class:`lmidiff.previews.Previews`.
     """
 
     def __init__(
@@ -86,15 +100,17 @@ class LossLearner:
         loss: Callable[[torch.Generator], Tensor],
         settings: TrainingSettings,
         device: torch.device,
+        show: Callable[[], Tensor] | None = None,
     ) -> None:
         self.network, self.loss, self.settings, self.device = network, loss, settings, device
+        self.show = show
         self.optimizers = [torch.optim.Adam(network.parameters(), lr=settings.learning_rate)]
 
     def step(self, generator: torch.Generator) -> dict[str, float]:
         """One Adam step on the loss; raises StudyError if the loss is not finite."""
         with autocast(self.settings.precision, self.device):
             loss = self.loss(generator)
-        value = loss.item()
+        value = ranks.mean(loss.item())
         if value != value or abs(value) == float("inf"):
             raise StudyError(
                 f"training: the loss became {value}; lower training.learning_rate in the config"
@@ -132,37 +148,67 @@ def fit(
 
     Raises:
         StudyError: another job is training in ``state``, or the loss diverged.
+        Interrupted: a signal asked to stop; a checkpoint of the last step was saved.
     """
-    with _only_one(state):
+    first = ranks.rank() == 0
+    with lease(state) if first else nullcontext() as held, StopRequest(ranks.lifeline()) as stop:
         average = {k: v.detach().clone() for k, v in learner.network.state_dict().items()}
-        step, seconds, curve, sums = _restore(state, learner, average)
-        if step:
-            logger.info("%s: resumes at step %d of %d", what, step, settings.steps)
-        progress = Progress(f"train {what}", settings.steps, start=step)
-        began = time.monotonic() - seconds
+        checkpoints = Checkpoints(state, learner, average)
+        show = getattr(learner, "show", None) if first else None
+        previews = Previews(state, settings.steps, show)
+        at = checkpoints.restore()
+        if first and at.step:
+            logger.info("%s: resumes at step %d of %d", what, at.step, settings.steps)
+        progress = Progress(f"train {what}", settings.steps, start=at.step)
+        began, saved = time.monotonic() - at.seconds, time.monotonic()
         learner.network.train()
-        while step < settings.steps:
-            for optimizer in learner.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.rate(step) * group.get("rate_factor", 1.0)
-            seed = seed_of(settings.seed, "step", step)
-            torch.manual_seed(seed)
-            losses = learner.step(torch.Generator().manual_seed(seed))
-            _update_average(average, learner.network, min(settings.ema, (1 + step) / (10 + step)))
-            step += 1
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value / settings.log_every
-            if step % settings.log_every == 0:
-                elapsed = time.monotonic() - began
-                curve.append(
-                    {"step": step, "seconds": elapsed, "rate": settings.rate(step), **sums}
+        while at.step < settings.steps:
+            losses = _step(learner, settings, at.step)
+            _update_average(
+                average, learner.network, min(settings.ema, (1 + at.step) / (10 + at.step))
+            )
+            at.seconds = time.monotonic() - began
+            _note(at, losses, settings)
+            if first:
+                progress.step(", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+            previews.take(at.step, learner.network, average)
+            done = at.step == settings.steps
+            stopping = ranks.anywhere(bool(stop)) and not done
+            late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
+            if first and (at.step % settings.checkpoint_every == 0 or late or stopping or done):
+                held.check()
+                checkpoints.save(at)
+                saved = time.monotonic()
+            if stopping:
+                ranks.wait()  # until the checkpoint is whole
+                why = stop.reason or "another process was"
+                raise Interrupted(
+                    f"{what}: asked to stop ({why}) at step {at.step} of {settings.steps}; "
+                    f"saved in {state}, and the same job goes on from there"
                 )
-                sums = {}
-            progress.step(", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-            if step % settings.checkpoint_every == 0 or step == settings.steps:
-                _save(state, learner, average, step, time.monotonic() - began, curve, sums)
         weights = {k: v.float().cpu().contiguous() for k, v in average.items()}
-        return weights, pd.DataFrame(curve)
+        return weights, pd.DataFrame(at.curve)
+
+
+def _step(learner: Learner, settings: TrainingSettings, step: int) -> dict[str, float]:
+    for optimizer in learner.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(step) * group.get("rate_factor", 1.0)
+    seed = seed_of(settings.seed, "step", step)
+    # What a network draws by itself (dropout) is for its own share of the batch.
+    torch.manual_seed(seed_of(seed, ranks.rank()) if ranks.rank() else seed)
+    return learner.step(torch.Generator().manual_seed(seed))
+
+
+def _note(at: Position, losses: dict[str, float], settings: TrainingSettings) -> None:
+    """Count a step and its losses; every ``log_every`` steps their mean is a row of the curve."""
+    at.step += 1
+    for name, value in losses.items():
+        at.sums[name] = at.sums.get(name, 0.0) + value / settings.log_every
+    if at.step % settings.log_every == 0:
+        row = {"step": at.step, "seconds": at.seconds, "rate": settings.rate(at.step)}
+        at.curve.append({**row, **at.sums})
+        at.sums = {}
 
 
 @torch.no_grad()
@@ -172,71 +218,3 @@ def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float
             average[name].lerp_(value, 1 - decay)
         else:
             average[name].copy_(value)
-
-
-@contextmanager
-def _only_one(state: Path) -> Iterator[None]:
-    state.mkdir(parents=True, exist_ok=True)
-    with open(state / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StudyError(
-                f"{state}: another job is training here; wait for it or stop it first"
-            ) from None
-        yield
-
-
-def _save(state, learner, average, step, seconds, curve, sums) -> None:
-    content = {
-        **_content(learner, average),
-        "step": step,
-        "seconds": seconds,
-        "curve": curve,
-        "sums": sums,
-    }
-    latest = state / "checkpoint.pt"
-    if latest.exists():
-        latest.replace(state / "checkpoint-before.pt")
-    with atomic(latest) as temporary:
-        torch.save(content, temporary)
-
-
-def _content(learner: Learner, average: dict[str, Tensor]) -> dict:
-    return {
-        "network": learner.network.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
-        "average": average,
-    }
-
-
-def _put(content: dict, learner: Learner, average: dict[str, Tensor]) -> None:
-    learner.network.load_state_dict(content["network"])
-    for optimizer, saved in zip(learner.optimizers, content["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    for key, value in average.items():
-        value.copy_(content["average"][key])
-
-
-def _restore(
-    state: Path, learner: Learner, average: dict[str, Tensor]
-) -> tuple[int, float, list[dict], dict[str, float]]:
-    # An unfit checkpoint may be half loaded before it shows; what it touched is put back.
-    fresh = copy.deepcopy(_content(learner, average))
-    for name in ("checkpoint.pt", "checkpoint-before.pt"):
-        path = state / name
-        if not path.exists():
-            continue
-        stream = io.BytesIO(path.read_bytes())  # a disk's error is not the checkpoint's
-        try:
-            content = torch.load(stream, map_location="cpu", weights_only=True)
-            _put(content, learner, average)
-            return content["step"], content["seconds"], content["curve"], content["sums"]
-        except (MemoryError, torch.OutOfMemoryError):
-            raise  # nor is a full memory
-        except Exception as error:  # a damaged pickle can raise anything
-            _put(fresh, learner, average)
-            path.replace(path.with_suffix(".unreadable"))
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            logger.warning("%s: not a usable checkpoint, set aside (%s)", path, reason)
-    return 0, 0.0, [], {}

@@ -8,18 +8,22 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from lmidiff.claims import read_claims
 from lmidiff.data.ledger import read_ledger
-from lmidiff.environment import share_package
+from lmidiff.environment import promise_gpus, share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
 
 share_package(PACKAGE)
+if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value:
+    promise_gpus()  # by --resources gpu=2, on the command line or in a profile
 try:
     check_config(config)
     ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
     study = Study(config, ledger)
+    read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
@@ -40,6 +44,17 @@ wildcard_constraints:
 def code(script, *modules):
     """The package's modules that a script runs: editing one of them reruns the rule."""
     return modules_behind(PACKAGE / "scripts" / script, *modules)
+
+
+def processes(model):
+    """In how many processes a model is trained: one a GPU."""
+    return study.model_settings(model).get("training", {}).get("processes", 1)
+
+
+def gpus(model):
+    """GPUs that a process with this model can use: one, if a network computes."""
+    trained = model is not None and "training" in study.model_settings(model)
+    return 1 if trained and config["device"] != "cpu" else 0
 
 
 def all_volumes():
@@ -63,8 +78,16 @@ def for_each_row(pattern):
 
 def figure_files():
     """The figures of the study."""
-    names = ["figure2", "scores"] + (["curves"] if study.trained_models else [])
+    names = ["figure2", "scores"] + (
+        ["curves", "previews"] if study.trained_models else []
+    )
     return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
+
+
+def verdict_files():
+    """The verdicts, the comparisons behind them, and the summary of the study."""
+    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"]
+    return expand(f"{OUT}/{{name}}", name=names)
 
 
 def bench_files():

@@ -1,6 +1,7 @@
 # Scores, the tidy CSVs, Table 1 and the record of what produced them.
 localrules:
     collect_scores,
+    summarise_costs,
     write_record,
 
 
@@ -46,9 +47,28 @@ rule collect_scores:
         "../scripts/collect_scores.py"
 
 
+rule summarise_costs:
+    input:
+        # Every job has been measured when there are scores.
+        metrics=f"{OUT}/metrics.csv",
+        code=code("summarise_costs.py"),
+    output:
+        f"{OUT}/record/cost.csv",
+    log:
+        f"{OUT}/logs/summarise_costs.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        benchmarks=f"{OUT}/cost",
+    script:
+        "../scripts/summarise_costs.py"
+
+
 rule write_table:
     input:
         metrics=f"{OUT}/metrics.csv",
+        cost=f"{OUT}/record/cost.csv",
+        curves=[study.model_file(model, "curve.csv") for model in study.used_models],
         published="config/published.tsv",
         code=code("write_table.py"),
     output:
@@ -66,7 +86,11 @@ rule write_table:
         "../../envs/environment.yaml"
     params:
         methods=study.table_rows(),
+        models={name: block.get("model") for name, block in study.methods.items()},
+        curves={m: study.model_file(m, "curve.csv") for m in study.used_models},
         sources=study.sources,
+        subjects=study.subjects("test"),
+        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
         seed=study.seed,
     script:
         "../scripts/write_table.py"
@@ -81,7 +105,6 @@ rule write_record:
     output:
         config=f"{OUT}/record/config.yaml",
         provenance=f"{OUT}/record/provenance.json",
-        cost=f"{OUT}/record/cost.csv",
     log:
         f"{OUT}/logs/write_record.log",
     conda:
@@ -90,6 +113,5 @@ rule write_record:
         config=config,
         members=study.roll,
         device=config["device"],
-        benchmarks=f"{OUT}/cost",
     script:
         "../scripts/write_record.py"

@@ -55,6 +55,27 @@ rule plot_scores:
         "../scripts/plot_scores.py"
 
 
+rule plot_previews:
+    input:
+        previews=[study.model_file(m, "previews.npz") for m in study.trained_models],
+        code=code("plot_previews.py"),
+    output:
+        png=report(
+            f"{OUT}/figures/previews.png",
+            category="Figures",
+            caption="../report/previews.rst",
+        ),
+        pdf=f"{OUT}/figures/previews.pdf",
+    log:
+        f"{OUT}/logs/plot_previews.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        models=study.trained_models,
+    script:
+        "../scripts/plot_previews.py"
+
+
 rule plot_curves:
     input:
         curves=[study.model_file(model, "curve.csv") for model in study.trained_models],

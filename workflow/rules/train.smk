@@ -9,17 +9,21 @@ rule train_model:
         weights=f"{OUT}/models/{{model}}/weights.safetensors",
         config=f"{OUT}/models/{{model}}/config.json",
         curve=f"{OUT}/models/{{model}}/curve.csv",
+        previews=f"{OUT}/models/{{model}}/previews.npz",
     log:
         f"{OUT}/logs/train/{{model}}.log",
     benchmark:
         f"{OUT}/cost/train/{{model}}.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: THREADS
+    threads: lambda w: THREADS * processes(w.model)
+    resources:
+        gpu=lambda w: gpus(w.model) * processes(w.model),
     params:
         settings=lambda w: study.model_settings(w.model),
         needs=lambda w: sorted(study.needs(w.model)),
         device=config["device"],
+        processes=lambda w: processes(w.model),
         threads=THREADS,
         state="results/.state",
     script:

@@ -3,7 +3,7 @@
 
 rule tune_method:
     input:
-        weights=lambda w: study.weights_of(w.method),
+        weights=lambda w: study.weights_of(w.method, w.source),
         source=lambda w: study.volumes("val", w.source),
         target=study.volumes("val", study.target),
         masks=study.volumes("val", MASK),
@@ -18,8 +18,10 @@ rule tune_method:
     conda:
         "../../envs/environment.yaml"
     threads: THREADS
+    resources:
+        gpu=lambda w: gpus(study.model_of(w.method, w.source)),
     params:
-        method=lambda w: study.method_block(w.method),
+        method=lambda w: study.method_block(w.method, w.source),
         grid=lambda w: study.methods[w.method]["tune"],
         seed=study.seed,
         device=config["device"],
@@ -31,7 +33,7 @@ rule tune_method:
 
 rule translate:
     input:
-        weights=lambda w: study.weights_of(w.method),
+        weights=lambda w: study.weights_of(w.method, w.source),
         tuned=lambda w: study.tuning_file(w.method, w.source),
         source=lambda w: study.translation_inputs(w.method, w.source, int(w.shard)),
         code=lambda w: code("translate.py", *study.method_modules(w.method)),
@@ -44,8 +46,10 @@ rule translate:
     conda:
         "../../envs/environment.yaml"
     threads: lambda w: study.translation_threads(w.method)
+    resources:
+        gpu=lambda w: gpus(study.model_of(w.method, w.source)),
     params:
-        method=lambda w: study.method_block(w.method),
+        method=lambda w: study.method_block(w.method, w.source),
         target=study.target,
         seed=study.seed,
         device=config["device"],

@@ -3,20 +3,22 @@
 from pathlib import Path
 
 from lmidiff.data.training_data import ROLES, TrainingData
-from lmidiff.devices import describe, pick_device, set_up
+from lmidiff.devices import describe, pick_devices, set_up
 from lmidiff.jobs import job
-from lmidiff.models import family_of
+from lmidiff.launch import train_model
 from lmidiff.models.weights import publish, state_folder, write_curve
+from lmidiff.previews import write_previews
 
 with job(snakemake.log):
     params, name = snakemake.params, snakemake.wildcards.model
+    settings = params.settings
     set_up(params.threads)
-    device = pick_device(params.device)
+    devices = pick_devices(params.device, params.processes, snakemake.resources.get("gpu", 0))
     handed = {role: snakemake.input.get(role, []) for role in ROLES}
     data = TrainingData(handed, frozenset(params.needs))
     output = Path(snakemake.output.weights)
-    state = state_folder(Path(params.state), params.settings, data, snakemake.input.code)
-    family = family_of(params.settings["family"])
-    weights, curve = family.fit(params.settings, data, state, device, name)
+    state = state_folder(Path(params.state), settings, data, snakemake.input.code)
+    weights, curve = train_model(settings, data, state, devices, name, params.threads)
     write_curve(curve, snakemake.output.curve)
-    publish(output, weights, {**params.settings, "device": describe(device), "data": data.digest()})
+    write_previews(state, snakemake.output.previews)
+    publish(output, weights, {**settings, "device": describe(devices[0]), "data": data.digest()})

@@ -11,7 +11,7 @@ from lmidiff.translation import translate_volumes
 with job(snakemake.log):
     params, given, names = snakemake.params, snakemake.input, snakemake.wildcards
     set_up(params.threads)
-    device = pick_device(params.device)
+    device = pick_device(params.device, snakemake.resources.get("gpu", 0))
     tuned = [json.loads(Path(file).read_text()) for file in given.tuned]
     method = build_method(params.method, dict(*tuned), given.weights, params.seed, device)
     translate_volumes(

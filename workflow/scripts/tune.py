@@ -9,7 +9,7 @@ from lmidiff.tuning import tune
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input
     set_up(params.threads)
-    device = pick_device(params.device)
+    device = pick_device(params.device, snakemake.resources.get("gpu", 0))
     table, chosen = tune(
         lambda settings: build_method(params.method, settings, given.weights, params.seed, device),
         params.grid,

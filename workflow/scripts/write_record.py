@@ -1,10 +1,7 @@
 """Write what the results were made from."""
 
-from pathlib import Path
-
 import yaml
 
-from lmidiff.costs import summarise_costs
 from lmidiff.devices import describe, pick_device
 from lmidiff.files import write_json, write_text
 from lmidiff.jobs import job
@@ -16,5 +13,3 @@ with job(snakemake.log):
     files = {"data": given.volumes, "weights": given.weights, "metrics": [given.metrics]}
     device = describe(pick_device(params.device))
     write_json(snakemake.output.provenance, record(files, params.config, device, params.members))
-    costs = summarise_costs(Path(params.benchmarks))
-    write_text(snakemake.output.cost, costs.to_csv(index=False))

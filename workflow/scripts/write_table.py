@@ -1,17 +1,28 @@
 """Write Table 1 in four formats."""
 
+import logging
+
+import pandas as pd
+
+from lmidiff.costs import row_costs
 from lmidiff.jobs import job
 from lmidiff.scores import read_scores
 from lmidiff.table_writers import write_table1
-from lmidiff.tables import MethodInfo, read_published, table1
+from lmidiff.tables import MethodInfo, holes, read_published, table1
 
 with job(snakemake.log):
-    params, output = snakemake.params, snakemake.output
+    params, given, output = snakemake.params, snakemake.input, snakemake.output
+    curves = {model: pd.read_csv(file) for model, file in params.curves.items()}
+    costs = pd.read_csv(given.cost)
     table = table1(
-        read_scores(snakemake.input.metrics),
+        read_scores(given.metrics),
         [MethodInfo(**row) for row in params.methods],
-        read_published(snakemake.input.published),
+        read_published(given.published),
         sources=params.sources,
+        subjects=params.subjects,
+        costs=row_costs(costs, curves, params.models, params.sources, params.slices),
         seed=params.seed,
     )
+    for hole in holes(table):
+        logging.getLogger("lmidiff").warning("table: %s", hole)
     write_table1(table, output.csv, output.md, output.tex, output.html)

@@ -15,7 +15,7 @@ import yaml
 
 from lmidiff import guidance, lmi_reference
 from lmidiff.errors import StudyError
-from lmidiff.study import merge
+from lmidiff.study_models import merge
 
 #: A round of a fast function repeats it for about this long, in seconds.
 ROUND_SECONDS = 0.02

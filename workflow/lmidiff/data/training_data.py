@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lmidiff.data.slices import load_slices
+from lmidiff.data.slices import load_slices, subject_of
 from lmidiff.errors import StudyError
 from lmidiff.files import sha256_of
 
@@ -52,6 +52,24 @@ class TrainingData:
         if not len(images):
             raise StudyError(f"training data: no slice of role {role!r} shows any brain")
         return images
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Source and target slices of the role ``pairs``, (N, 1, H, W) each, in 0..1.
+
+        Slice by slice of the same subject; slices without any brain are left out.
+
+        Raises:
+            StudyError: the role was not declared, the files do not pair up, or show no brain.
+        """
+        paths = self.paths("pairs")
+        sources, targets = paths[0::2], paths[1::2]
+        if [subject_of(path) for path in sources] != [subject_of(path) for path in targets]:
+            raise StudyError("training data: role 'pairs' needs a source and a target per subject")
+        (source, _), (target, _) = load_slices(sources), load_slices(targets)
+        shown = target.flatten(1).amax(1) > 0
+        if source.shape != target.shape or not shown.any():
+            raise StudyError("training data: pairs differ in their slices, or none shows any brain")
+        return source[shown], target[shown]
 
     def digest(self) -> str:
         """SHA-256 over every file's role and content."""

@@ -13,10 +13,17 @@ METHODS = {
     "source": "lmidiff.methods.simple:Source",
     "histogram": "lmidiff.methods.simple:HistogramMatching",
     "inverted_histogram": "lmidiff.methods.simple:InvertedHistogramMatching",
+    "cyclegan": "lmidiff.methods.cyclegan:CycleGAN",
+    "cyclegan_unseen": "lmidiff.methods.cyclegan:CycleGANUnseen",
     "sdedit": "lmidiff.methods.sdedit:SDEdit",
+    "ilvr": "lmidiff.methods.ilvr:ILVR",
+    "fgdm": "lmidiff.methods.fgdm:FGDM",
     "lmidiffusion": "lmidiff.methods.lmidiffusion:LMIDiffusion",
     "lmidiffusion_cr": "lmidiff.methods.lmidiffusion:ContrastRandomisedLMIDiffusion",
     "lmidiffusion_grad": "lmidiff.methods.lmidiffusion_grad:GradientLMIDiffusion",
+    "ours": "lmidiff.methods.ours:SelfConsistentLMIDiffusion",
+    "cr_regression": "lmidiff.methods.regression:ContrastRandomisedRegression",
+    "supervised": "lmidiff.methods.regression:Supervised",
     "oracle": "lmidiff.methods.simple:Oracle",
 }
 

@@ -1,8 +1,8 @@
 """The rows that need no network: the untouched source, histogram matching, and the ceiling."""
 
-import torch
 from torch import Tensor
 
+from lmidiff.intensities import by_subject, match_quantiles
 from lmidiff.methods.base import Method, SliceId, Translation
 
 
@@ -29,29 +29,12 @@ class HistogramMatching(Method):
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Match each subject's slices to the quantiles of the target."""
-        output = torch.zeros_like(source)
         subjects = [subject for subject, _ in ids]
-        for subject in dict.fromkeys(subjects):
-            rows = torch.tensor([s == subject for s in subjects], device=source.device)
-            output[rows] = self._match(source[rows])
-        return Translation(output)
+        return Translation(by_subject(self._match, subjects, source))
 
     def _match(self, images: Tensor) -> Tensor:
-        brain = images > 0
-        values = images[brain]
-        if values.numel() == 0:
-            return images
-        if self.inverted:
-            values = -values
-        _, inverse, counts = values.unique(return_inverse=True, return_counts=True)
-        upper = counts.cumsum(0).double()
-        rank = (upper - counts / 2) / values.numel()
-        quantiles = self.model.to(images)
-        position = rank[inverse] * (len(quantiles) - 1)
-        left = position.floor().long().clamp(max=len(quantiles) - 2)
-        weight = (position - left).to(images)
-        matched = (1 - weight) * quantiles[left] + weight * quantiles[left + 1]
-        return torch.zeros_like(images).masked_scatter(brain, matched)
+        ranked = -images if self.inverted else images
+        return match_quantiles(ranked, images > 0, self.model)
 
 
 class InvertedHistogramMatching(HistogramMatching):

@@ -3,6 +3,7 @@
 A family is an object with
 
     needs: frozenset[str]      what training may see, of "target", "source" and "pairs"
+    defaults: tuple[str, ...]  the blocks of the config's model_defaults that its settings take
     fit(settings, data, workspace, device, name) -> (weights, curve)
     load(settings, weights, device) -> what the methods call
 
@@ -15,8 +16,11 @@ from typing import Any
 from lmidiff.errors import StudyError
 
 FAMILIES = {
+    "cyclegan": "lmidiff.models.cyclegan",
     "diffusion": "lmidiff.models.diffusion",
     "histogram": "lmidiff.models.histogram",
+    "regression": "lmidiff.models.regression",
+    "supervised": "lmidiff.models.supervised",
 }
 
 

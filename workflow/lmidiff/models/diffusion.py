@@ -9,18 +9,32 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lmidiff import ranks
 from lmidiff.contrast import ContrastSettings, randomise_contrast
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast, resolve_precision
-from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule
+from lmidiff.diffusion import (
+    PARAMETERISATIONS,
+    Denoiser,
+    Schedule,
+    SliceNoise,
+    dpm_solver,
+    final,
+)
 from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
+from lmidiff.models.histogram import quantiles
 from lmidiff.networks import UNet, UNetSettings
+from lmidiff.previews import COUNT
 from lmidiff.settings import settings_of
 from lmidiff.training import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training import fit as train
 
 needs = frozenset({"target"})
+PARALLEL = True  # several processes can share its training
+defaults = ("diffusion", "guidance", "contrast", "unet", "training")
+# The target's histogram travels with the weights, for methods that use it as a prior.
+HISTOGRAM = "target.quantiles"
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
 
@@ -48,7 +62,11 @@ class DiffusionSettings:
 
 
 class DiffusionModel:
-    """A denoiser, its schedule and the condition it takes."""
+    """A denoiser, its schedule and the condition it takes.
+
+    Attributes:
+        quantiles: the target's training histogram, (1025,), once trained weights are loaded.
+    """
 
     def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
         self.diffusion = settings_of(DiffusionSettings, settings["diffusion"], "diffusion")
@@ -59,6 +77,7 @@ class DiffusionModel:
         self.contrast = (
             settings_of(ContrastSettings, settings["contrast"], "contrast") if randomised else None
         )
+        self.quantiles: Tensor | None = None
         self.schedule = Schedule.linear(self.diffusion.timesteps)
         self.device = device
         torch.manual_seed(self.training.seed)
@@ -100,12 +119,14 @@ class DiffusionModel:
         image, static = batch[:, :1], batch[:, 1:] if static is not None else None
         times = torch.randint(len(self.schedule), (size,), generator=generator)
         noise = torch.randn(image.shape, generator=generator).to(self.device)
-        x0 = self.to_range(image)
-        x_t = self.schedule.add_noise(x0, noise, times)
         with torch.autocast(self.device.type, enabled=False):
             source = image
             if self.contrast is not None:
                 source = randomise_contrast(image, generator, self.contrast)
+            # All is drawn for the whole batch; of several processes each goes on with its share.
+            image, source, static, times, noise = ranks.share(image, source, static, times, noise)
+            x0 = self.to_range(image)
+            x_t = self.schedule.add_noise(x0, noise, times)
             if static is None:
                 static = self.guidance.static(source)
             later = times
@@ -116,6 +137,14 @@ class DiffusionModel:
         output = self.network(x_t, condition, times.to(self.device))
         target = self.schedule.training_target(x0, noise, times, self.diffusion.parameterisation)
         return (output.float() - target).square().mean()
+
+    def preview(self, images: Tensor) -> Tensor:
+        """Samples guided by a few training slices of their own: (COUNT, 1, H, W)."""
+        rows = torch.linspace(0, len(images) - 1, COUNT).long()
+        noise = SliceNoise(range(COUNT), self.device)
+        x, times = noise(images.shape[1:]), self.schedule.timesteps(min(8, len(self.schedule)))
+        x = final(dpm_solver(self.schedule, self.denoiser(images[rows]), x, times))
+        return self.to_image(x)
 
     def denoiser(self, source: Tensor, precision: str = "float32") -> Denoiser:
         """A function (x_t, t) -> x_0 guided by ``source`` (N, 1, H, W) in 0..1.
@@ -146,17 +175,28 @@ def fit(
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
     """Train on the target's slices alone; see :func:`lmidiff.training.fit` for the result."""
     model = DiffusionModel(settings, device)
-    images = data.images("target").to(device)
+    slices = data.images("target")
+    images = slices.to(device)
     model.check_size(images)
     precision = resolve_precision(model.training.precision, device)
     training = TrainingSettings(**{**asdict(model.training), "precision": precision})
     static = None
-    if model.contrast is None and model.guidance.condition in ("self", "both"):
+    if model.contrast is None and model.guidance.has_static:
         static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
+    network = model.network
+    model.network = ranks.averaging(network)
+
+    def show() -> Tensor:
+        model.network, wrapped = network, model.network
+        pictures = model.preview(images)
+        model.network = wrapped
+        return pictures
+
     learner = LossLearner(
-        model.network, lambda generator: model.loss(images, static, generator), training, device
+        network, lambda generator: model.loss(images, static, generator), training, device, show
     )
-    return train(learner, training, workspace, name)
+    weights, curve = train(learner, training, workspace, name)
+    return {**weights, HISTOGRAM: quantiles(slices)}, curve
 
 
 def load(
@@ -165,9 +205,11 @@ def load(
     """A trained model, ready to sample; raises StudyError if the weights do not fit."""
     model = DiffusionModel(settings, device)
     try:
-        model.network.load_state_dict(weights)
+        model.network.load_state_dict({k: v for k, v in weights.items() if k != HISTOGRAM})
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise StudyError(f"weights do not fit the model's config: {reason}") from error
     model.network.eval().requires_grad_(False)
+    if HISTOGRAM in weights:
+        model.quantiles = weights[HISTOGRAM].to(device)
     return model

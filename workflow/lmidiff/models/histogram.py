@@ -12,6 +12,7 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.errors import StudyError
 
 needs = frozenset({"target"})
+defaults: tuple[str, ...] = ()
 QUANTILES = 1025
 
 

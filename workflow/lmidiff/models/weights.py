@@ -15,6 +15,8 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.errors import StudyError
 from lmidiff.files import atomic, sha256_of, write_json, write_text
 
+NOT_IN_STATE = ("processes", "checkpoint_every", "checkpoint_minutes")
+
 
 def publish(path: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     """Write ``weights`` to ``path`` and ``config`` to config.json beside it, atomically each."""
@@ -44,8 +46,13 @@ def state_folder(
     """Where a model's checkpoints live: named by a hash of settings, data and code.
 
     It is no output of a rule, because Snakemake deletes the outputs of a failed job. Studies
-    share it, so a study that trains on the same images finds the finished state of another.
+    share it, so a study that trains on the same images finds the finished state of another. How
+    many processes train and when they save is left out: a run may go on with more or fewer.
     """
+    settings = dict(settings)
+    if "training" in settings:
+        kept = {k: v for k, v in settings["training"].items() if k not in NOT_IN_STATE}
+        settings["training"] = kept
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(data.digest().encode())
     digest.update(sha256_of(code).encode())

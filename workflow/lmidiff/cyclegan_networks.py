@@ -1,0 +1,128 @@
+"""The networks of CycleGAN: a ResNet generator, a PatchGAN critic, and the pool of past images."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """Johnson et al.'s ResNet generator, as Zhu et al. 2017 (appendix 7.2) use it.
+
+    c7s1-k, d2k (a level each), R (blocks), u (a level each), c7s1-1, with instance normalisation
+    and ReLU. Images are in 0..1 and the last unit is a sigmoid, which is the paper's tanh on
+    -1..1. Borders are padded with air. Air of the input is air of the output: a translation keeps
+    the anatomy, and the critic then judges tissue.
+
+    Args:
+        channels: features of the first convolution; each level doubles them.
+        levels: how often the resolution is halved; 2 in the paper, for images of 256 px.
+        blocks: residual blocks at the lowest resolution.
+    """
+
+    def __init__(self, channels: int, levels: int, blocks: int) -> None:
+        super().__init__()
+        self.levels = levels
+        width = channels
+        layers: list[nn.Module] = [*_unit(nn.Conv2d(1, width, 7, padding=3))]
+        for _ in range(levels):
+            layers += _unit(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1))
+            width *= 2
+        layers += [ResidualBlock(width) for _ in range(blocks)]
+        for _ in range(levels):
+            up = nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1)
+            layers += _unit(up)
+            width //= 2
+        self.net = nn.Sequential(*layers, nn.Conv2d(width, 1, 7, padding=3))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+                nn.init.zeros_(module.bias)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this many pixels."""
+        return 2**self.levels
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Translate (N, 1, H, W) in 0..1, air exactly 0, to the same; float32."""
+        return torch.sigmoid(self.net(image).float()) * (image > 0)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        first, second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        self.net = nn.Sequential(*_unit(first), second, nn.InstanceNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        return x + self.net(x)
+
+
+def _unit(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    return [convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU()]
+
+
+class Critic(nn.Module):
+    """PatchGAN (Isola et al. 2017): one verdict a patch, not one an image.
+
+    Args:
+        channels: features of the first convolution; each layer doubles them.
+        layers: convolutions between the first and the last; a patch is 16 px wide with 1, 34 px
+            with 2, and 70 px with the paper's 3.
+    """
+
+    def __init__(self, channels: int, layers: int) -> None:
+        super().__init__()
+        from monai.networks.nets import PatchDiscriminator
+
+        self.net = PatchDiscriminator(
+            spatial_dims=2, channels=channels, in_channels=1, num_layers_d=layers, norm="INSTANCE"
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Verdicts (N, 1, h, w) on images (N, 1, H, W): 1 is real, 0 is not; float32."""
+        return self.net(2 * image - 1)[-1].float()
+
+
+class ImagePool(nn.Module):
+    """A history of generated images for the critic (Shrivastava et al. 2017).
+
+    Until it is full, it keeps and returns what comes. Then each image is, with probability 1/2,
+    exchanged for a random one of the pool. Its content are buffers, so a checkpoint of the
+    networks holds it and a resumed training goes on with the same history.
+
+    Args:
+        size: images kept; 0 keeps none.
+        shape: of an image, (1, H, W).
+    """
+
+    images: Tensor
+    held: Tensor
+
+    def __init__(self, size: int, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, *shape))
+        self.register_buffer("held", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def exchange(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Images (N, 1, H, W) for the critic in return for as many new ones.
+
+        Args:
+            images: new ones, in the order in which they enter.
+            generator: on the CPU; draws two numbers an image, whether they are used or not.
+        """
+        size = len(self.images)
+        keep = torch.rand(len(images), generator=generator) < 0.5
+        place = torch.randint(max(size, 1), (len(images),), generator=generator)
+        given = images.detach().clone()
+        for row, image in enumerate(images.detach()):
+            if self.held < size:
+                self.images[self.held] = image
+                self.held += 1
+            elif size and keep[row]:
+                given[row] = self.images[place[row]]
+                self.images[place[row]] = image
+        return given

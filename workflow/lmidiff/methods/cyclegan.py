@@ -1,0 +1,35 @@
+"""CycleGAN (Zhu et al., ICCV 2017, arXiv 1703.10593): one pass through the trained generator.
+
+Two rows from the same networks. The losses, their equations and the departures from the paper
+stand in :mod:`lmidiff.models.cyclegan`, which trains them. Translating draws nothing.
+"""
+
+from torch import Tensor
+
+from lmidiff.methods.base import Method, SliceId, Translation
+from lmidiff.models.cyclegan import check_size
+
+
+class CycleGAN(Method):
+    """The generator that was trained on target and this source, on slices of different people.
+
+    It is not zero-shot: each source modality needs a training of its own.
+    """
+
+    label = "CycleGAN"
+    family = "cyclegan"
+
+    def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
+        """G(source), (N, 1, H, W) in 0..1; raises StudyError for a size it cannot take."""
+        check_size(self.model, source)
+        return Translation(self.model(source))
+
+
+class CycleGANUnseen(CycleGAN):
+    """The generator that was trained on target and *another* modality, given this source.
+
+    What a GAN has to offer in the paper's zero-shot setting: training saw the target and some
+    other contrast, and the modality of the test was not among them. It has no training of its own.
+    """
+
+    label = "CycleGAN, other modality in training"

@@ -1,0 +1,28 @@
+"""One-pass translation by a regression U-Net: one evaluation, no noise, no draws."""
+
+from torch import Tensor
+
+from lmidiff.methods.base import Method, SliceId, Translation
+
+
+class ContrastRandomisedRegression(Method):
+    """Trained from contrast-randomised target images to the target images themselves.
+
+    The idea of contrast-agnostic synthesis (Billot et al. 2023, SynthSeg; Iglesias et al. 2021,
+    SynthSR) with the study's contrast randomisation of real target images instead of a generative
+    model of label maps. Zero-shot: no source image is seen.
+    """
+
+    label = "Contrast-randomised regression"
+    family = "regression"
+
+    def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
+        """The network's one answer."""
+        return Translation(self.model(source).clamp(0, 1))
+
+
+class Supervised(ContrastRandomisedRegression):
+    """Trained on pairs of the very source modality: the bound for all that see less."""
+
+    label = "Supervised, paired"
+    family = "supervised"

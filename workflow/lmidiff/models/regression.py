@@ -1,0 +1,155 @@
+"""One-pass regression of the target from contrast-randomised target images: no diffusion.
+
+The same images, contrasts and U-Net as the contrast-randomised diffusion model's, trained with
+one loss and used with one evaluation: what the diffusion must beat. Also the network of
+:mod:`lmidiff.models.supervised`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.data.training_data import TrainingData
+from lmidiff.devices import resolve_precision
+from lmidiff.errors import StudyError
+from lmidiff.guidance import Guidance
+from lmidiff.networks import UNet, UNetSettings
+from lmidiff.previews import COUNT
+from lmidiff.settings import settings_of
+from lmidiff.training import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training import fit as train
+
+needs = frozenset({"target"})
+defaults = ("guidance", "contrast", "unet", "training")
+INPUTS = ("image", "maps", "image_and_maps")
+LOSSES = {"l1": F.l1_loss, "l2": F.mse_loss}
+
+
+@dataclass(frozen=True)
+class RegressionSettings:
+    """The ``regression`` block of a model.
+
+    Attributes:
+        input: what the network sees: the "image", its self "maps", or "image_and_maps".
+        loss: "l1" or "l2", over all pixels.
+    """
+
+    input: str = "image"
+    loss: str = "l1"
+
+    def __post_init__(self) -> None:
+        if self.input not in INPUTS:
+            raise ValueError(f"input must be one of {INPUTS}, got {self.input!r}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {tuple(LOSSES)}, got {self.loss!r}")
+
+
+class RegressionModel:
+    """A U-Net from an image, or maps of it, to the target image."""
+
+    def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
+        self.regression = settings_of(
+            RegressionSettings, settings.get("regression", {}), "regression"
+        )
+        guidance = {**settings.get("guidance", {}), "condition": "self"}
+        self.guidance = settings_of(Guidance, guidance, "guidance")
+        self.training = settings_of(TrainingSettings, settings["training"], "training")
+        self.device = device
+        kind = self.regression.input
+        channels = (kind != "maps") + (kind != "image") * self.guidance.channels
+        torch.manual_seed(self.training.seed)
+        unet = settings_of(UNetSettings, settings["unet"], "unet")
+        try:
+            self.network = UNet(channels, unet, sample_channels=0).to(device)
+        except ValueError as error:
+            raise StudyError(f"config: unet: {error}") from error
+
+    def features(self, source: Tensor) -> Tensor:
+        """What the network sees of ``source`` (N, 1, H, W) in 0..1."""
+        with torch.autocast(self.device.type, enabled=False):
+            parts = [] if self.regression.input == "maps" else [source]
+            if self.regression.input != "image":
+                parts.append(self.guidance.lmi(source, source))
+            return torch.cat(parts, 1)
+
+    def __call__(self, source: Tensor) -> Tensor:
+        """The target image of ``source``: (N, 1, H, W), not clipped."""
+        self.check_size(source)
+        return self._predict(self.features(source))
+
+    def _predict(self, features: Tensor) -> Tensor:
+        times = torch.zeros(len(features), device=features.device)
+        return self.network(None, features, times).float()
+
+    def loss(self, source: Tensor, target: Tensor) -> Tensor:
+        """The configured loss of a batch."""
+        return LOSSES[self.regression.loss](self._predict(self.features(source)), target)
+
+    def check_size(self, images: Tensor) -> None:
+        """Raise StudyError if the network cannot take images of this size."""
+        for pixels in images.shape[-2:]:
+            if pixels % self.network.multiple:
+                raise StudyError(
+                    f"config: image_size {pixels} is not a multiple of {self.network.multiple}, "
+                    "which this U-Net's levels need"
+                )
+
+    def train(
+        self,
+        loss: Callable[[torch.Generator], Tensor],
+        shown: Tensor,
+        workspace: Path,
+        name: str,
+    ) -> tuple[dict[str, Tensor], pd.DataFrame]:
+        """Train on a loss that draws its own batch; see :func:`lmidiff.training.fit`.
+
+        Args:
+            shown: training inputs (N, 1, H, W); a few of them are translated in the previews.
+        """
+        rows = torch.linspace(0, len(shown) - 1, COUNT).long()
+        precision = resolve_precision(self.training.precision, self.device)
+        settings = TrainingSettings(**{**asdict(self.training), "precision": precision})
+        learner = LossLearner(self.network, loss, settings, self.device, lambda: self(shown[rows]))
+        return train(learner, settings, workspace, name)
+
+
+def fit(
+    settings: Mapping[str, Any],
+    data: TrainingData,
+    workspace: Path,
+    device: torch.device,
+    name: str,
+) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train on the target's slices alone, each shown in a random contrast of its own."""
+    model = RegressionModel(settings, device)
+    contrast = settings_of(ContrastSettings, settings["contrast"], "contrast")
+    images = data.images("target").to(device)
+    model.check_size(images)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        target = draw_batch(images, model.training.batch_size, generator)
+        return model.loss(randomise_contrast(target, generator, contrast), target)
+
+    shown = randomise_contrast(images, torch.Generator().manual_seed(0), contrast)
+    return model.train(loss, shown, workspace, name)
+
+
+def load(
+    settings: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device
+) -> RegressionModel:
+    """A trained model, ready to translate; raises StudyError if the weights do not fit."""
+    model = RegressionModel(settings, device)
+    try:
+        model.network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StudyError(f"weights do not fit the model's config: {reason}") from error
+    model.network.eval().requires_grad_(False)
+    return model

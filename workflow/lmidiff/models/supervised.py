@@ -1,0 +1,37 @@
+"""Regression of the target from the source of the same people: the upper bound, not zero-shot."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lmidiff.data.training_data import TrainingData
+from lmidiff.models.regression import RegressionModel, load
+from lmidiff.training import draw_batch
+
+__all__ = ["defaults", "fit", "load", "needs"]
+
+needs = frozenset({"pairs"})
+defaults = ("guidance", "unet", "training")
+
+
+def fit(
+    settings: Mapping[str, Any],
+    data: TrainingData,
+    workspace: Path,
+    device: torch.device,
+    name: str,
+) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train on pairs of slices of the same people."""
+    model = RegressionModel(settings, device)
+    both = torch.cat(data.pairs(), 1).to(device)
+    model.check_size(both)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        batch = draw_batch(both, model.training.batch_size, generator)
+        return model.loss(batch[:, :1], batch[:, 1:])
+
+    return model.train(loss, both[:, :1], workspace, name)

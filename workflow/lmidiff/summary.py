@@ -1,0 +1,100 @@
+"""A finished study in short: its scores and its cost as text, read from its files."""
+
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from lmidiff.errors import StudyError
+
+SHORT_COLUMNS = {
+    "ssim_brain": "brain SSIM",
+    "psnr_brain": "brain PSNR [dB]",
+    "dice_kmeans_mean": "mean Dice vs K-Means",
+    "dice_truth_mean": "mean Dice vs truth",
+}
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """A study's table1.csv as text and numbers, "" where there is none.
+
+    Raises:
+        StudyError: the folder has no table.
+    """
+    path = folder / "table1.csv"
+    if not path.is_file():
+        raise StudyError(f"{path}: no such table; run the study first (make reproduce)")
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def short_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Table 1 with a few columns, a mapping of titles to text for each source and method."""
+    rows = []
+    for (source, label), group in table.groupby(["source", "label"], sort=False):
+        cells = group.set_index("quantity")
+        row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
+        row |= {
+            title: interval(cells.loc[key, ["mean", "low", "high"]])
+            for key, title in SHORT_COLUMNS.items()
+        }
+        rows.append(row)
+    return rows
+
+
+def interval(cells: pd.Series) -> str:
+    """A table cell from mean, low and high as text: "" is missing, one subject has no interval."""
+    mean, low, high = (str(cell) for cell in cells)
+    if not mean:
+        return "missing"
+    if mean == "inf":
+        return "∞"
+    return f"{float(mean):.3f}" + (f" [{float(low):.3f}, {float(high):.3f}]" if low else "")
+
+
+def scores_text(table: pd.DataFrame) -> str:
+    """The short table in Markdown."""
+    return tabulate(short_rows(table), headers="keys", tablefmt="github", disable_numparse=True)
+
+
+def spread_text(table: pd.DataFrame) -> str:
+    """Over how many subjects the table's means are."""
+    subjects = int(table["n"].max())
+    spread = "with a 95 % bootstrap interval" if subjects > 1 else "so without an interval"
+    return f"Mean over {subjects} test subject{'s' if subjects > 1 else ''}, {spread}."
+
+
+def cost_text(folder: Path) -> str:
+    """What each stage cost, in Markdown.
+
+    Raises:
+        StudyError: the folder has no record of it.
+    """
+    path = folder / "record" / "cost.csv"
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; run the study first (make reproduce)")
+    costs = pd.read_csv(path)
+    rows = [
+        {
+            "stage": row.stage,
+            "jobs": row.jobs,
+            "wall time, summed over jobs [min]": f"{row.seconds / 60:.1f}",
+            "largest memory of a job [MB]": f"{row.memory_mb:.0f}",
+        }
+        for row in costs[costs["job"] == "all"].itertuples()
+    ]
+    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+
+
+def holes_text(table: pd.DataFrame) -> list[str]:
+    """What a table read by :func:`read_table` lacks, a sentence each."""
+    found = []
+    for (source, label), rows in table.groupby(["source", "label"], sort=False):
+        if (rows["status"] == "missing").all():
+            found.append(f"{label} from {source}: no scores")
+            continue
+        counts = rows["n"].astype(int)
+        expected = rows["expected"].astype(int) if "expected" in rows else counts
+        for _, cell in rows[(counts < expected) & (counts > 0)].iterrows():
+            what = f"{cell['n']} of {cell['expected']} subjects"
+            found.append(f"{label} from {source}: {cell['quantity']} of {what}")
+    return found

@@ -1,0 +1,75 @@
+# What held: a verdict on each claim, every row against the reference row, the page to paste.
+localrules:
+    write_report,
+
+
+rule write_verdicts:
+    input:
+        metrics=f"{OUT}/metrics.csv",
+        slices=f"{OUT}/slices.csv",
+        claims="config/claims.yaml",
+        code=code("write_verdicts.py"),
+    output:
+        verdicts=report(
+            f"{OUT}/verdicts.csv",
+            category="Verdicts",
+            caption="../report/verdicts.rst",
+        ),
+        parts=report(
+            f"{OUT}/verdict_parts.csv",
+            category="Verdicts",
+            caption="../report/verdict_parts.rst",
+        ),
+    log:
+        f"{OUT}/logs/write_verdicts.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        sources=study.sources,
+        subjects=study.subjects("test"),
+        seed=study.seed,
+    script:
+        "../scripts/write_verdicts.py"
+
+
+rule write_comparisons:
+    input:
+        metrics=f"{OUT}/metrics.csv",
+        slices=f"{OUT}/slices.csv",
+        claims="config/claims.yaml",
+        code=code("write_comparisons.py"),
+    output:
+        report(
+            f"{OUT}/comparisons.csv",
+            category="Verdicts",
+            caption="../report/comparisons.rst",
+        ),
+    log:
+        f"{OUT}/logs/write_comparisons.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        subjects=study.subjects("test"),
+        seed=study.seed,
+    script:
+        "../scripts/write_comparisons.py"
+
+
+rule write_report:
+    input:
+        verdicts=f"{OUT}/verdicts.csv",
+        table=f"{OUT}/table1.csv",
+        config=f"{OUT}/record/config.yaml",
+        provenance=f"{OUT}/record/provenance.json",
+        cost=f"{OUT}/record/cost.csv",
+        code=code("write_report.py"),
+    output:
+        f"{OUT}/report.md",
+    log:
+        f"{OUT}/logs/write_report.log",
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../scripts/write_report.py"

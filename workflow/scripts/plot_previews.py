@@ -1,0 +1,9 @@
+"""Draw what each trained model made at moments of its training."""
+
+from lmidiff.figure_previews import figure_previews
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    models, output = snakemake.params.models, snakemake.output
+    files = dict(zip(models, snakemake.input.previews, strict=True))
+    figure_previews(files, output.png, output.pdf)
