@@ -9,6 +9,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
+include: "workflow/rules/align.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/translate.smk"
@@ -17,6 +18,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/bench.smk"
+include: "workflow/rules/masks.smk"
 
 
 localrules:
@@ -33,6 +35,7 @@ rule all:
         rules.write_table.output,
         verdict_files(),
         figure_files(),
+        rules.collect_quality.output if study.raw_subjects else [],
         study.folder / "metrics.csv",
         study.folder / "slices.csv",
         study.folder / "record" / "provenance.json",

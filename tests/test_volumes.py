@@ -201,6 +201,46 @@ def test_degenerate_affine(tmp_path: Path, spoil: object) -> None:
     assert "affine is degenerate" in message_of(tmp_path / "a.nii")
 
 
+def forms(path: Path, sform: np.ndarray, qform: np.ndarray, codes: tuple[int, int]) -> Path:
+    image = nib.Nifti1Image(noise(4, 5, 6), None)
+    image.set_sform(sform, code=codes[0])
+    image.set_qform(qform, code=codes[1])
+    nib.save(image, path)
+    return path
+
+
+def moved(mm: float) -> np.ndarray:
+    shift = np.zeros((4, 4))
+    shift[1, 3] = mm
+    return AFFINE + shift
+
+
+def test_sform_and_qform_that_disagree(tmp_path: Path) -> None:
+    text = message_of(forms(tmp_path / "a.nii.gz", AFFINE, moved(12), (1, 1)))
+    assert "sform and qform disagree (up to 12 mm apart)" in text
+    mirrored = AFFINE @ np.diag([-1, 1, 1, 1])
+    text = message_of(forms(tmp_path / "a.nii.gz", AFFINE, mirrored, (4, 1)))
+    assert "left and right exchanged" in text
+
+
+@pytest.mark.parametrize(("mm", "codes"), [(0.5, (1, 1)), (12, (4, 1)), (12, (1, 0)), (12, (2, 1))])
+def test_forms_that_may_differ(tmp_path: Path, mm: float, codes: tuple[int, int]) -> None:
+    """Rounded; a template's space beside the scanner's; one that is not in use."""
+    volume = read_volume(forms(tmp_path / "a.nii.gz", AFFINE, moved(mm), codes))
+    np.testing.assert_allclose(volume.affine, AFFINE, atol=1e-5)
+
+
+@pytest.mark.parametrize(("slope", "inter"), [(1e38, 0.0), (1.0, np.inf), (3e38, 1e38)])
+def test_scaling_that_overflows(tmp_path: Path, slope: float, inter: float) -> None:
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), AFFINE), path)
+    content = bytearray(path.read_bytes())
+    content[112:120] = np.array([slope, inter], "<f4").tobytes()  # scl_slope, scl_inter
+    path.write_bytes(content)
+    text = message_of(path)
+    assert "scl_slope" in text or "cannot be read" in text
+
+
 def test_same_grid() -> None:
     one = Volume(noise(4, 5, 6), AFFINE, "one.nii")
     require_same_grid(one, Volume(noise(4, 5, 6), AFFINE + 1e-5, "two.nii"))

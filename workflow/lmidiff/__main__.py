@@ -1,4 +1,4 @@
-"""The command line of the study: look at results, record them."""
+"""The command line of the study: look at results, record them, work on one's own scans."""
 
 import argparse
 import sys
@@ -6,8 +6,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lmidiff.cli import preprocess, segment, translate
 from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
+from lmidiff.logs import set_up_logging
 from lmidiff.prose import fill
 from lmidiff.recorded import record
 from lmidiff.summary import read_table, short_rows
@@ -25,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
+    for command in (translate, segment, preprocess):
+        command.add(commands)
     split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
     for modality, suffix in SUFFIXES.items():
         split.add_argument(modality, type=Path, help=f"IXI-{suffix}.tar")
@@ -32,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     split.add_argument("--out", type=Path, default=Path("config/ixi_split.tsv"))
     given = parser.parse_args(arguments)
     try:
-        if given.command == "show":
+        if "run" in given:
+            set_up_logging()
+            given.run(given)
+        elif given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
             print(f"recorded in {record(given.folder, REFERENCE)}")

@@ -1,11 +1,14 @@
 """Who is in a study: the cohorts of the config turned into subjects with a split each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lmidiff.data import ixi
+from lmidiff.data.bids import read_bids
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import SPLITS
 from lmidiff.downloads import Downloads
@@ -36,7 +39,10 @@ class Subject:
 
 
 def subjects_of(
-    cohorts: Mapping[str, Mapping[str, Any]], modalities: Sequence[str], downloads: Downloads
+    cohorts: Mapping[str, Mapping[str, Any]],
+    modalities: Sequence[str],
+    downloads: Downloads,
+    exclude: Collection[str] = (),
 ) -> list[Subject]:
     """Every subject of every cohort.
 
@@ -44,14 +50,23 @@ def subjects_of(
         cohorts: the config's ``data.cohorts``.
         modalities: target and sources; each subject of a sheet must have all of them.
         downloads: the ledger's files, and the folders in which relative paths are looked for.
+        exclude: ids that are left out; their images are not looked at.
 
     Raises:
         StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
     """
-    makers = {"simulated": _simulated, "labels": _labels, "sheet": _sheet, "ixi": _ixi}
+    makers = {
+        "simulated": _simulated,
+        "labels": _labels,
+        "sheet": _sheet,
+        "bids": _bids,
+        "ixi": _ixi,
+    }
     members: list[Subject] = []
     for name, cohort in cohorts.items():
-        for member in makers[cohort["kind"]](name, cohort, modalities, downloads):
+        for member in makers[cohort["kind"]](name, cohort, modalities, downloads, exclude):
+            if member.id in exclude:
+                continue
             clash = next((other for other in members if other.id == member.id), None)
             if clash:
                 raise StudyError(
@@ -66,12 +81,12 @@ def _counts(cohort: Mapping[str, Any]) -> list[str]:
     return [split for split in SPLITS for _ in range(cohort["subjects"][split])]
 
 
-def _simulated(name, cohort, modalities, downloads) -> list[Subject]:  # noqa: ARG001
+def _simulated(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
     return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
 
 
-def _labels(name, cohort, modalities, downloads) -> list[Subject]:  # noqa: ARG001
+def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
     splits = _counts(cohort)
     wanted = Path(cohort["folder"])
     folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
@@ -98,23 +113,50 @@ def _labels(name, cohort, modalities, downloads) -> list[Subject]:  # noqa: ARG0
     return members
 
 
-def _sheet(name, cohort, modalities, downloads) -> list[Subject]:
+def _sheet(name, cohort, modalities, downloads, exclude) -> list[Subject]:
     coming = {f"{dataset}/{file}" for dataset, file in downloads.entries}
     table = read_sheet(cohort["sheet"], downloads.roots, coming)
+    return _listed(table, name, cohort, modalities, exclude, cohort["sheet"])
+
+
+def _bids(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    wanted = Path(cohort["folder"])
+    folders = (
+        [wanted] if wanted.is_absolute() else [root / wanted for root in (Path(), *downloads.roots)]
+    )
+    found = next((folder for folder in folders if folder.is_dir()), folders[0])
+    table = read_bids(found, modalities, cohort["split"], exclude)
+    return _listed(table, name, cohort, modalities, exclude, found)
+
+
+def _listed(
+    table: pd.DataFrame,
+    name: str,
+    cohort: Mapping[str, Any],
+    modalities: Sequence[str],
+    exclude: Collection[str],
+    where: str | Path,
+) -> list[Subject]:
+    """The subjects of a table with one row an image."""
     members = []
-    for subject, rows in table.groupby("subject", sort=True):
+    raw = not cohort.get("aligned", True)
+    for subject, rows in table[~table["subject"].isin(exclude)].groupby("subject", sort=True):
         scans = dict(zip(rows["modality"], rows["path"], strict=True))
         for modality in modalities:
             if modality not in scans:
-                raise StudyError(f"{cohort['sheet']}: {subject} has no {modality} row")
+                raise StudyError(
+                    f"{where}: {subject} has no {modality} row; "
+                    "add the image, or list the subject under data.exclude"
+                )
         first = rows.iloc[0]
         extra = {key: first[key] for key in ("labels", "mask") if first[key]}
         labels = bool(first["labels"])
-        members.append(Subject(subject, first["split"], name, labels, {**scans, **extra}))
+        paths = {**scans, **extra}
+        members.append(Subject(subject, first["split"], name, labels, paths, raw=raw))
     return members
 
 
-def _ixi(name, cohort, modalities, downloads) -> list[Subject]:
+def _ixi(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
     for modality in modalities:
         downloads.entry("ixi", ixi.archive_of(modality))
     members = []

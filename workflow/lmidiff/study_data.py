@@ -39,8 +39,16 @@ class StudyData:
         self.roots = [Path(root) for root in data["roots"]]
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
         self.downloads = Downloads(ledger, self.roots)
-        self.members: list[Subject] = subjects_of(self.cohorts, self.modalities, self.downloads)
+        self.members: list[Subject] = subjects_of(
+            self.cohorts, self.modalities, self.downloads, data.get("exclude", ())
+        )
         self._check_subjects()
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """What the study's slices are like, for whoever uses its models on other scans."""
+        data = self.config["data"]
+        return {key: data[key] for key in ("target", "percentile", "grid")}
 
     def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
         """Subject ids, of one split and one cohort if named, in the order of the config."""
@@ -74,6 +82,44 @@ class StudyData:
         return [member.id for member in self.members if member.scans]
 
     @property
+    def raw_subjects(self) -> list[str]:
+        """Subjects whose scans are masked, corrected and aligned first (``aligned: false``)."""
+        return [member.id for member in self.members if member.raw]
+
+    @property
+    def reference(self) -> str:
+        """The modality that a raw subject's other scans are laid over: the first source."""
+        return self.sources[0]
+
+    @property
+    def moving(self) -> list[str]:
+        """The modalities that are laid over the reference."""
+        return [name for name in self.modalities if name != self.reference]
+
+    def aligned(self, subject: str, suffix: str) -> str:
+        """A raw subject's scan, or its mask, on the reference's grid; not kept."""
+        return str(self.folder / "aligned" / subject / f"{subject}_{suffix}.nii")
+
+    def transform(self, subject: str, modality: str) -> str:
+        """The rigid transform that takes a scan of a raw subject onto the reference."""
+        name = f"{subject}_from-{modality}_to-{self.reference}_xfm.tfm"
+        return str(self.folder / "quality" / subject / name)
+
+    def quality(self, subject: str, kind: str) -> str:
+        """A raw subject's judgement (``json``) or picture (``png``)."""
+        return str(self.folder / "quality" / subject / f"{subject}_quality.{kind}")
+
+    def align_files(self, subject: str) -> dict[str, str]:
+        """What a raw subject's alignment reads: modality (or "mask") to scan."""
+        scans = self.subject(subject).scans
+        return {name: scans[name] for name in (*self.modalities, "mask") if name in scans}
+
+    def judgements(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Subject to judgement, for those that are raw."""
+        raw = set(self.raw_subjects)
+        return {subject: self.quality(subject, "json") for subject in subjects if subject in raw}
+
+    @property
     def archives(self) -> dict[str, str]:
         """Modality to the archive of IXI that its scans are taken from, if the study uses IXI."""
         used = any(c["kind"] == "ixi" for c in self.cohorts.values())
@@ -90,7 +136,14 @@ class StudyData:
 
     def scan_files(self, subject: str) -> list[str]:
         """What stands for the scans of a subject, see :class:`lmidiff.downloads.Downloads`."""
-        return [self.downloads.stand_in(path) for path in self.subject(subject).scans.values()]
+        return self._stand_ins(self.subject(subject).scans.values())
+
+    def preprocess_files(self, subject: str) -> list[str]:
+        """What stands for the scans that preprocessing reads of a scanned subject."""
+        return self._stand_ins(self.scans_of([subject])[subject].values())
+
+    def _stand_ins(self, paths: Iterable[str]) -> list[str]:
+        return [self.downloads.stand_in(path) for path in paths]
 
     def anatomy_of(self, cohort: str) -> dict[str, str]:
         """Subject to label map, "" for the built-in template."""
@@ -109,8 +162,12 @@ class StudyData:
         """Subject to modality (or "labels", "mask") to the scan that preprocessing reads."""
         scans = {}
         for subject in subjects:
-            found = dict(self.subject(subject).scans)
-            if not found:
+            member = self.subject(subject)
+            found = dict(member.scans)
+            if member.raw:
+                found |= {name: self.aligned(subject, name) for name in self.modalities}
+                found["mask"] = self.aligned(subject, MASK)
+            elif not found:
                 found = {name: self.raw(subject, name) for name in self.modalities}
                 found |= {"labels": self.raw(subject, LABELS), "mask": self.raw(subject, MASK)}
             wanted = [*self.modalities, "labels", "mask"]

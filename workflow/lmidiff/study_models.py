@@ -33,7 +33,8 @@ class StudyModels(StudyData):
     def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
         super().__init__(config, ledger)
         for model in self.models:
-            if self.models[model].get("source") and not self.needs(model) & {"source", "pairs"}:
+            sees_source = self.needs(model) & {"source", "pairs"}
+            if self.models[model].get("source") and not sees_source:
                 raise StudyError(f"config: models.{model} sees the target alone; drop its source")
 
     def check_trainable(self, model: str) -> None:

@@ -30,6 +30,7 @@ except StudyError as error:
 OUT = str(study.folder)
 THREADS = config["threads"]
 BENCH = "results/benchmarks"
+BRAIN_NETWORK = str(PACKAGE / "lmidiff/data/brain_network.safetensors")
 
 
 wildcard_constraints:

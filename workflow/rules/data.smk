@@ -57,7 +57,8 @@ for subject in study.scanned_subjects:
         name:
             f"preprocess_{subject}"
         input:
-            files=study.scan_files(subject),
+            files=study.preprocess_files(subject),
+            judgements=list(study.judgements([subject]).values()),
             code=code("preprocess.py"),
         output:
             files=study.volume_files(subject),
@@ -71,6 +72,8 @@ for subject in study.scanned_subjects:
             scans=study.scans_of([subject]),
             grid=config["data"]["grid"],
             percentile=config["data"]["percentile"],
+            judgements=study.judgements([subject]),
+            flagged=config["data"].get("flagged", "stop"),
         script:
             "../scripts/preprocess.py"
 

@@ -22,6 +22,7 @@ rule train_model:
     params:
         settings=lambda w: study.model_settings(w.model),
         needs=lambda w: sorted(study.needs(w.model)),
+        images=study.images,
         device=config["device"],
         processes=lambda w: processes(w.model),
         threads=THREADS,

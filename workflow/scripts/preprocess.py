@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lmidiff.data.grid import Grid
 from lmidiff.data.preprocess import preprocess_subject, write_preprocessed
+from lmidiff.data.quality import refuse_flagged
 from lmidiff.data.volumes import read_volume
 from lmidiff.jobs import job
 from lmidiff.progress import track
@@ -11,6 +12,7 @@ from lmidiff.settings import settings_of
 
 with job(snakemake.log):
     params = snakemake.params
+    refuse_flagged(params.get("judgements", {}), params.get("flagged", "stop"))
     grid = settings_of(Grid, params.grid, "data.grid")
     folders = {Path(file).name.split("_")[0]: Path(file).parent for file in snakemake.output.files}
     for subject, scans in track(params.scans.items(), "preprocess", len(params.scans)):

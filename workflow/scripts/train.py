@@ -21,4 +21,5 @@ with job(snakemake.log):
     weights, curve = train_model(settings, data, state, devices, name, params.threads)
     write_curve(curve, snakemake.output.curve)
     write_previews(state, snakemake.output.previews)
-    publish(output, weights, {**settings, "device": describe(devices[0]), "data": data.digest()})
+    made = {"device": describe(devices[0]), "data": data.digest(), "images": params.images}
+    publish(output, weights, {**settings, **made})

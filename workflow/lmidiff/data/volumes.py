@@ -17,6 +17,9 @@ from lmidiff.errors import StudyError
 NEGATIVE_SHARE = 0.01
 """Share of the summed absolute intensity that may be negative and is clipped to 0."""
 
+FORMS_MM = 1.0
+"""How far apart sform and qform may put a voxel."""
+
 VOXEL_MM = (0.01, 50.0)
 """Plausible voxel edges; outside, the affine is not in millimetres."""
 
@@ -73,7 +76,7 @@ def read_volume(path: str | Path, *, subject: str = "", role: str = "") -> Volum
     Raises:
         StudyError: one line that names the file: missing, empty, truncated, not NIfTI, not 3-D,
             a zero-length axis, not scalar, NaN or infinite, constant, more negative than above,
-            or an absent or degenerate affine.
+            an absent or degenerate affine, or an sform and a qform that disagree.
     """
     name = describe(path, subject, role)
     image = _open(Path(path), name)
@@ -160,11 +163,18 @@ def _scalars(image: nib.Nifti1Image, name: str) -> np.ndarray:
             "convert it to one scalar a voxel"
         )
     try:
-        # Out-of-range float64 becomes infinite here, and the finiteness check reports it.
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(image.dataobj).astype(np.float32)
+            values = np.asarray(image.dataobj)
+            data = values.astype(np.float32)
     except _UNREADABLE as error:
         raise _truncated(name, _one_line(error)) from error
+    slope, inter = image.dataobj.slope, image.dataobj.inter
+    if (slope, inter) != (1, 0) and not np.isfinite(data).all():
+        raise StudyError(
+            f"{name}: scl_slope {slope:g} and scl_inter {inter:g} of the header make values that "
+            "overflow; correct them, or convert the image to float again"
+        )
+    return data
 
 
 def _spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
@@ -197,7 +207,29 @@ def _checked_affine(image: nib.Nifti1Image, name: str) -> np.ndarray:
             f"{name}: the affine is degenerate (voxel {sizes} mm); "
             "set it from the original scan, in millimetres"
         )
+    _check_forms(image, name)
     return affine
+
+
+def _check_forms(image: nib.Nifti1Image, name: str) -> None:
+    """Two codes that say two things: of one kind of space, or with left and right exchanged.
+
+    An sform to a template and a qform to the scanner are both right, and the sform is used.
+    """
+    header = image.header
+    sform, qform = header.get_sform(coded=True), header.get_qform(coded=True)
+    if not sform[1] or not qform[1]:
+        return
+    corners = np.array(list(product(*((0, n - 1) for n in image.shape[:3]))))
+    far = nib.affines.apply_affine(sform[0], corners) - nib.affines.apply_affine(qform[0], corners)
+    worst = float(np.linalg.norm(far, axis=1).max())
+    mirrored = np.linalg.det(sform[0][:3, :3]) * np.linalg.det(qform[0][:3, :3]) < 0
+    if mirrored or (sform[1] == qform[1] and worst > FORMS_MM):
+        how = "left and right exchanged" if mirrored else f"up to {worst:.0f} mm apart"
+        raise StudyError(
+            f"{name}: sform and qform disagree ({how}), so where the image lies is unknown; "
+            "set both from the original scan"
+        )
 
 
 def _check_finite(data: np.ndarray, name: str) -> None:

@@ -1,0 +1,67 @@
+"""``python -m lmidiff preprocess``: raw scans of one person to aligned, masked, corrected ones."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from lmidiff.data.align import align_subject, write_aligned, write_transform
+from lmidiff.data.quality import write_quality
+from lmidiff.data.volumes import read_volume
+from lmidiff.devices import set_up
+from lmidiff.errors import StudyError
+from lmidiff.quality_figures import draw_quality
+
+logger = logging.getLogger("lmidiff")
+
+_EPILOG = """Writes to the folder, for --scans PDw=a.nii.gz T1w=b.nii.gz: PDw.nii.gz and T1w.nii.gz
+on the grid of the first, bias-corrected; brain_mask.nii.gz; from-T1w_to-PDw_xfm.tfm (ITK);
+quality.json and quality.png. Exit status 1 if a scan is flagged, unless --keep is given."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "preprocess", help="mask, bias-correct and align the raw scans of a person", epilog=_EPILOG
+    )
+    parser.add_argument(
+        "--scans",
+        nargs="+",
+        required=True,
+        metavar="NAME=NIFTI",
+        help="modality and file of each scan; the others are laid over the first",
+    )
+    parser.add_argument("--mask", type=Path, metavar="NIFTI", help="brain mask of the first scan")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--keep", action="store_true", help="flags are no failure")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Preprocess, and say where the results are and what is flagged."""
+    set_up(1)
+    paths = dict(_named(text) for text in given.scans)
+    if len(paths) < len(given.scans):
+        raise StudyError("--scans: a modality is named twice; give each scan its own name")
+    scans = {name: read_volume(path, role=name) for name, path in paths.items()}
+    mask = read_volume(given.mask, role="mask") if given.mask else None
+    reference = next(iter(scans))
+    subject = align_subject(scans, reference, mask)
+    images = {name: given.out / f"{name}.nii.gz" for name in scans}
+    write_aligned(subject, images, given.out / "brain_mask.nii.gz")
+    for name in list(scans)[1:]:
+        write_transform(given.out / f"from-{name}_to-{reference}_xfm.tfm", subject.transforms[name])
+    write_quality(given.out / "quality.json", str(given.out), reference, subject.quality)
+    draw_quality(subject, str(given.out), given.out / "quality.png")
+    print(given.out)
+    flags = [f"{scan.modality}: {flag}" for scan in subject.quality for flag in scan.flags]
+    if flags and not given.keep:
+        raise StudyError(f"{given.out}: flagged: {'; '.join(flags)}; look at quality.png")
+    for flag in flags:
+        logger.warning("WARNING %s", flag)
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not separator or not name.isalnum() or not path:
+        raise StudyError(f"--scans {text!r}: write it as NAME=FILE, for example PDw=a.nii.gz")
+    return name, Path(path)

@@ -1,0 +1,121 @@
+"""From the raw scans of one person to corrected scans on one grid, with the brain found.
+
+Each scan by itself: axes closest to RAS (nothing resampled), brain mask, N4. Then every scan is
+laid over the *reference*, which is the study's first source. A translation is made from a source
+and is looked at over it, so the source is the image that must not be resampled before it reaches
+the study grid. Further sources and the target are interpolated once (cubic B-spline) onto the
+reference's grid; their rigid transforms are written, so that a translation of any of them can be
+taken back into its own space.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from lmidiff.data.bias import correct_bias
+from lmidiff.data.brain import find_brain
+from lmidiff.data.nifti import write_nifti
+from lmidiff.data.orientation import itk_transform
+from lmidiff.data.quality import ScanQuality, scan_quality
+from lmidiff.data.registration import register, resample_onto
+from lmidiff.data.volumes import Volume, require_same_grid
+from lmidiff.errors import StudyError
+from lmidiff.files import atomic
+from lmidiff.progress import Progress
+
+
+@dataclass(frozen=True)
+class AlignedSubject:
+    """One person's scans on the reference's grid.
+
+    Attributes:
+        images: modality to volume, bias-corrected; the reference is the first.
+        brain: (X, Y, Z) bool, the brain in the reference.
+        transforms: modality to (4, 4), where a point of the reference's world (RAS mm) lies in
+            the world of that scan; the identity for the reference.
+        quality: one entry a scan, the reference first.
+    """
+
+    images: dict[str, Volume]
+    brain: np.ndarray
+    transforms: dict[str, np.ndarray]
+    quality: list[ScanQuality]
+
+
+def align_subject(
+    scans: Mapping[str, Volume], reference: str, mask: Volume | None = None
+) -> AlignedSubject:
+    """Mask, correct and align the raw scans of one person.
+
+    Args:
+        scans: modality to raw scan, each on its own grid.
+        reference: the modality that the others are laid over.
+        mask: the brain in the reference, if it is known; found if None.
+
+    Raises:
+        StudyError: the reference is missing, a scan shows no brain, a mask lies elsewhere, or two
+            scans cannot be brought to overlap.
+    """
+    if reference not in scans:
+        raise StudyError(f"no {reference} scan among {', '.join(scans)}; it is the reference")
+    order = [reference, *(name for name in scans if name != reference)]
+    progress = Progress(f"align {scans[reference].name}", 2 * len(order), every=4.0)
+    brains: dict[str, np.ndarray] = {}
+    corrected: dict[str, Volume] = {}
+    fields: dict[str, np.ndarray] = {}
+    for name in order:
+        if name == reference and mask is not None:
+            brains[name] = _given(mask, scans[name])
+        else:
+            brains[name] = find_brain(scans[name])
+        progress.step(f"{name}: brain found")
+        corrected[name], fields[name] = correct_bias(scans[name], brains[name])
+        progress.step(f"{name}: receive field corrected")
+    still, brain = corrected[reference], brains[reference]
+    images, transforms = {reference: still}, {reference: np.eye(4)}
+    quality = [scan_quality(reference, scans[reference], still, brain, fields[reference])]
+    for name in order[1:]:
+        found = register(still, brain, corrected[name], brains[name])
+        moved = resample_onto(corrected[name], found.matrix, still)
+        images[name] = Volume(moved, still.affine, scans[name].name)
+        transforms[name] = found.matrix
+        entry = scan_quality(name, scans[name], corrected[name], brains[name], fields[name], found)
+        quality.append(entry)
+    return AlignedSubject(images, brain, transforms, quality)
+
+
+def write_aligned(
+    subject: AlignedSubject, images: Mapping[str, str | Path], mask: str | Path
+) -> None:
+    """Write the volumes on the reference's grid.
+
+    Args:
+        subject: what to write.
+        images: modality to NIfTI file.
+        mask: NIfTI file of the brain.
+    """
+    for name, path in images.items():
+        write_nifti(path, subject.images[name].data, subject.images[name].affine)
+    reference = next(iter(subject.images.values()))
+    write_nifti(mask, subject.brain, reference.affine)
+
+
+def write_transform(path: str | Path, matrix: np.ndarray) -> None:
+    """Write a (4, 4) RAS matrix as an ITK transform (LPS), which ANTs, Slicer and SimpleITK read.
+
+    As ITK has it, the transform maps points of the reference into the other scan, so resampling
+    that scan onto the reference takes the file as it is.
+    """
+    with atomic(path) as temporary:
+        sitk.WriteTransform(itk_transform(matrix), str(temporary))
+
+
+def _given(mask: Volume, scan: Volume) -> np.ndarray:
+    require_same_grid(scan, mask)
+    brain = mask.data > 0.5
+    if not brain.any():
+        raise StudyError(f"{mask.name}: the brain mask is empty; check it")
+    return brain

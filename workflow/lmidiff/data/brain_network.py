@@ -1,0 +1,169 @@
+"""A small 3-D U-Net that finds the brain in a whole head, whatever the contrast.
+
+The idea is SynthStrip's (Hoopes et al., NeuroImage 2022;260:119474): a network that has only seen
+heads of random contrast cannot rely on any. This one is far smaller, works on voxels of 8 mm and
+says for each how much of it is brain; the mask is where the upsampled answer crosses one half, so
+its surface is finer than its voxels. How it was trained: :mod:`lmidiff.brain_training`.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from scipy import ndimage
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIDE = 32
+"""Voxels a side of the network's cube."""
+
+VOXEL_MM = 8.0
+
+WEIGHTS = Path(__file__).with_name("brain_network.safetensors")
+
+_CHANNELS = (12, 24, 40)
+_TOP_PERCENTILE = 99.5
+_NEAR_ZERO = 0.05
+
+
+class BrainNetwork(nn.Module):
+    """(N, 1, 32, 32, 32) intensities of 0..1 to logits of the share of brain, same shape."""
+
+    def __init__(self, channels: tuple[int, int, int] = _CHANNELS) -> None:
+        super().__init__()
+        one, two, three = channels
+        self.top = nn.Sequential(_block(8, one), _block(one, one))
+        self.middle = nn.Sequential(_block(one, two, stride=2), _block(two, two))
+        self.bottom = nn.Sequential(_block(two, three, stride=2), _block(three, three))
+        self.up_middle = _block(three + two, two)
+        self.up_top = _block(two + one, one)
+        self.out = nn.Conv3d(one, 8, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits; blocks of 2 x 2 x 2 voxels travel as channels, which makes it fast."""
+        top = self.top(_fold(image))
+        middle = self.middle(top)
+        bottom = self.bottom(middle)
+        middle = self.up_middle(torch.cat([_double(bottom), middle], 1))
+        top = self.up_top(torch.cat([_double(middle), top], 1))
+        return _unfold(self.out(top))
+
+
+def brain_share(data: np.ndarray, voxel_mm: np.ndarray) -> np.ndarray:
+    """How likely each voxel is brain.
+
+    The image is averaged to voxels of 8 mm, scaled by its 99.5th percentile, put into a cube of
+    256 mm (centred where it fits; else its upper part, so that a long neck falls out) and seen by
+    the network twice, the second time mirrored left to right; the logits are averaged.
+
+    Args:
+        data: (X, Y, Z) float32, at least 0, axes closest to right, anterior, superior.
+        voxel_mm: (3,) edges of a voxel.
+
+    Returns:
+        (X, Y, Z) float32 logits, linear between the network's voxels; brain is above 0.
+    """
+    cube, start = _to_cube(data, voxel_mm)
+    with torch.no_grad():
+        seen = torch.from_numpy(cube)[None, None]
+        both = torch.cat([seen, seen.flip(2)])
+        logits = _network()(both)
+    answer = (logits[0, 0] + logits[1, 0].flip(0)) / 2
+    index = [
+        (np.arange(n) * edge / VOXEL_MM) - first
+        for n, edge, first in zip(data.shape, voxel_mm, start, strict=True)
+    ]
+    return _upsample(answer.numpy(), index)
+
+
+def scale_intensities(image: np.ndarray) -> np.ndarray:
+    """Divide by the 99.5th percentile of what is not background; clip to 0..1; float32."""
+    top = float(np.percentile(image, _TOP_PERCENTILE))
+    inside = image[image > _NEAR_ZERO * top]
+    top = float(np.percentile(inside, _TOP_PERCENTILE)) if inside.size else 1.0
+    return np.clip(image / max(top, 1e-12), 0, 1).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _network() -> BrainNetwork:
+    network = BrainNetwork()
+    weights = {name: value.float() for name, value in load_file(WEIGHTS).items()}
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
+
+
+def _to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The image in the network's cube, and the cube's first voxel in steps of 8 mm."""
+    ratio = VOXEL_MM / np.asarray(voxel_mm, dtype=float)
+    # A box filter of the network's voxel; thick slices are already wider.
+    blurred = data
+    for axis in range(3):
+        width = round(float(ratio[axis]))
+        if width > 1:
+            blurred = ndimage.uniform_filter1d(blurred, width, axis=axis, mode="nearest")
+    counts = [int(np.floor((n - 1) / r)) + 1 for n, r in zip(data.shape, ratio, strict=True)]
+    axes = [np.arange(c) * r for c, r in zip(counts, ratio, strict=True)]
+    coarse = _upsample(blurred, axes)
+    start = [(count - SIDE) // 2 for count in counts]
+    if max(counts) > SIDE:
+        rows = [np.flatnonzero(_profile(coarse, axis)) for axis in range(3)]
+        for axis, count in enumerate(counts):
+            if count > SIDE and rows[axis].size:
+                low, high = rows[axis][[0, -1]]
+                top = high + 3 - SIDE
+                start[axis] = int(top if axis == 2 else (low + high - SIDE) // 2)
+    cube = np.zeros((SIDE,) * 3, dtype=np.float32)
+    into, out_of = [], []
+    for first, count in zip(start, counts, strict=True):
+        low, high = max(first, 0), min(first + SIDE, count)
+        into.append(slice(low - first, high - first))
+        out_of.append(slice(low, high))
+    cube[tuple(into)] = coarse[tuple(out_of)]
+    return scale_intensities(cube), np.array(start)
+
+
+def _profile(image: np.ndarray, axis: int) -> np.ndarray:
+    """Planes of which more than 2 % is clearly not background."""
+    bright = image > 0.15 * np.percentile(image, 99)
+    return bright.mean(axis=tuple(other for other in range(3) if other != axis)) > 0.02
+
+
+def _upsample(values: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
+    """Linear interpolation at the points of a grid, one axis after the other; edges continue."""
+    for axis, at in enumerate(axes):
+        at = np.clip(at, 0, values.shape[axis] - 1)
+        low = np.minimum(at.astype(int), max(values.shape[axis] - 2, 0))
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        share = (at - low).astype(np.float32).reshape(shape)
+        high = np.minimum(low + 1, values.shape[axis] - 1)
+        values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+    return values.astype(np.float32)
+
+
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1),
+        nn.GroupNorm(4, outputs),
+        nn.LeakyReLU(0.1),
+    )
+
+
+def _fold(image: Tensor) -> Tensor:
+    """(N, 1, 2A, 2B, 2C) to (N, 8, A, B, C)."""
+    n, _, x, y, z = image.shape
+    parts = image.reshape(n, x // 2, 2, y // 2, 2, z // 2, 2)
+    return parts.permute(0, 2, 4, 6, 1, 3, 5).reshape(n, 8, x // 2, y // 2, z // 2)
+
+
+def _unfold(maps: Tensor) -> Tensor:
+    """The inverse of :func:`_fold`."""
+    n, _, x, y, z = maps.shape
+    parts = maps.reshape(n, 2, 2, 2, x, y, z).permute(0, 4, 1, 5, 2, 6, 3)
+    return parts.reshape(n, 1, 2 * x, 2 * y, 2 * z)
+
+
+def _double(maps: Tensor) -> Tensor:
+    return functional.interpolate(maps, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,103 @@
+"""Between the study's volumes (RAS) and SimpleITK's (LPS), and back into a file's own axes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from nibabel import orientations
+from scipy import linalg
+
+from lmidiff.data.volumes import Volume
+from lmidiff.errors import StudyError
+
+RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Turns coordinates of one convention into the other."""
+
+SHEAR_MM = 0.5
+"""How far a voxel may lie from where a grid without shear has it."""
+
+
+@dataclass(frozen=True)
+class OwnSpace:
+    """How a file stores its volume.
+
+    Attributes:
+        shape: of the file, three axes.
+        affine: (4, 4) of the file.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+
+    def restore(self, canonical: np.ndarray) -> np.ndarray:
+        """Permute and flip an array on the axes of :func:`read_volume` to those of the file."""
+        there = orientations.io_orientation(self.affine)
+        back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), there)
+        return np.ascontiguousarray(orientations.apply_orientation(canonical, back))
+
+
+def own_space(path: str | Path) -> OwnSpace:
+    """The axes of a file that :func:`lmidiff.data.volumes.read_volume` could read."""
+    image = nib.load(path)
+    return OwnSpace(tuple(image.shape[:3]), np.asarray(image.affine, dtype=float))
+
+
+def to_itk(data: np.ndarray, affine: np.ndarray, name: str = "volume") -> sitk.Image:
+    """A SimpleITK image of an array (X, Y, Z) and its RAS affine; bool becomes uint8.
+
+    Raises:
+        StudyError: the affine is sheared, for which SimpleITK has no room.
+    """
+    directions, edges = _straight(affine, data.shape, name)
+    kind = np.uint8 if data.dtype == bool else np.float32
+    image = sitk.GetImageFromArray(np.ascontiguousarray(data.T, dtype=kind))
+    image.SetSpacing(edges.tolist())
+    image.SetOrigin((RAS_LPS @ affine)[:3, 3].tolist())
+    image.SetDirection((RAS_LPS[:3, :3] @ directions).ravel().tolist())
+    return image
+
+
+def volume_to_itk(volume: Volume) -> sitk.Image:
+    """:func:`to_itk` of a volume."""
+    return to_itk(volume.data, volume.affine, volume.name)
+
+
+def from_itk(image: sitk.Image) -> np.ndarray:
+    """The array (X, Y, Z) of a SimpleITK image."""
+    return np.ascontiguousarray(sitk.GetArrayFromImage(image).T)
+
+
+def itk_transform(matrix: np.ndarray) -> sitk.AffineTransform:
+    """A (4, 4) matrix between RAS worlds as a SimpleITK transform between LPS worlds."""
+    inside = RAS_LPS @ matrix @ RAS_LPS
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(inside[:3, :3].ravel().tolist())
+    transform.SetTranslation(inside[:3, 3].tolist())
+    return transform
+
+
+def matrix_of(transform: sitk.Transform) -> np.ndarray:
+    """The (4, 4) RAS matrix of a linear SimpleITK transform."""
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.eye(4)
+    for axis, step in enumerate(np.eye(3)):
+        matrix[:3, axis] = np.array(transform.TransformPoint(step.tolist())) - origin
+    matrix[:3, 3] = origin
+    return RAS_LPS @ matrix @ RAS_LPS
+
+
+def _straight(
+    affine: np.ndarray, shape: tuple[int, ...], name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest orthonormal axes of an affine, and the voxel's edges."""
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    directions, _ = linalg.polar(affine[:3, :3] / edges)
+    far = np.abs(affine[:3, :3] - directions * edges) @ (np.array(shape) - 1)
+    if np.linalg.norm(far) > SHEAR_MM:
+        raise StudyError(
+            f"{name}: the affine is sheared, by {np.linalg.norm(far):.1f} mm across the volume; "
+            "resample the image to a grid with right angles"
+        )
+    return directions, edges

@@ -1,0 +1,154 @@
+"""A raw scan on the way to the methods and back: its slices, and volumes over it in any viewer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from lmidiff.data.bias import correct_bias
+from lmidiff.data.brain import find_brain
+from lmidiff.data.grid import MIN_AREA, Grid
+from lmidiff.data.nifti import write_nifti
+from lmidiff.data.orientation import OwnSpace, from_itk, own_space, to_itk
+from lmidiff.data.preprocess import PreprocessedSubject, normalise, preprocess_subject
+from lmidiff.data.volumes import Volume, read_volume, require_same_grid
+from lmidiff.errors import StudyError
+
+_MIN_SHARE = 0.05
+"""Where less of a pixel is brain, there is nothing to interpolate from."""
+
+_IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class OwnScan:
+    """A raw scan, masked and corrected, and how its file stores it.
+
+    Attributes:
+        volume: bias-corrected, axes closest to RAS.
+        brain: (X, Y, Z) bool on the same axes.
+        space: the file's own axes.
+    """
+
+    volume: Volume
+    brain: np.ndarray
+    space: OwnSpace
+
+    def write(self, path: str | Path, values: np.ndarray) -> None:
+        """Write an array on the axes of ``volume`` as a file that lies where the scan's does."""
+        write_nifti(path, self.space.restore(values), self.space.affine)
+
+
+def read_own(path: str | Path, mask: str | Path | None = None, *, ready: bool = False) -> OwnScan:
+    """Read a raw scan, find its brain and correct its receive field, as a study does.
+
+    Args:
+        path: the scan.
+        mask: the brain on the scan's grid, if it is known; found if None.
+        ready: the scan is a translation: 0..1 and 0 outside the brain. It is left as it is.
+
+    Raises:
+        StudyError: the scan or the mask cannot be used, or no brain is found.
+    """
+    scan = read_volume(path)
+    if ready:
+        return OwnScan(scan, scan.data > 0, own_space(path))
+    if mask is None:
+        brain = find_brain(scan)
+    else:
+        given = read_volume(mask, role="mask")
+        require_same_grid(scan, given)
+        brain = given.data > 0.5
+    corrected, _ = correct_bias(scan, brain)
+    return OwnScan(corrected, brain, own_space(path))
+
+
+def to_slices(
+    scan: OwnScan, *, image_size: int, pixel_size: float, spacing: float, percentile: float
+) -> PreprocessedSubject:
+    """All axial slices of the brain on the grid that a model knows.
+
+    Args:
+        scan: the scan.
+        image_size, pixel_size: of the model's slices, in pixels and mm.
+        spacing: mm from slice to slice.
+        percentile: the intensity that becomes 1.
+    """
+    area = scan.brain.sum(axis=(0, 1))
+    heights = np.flatnonzero(area >= MIN_AREA * area.max())
+    height = float(heights[-1] - heights[0]) * float(scan.volume.voxel_mm[2])
+    slices = min(1 + round(height / spacing), 200)
+    grid = Grid(image_size, pixel_size, slices, (0.0, 1.0))
+    mask = Volume(scan.brain.astype(np.float32), scan.volume.affine, scan.volume.name)
+    return preprocess_subject({_IMAGE: scan.volume}, None, mask, grid, percentile=percentile)
+
+
+def stack_of(slices: PreprocessedSubject) -> torch.Tensor:
+    """The slices for a method: (Z, 1, S, S) float32."""
+    image = torch.from_numpy(slices.images[_IMAGE])
+    return image.permute(2, 0, 1).unsqueeze(1).contiguous()
+
+
+def normalised(scan: OwnScan, percentile: float) -> np.ndarray:
+    """The scan at its own resolution, 0..1 by the study's rule, 0 outside the brain."""
+    return normalise(scan.volume.data, scan.brain, percentile, name=scan.volume.name)
+
+
+def back(scan: OwnScan, slices: PreprocessedSubject, stack: torch.Tensor) -> np.ndarray:
+    """Slices taken back to the voxels of the scan.
+
+    Linear between pixels of the brain; pixels outside it do not count, so the brain's rim is not
+    darkened by the air.
+
+    Args:
+        scan: where the slices came from.
+        slices: what :func:`to_slices` gave.
+        stack: (Z, 1, S, S), one value a pixel.
+
+    Returns:
+        (X, Y, Z) float32 on the axes of ``scan.volume``, 0 outside the brain and above and below
+        the slices.
+    """
+    values = stack.detach()[:, 0].permute(1, 2, 0).cpu().numpy()
+    weighted, share = (
+        _resampled(data, slices.affine, scan.volume)
+        for data in (np.where(slices.mask, values, 0), slices.mask)
+    )
+    inside = scan.brain & (share > _MIN_SHARE)
+    return np.where(inside, weighted / np.maximum(share, _MIN_SHARE), 0).astype(np.float32)
+
+
+def check_plausible(scan: OwnScan, smallest_ml: float = 600.0, largest_ml: float = 2300.0) -> str:
+    """A line about a brain of odd size; empty where nothing is odd."""
+    ml = float(scan.brain.sum()) * float(np.prod(scan.volume.voxel_mm)) / 1000
+    if smallest_ml <= ml <= largest_ml:
+        return ""
+    return f"{scan.volume.name}: the brain found is {ml:.0f} ml; look at the mask, or give one"
+
+
+def _resampled(data: np.ndarray, affine: np.ndarray, onto: Volume) -> np.ndarray:
+    # The edge slices and pixels continue for half of one.
+    padded = np.pad(data.astype(np.float32), 1, mode="edge")
+    moved = affine.copy()
+    moved[:3, 3] -= affine[:3, :3].sum(axis=1)
+    grid = to_itk(np.zeros(onto.data.shape, bool), onto.affine, onto.name)
+    image = sitk.Resample(
+        to_itk(padded, moved, onto.name),
+        grid,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        0.0,
+        sitk.sitkFloat32,
+    )
+    return from_itk(image)
+
+
+def require_out(path: Path) -> Path:
+    """The path, if a NIfTI can be written there; raises StudyError before hours of work."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise StudyError(f"{path}: a NIfTI file must end in .nii or .nii.gz")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise StudyError(f"{path.parent}: is not a folder")
+    return path

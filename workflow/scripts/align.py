@@ -1,0 +1,24 @@
+"""Find the brain in a subject's raw scans, correct them and lay them over the reference."""
+
+from lmidiff.data.align import align_subject, write_aligned, write_transform
+from lmidiff.data.quality import write_quality
+from lmidiff.data.volumes import read_volume
+from lmidiff.devices import set_up
+from lmidiff.jobs import job
+from lmidiff.quality_figures import draw_quality
+
+with job(snakemake.log):
+    params, made = snakemake.params, snakemake.output
+    set_up(1)
+    scans = {
+        name: read_volume(path, subject=params.subject, role=name)
+        for name, path in params.scans.items()
+    }
+    mask = scans.pop("mask", None)
+    subject = align_subject(scans, params.reference, mask)
+    draw_quality(subject, params.subject, made.picture)
+    write_quality(made.quality, params.subject, params.reference, subject.quality)
+    moving = [name for name in params.modalities if name != params.reference]
+    for name, path in zip(moving, made.transforms, strict=True):
+        write_transform(path, subject.transforms[name])
+    write_aligned(subject, dict(zip(params.modalities, made.images, strict=True)), made.mask)

@@ -1,0 +1,11 @@
+"""Compare ways to find the brain."""
+
+from lmidiff.benchmarks.brain_masks import compare_masks, summarise, write_comparison
+from lmidiff.devices import set_up
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    set_up(1)
+    table = compare_masks(snakemake.input.maps, only=snakemake.params.only)
+    write_comparison(table, snakemake.output.csv)
+    write_comparison(summarise(table), snakemake.output.summary)
