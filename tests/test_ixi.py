@@ -26,6 +26,7 @@ from lmidiff.data.ledger import read_ledger
 from lmidiff.errors import StudyError
 from lmidiff.provenance import record
 from lmidiff.study import Study, merge
+from lmidiff.study_data import StudyData
 from lmidiff.validation import check_config
 
 SPLIT = ROOT / "config" / "ixi_split.tsv"
@@ -178,13 +179,13 @@ def test_subjects_have_raw_scans_and_no_labels(config: dict, ledger: list) -> No
 
 def test_only_the_archives_of_the_studys_modalities_are_needed(config: dict, ledger: list) -> None:
     config["data"]["sources"] = ["PDw"]
-    assert Study(config, ledger).archives == {"T1w": "IXI-T1.tar", "PDw": "IXI-PD.tar"}
+    assert StudyData(config, ledger).archives == {"T1w": "IXI-T1.tar", "PDw": "IXI-PD.tar"}
     config["data"]["sources"] = ["FLAIR"]
     with pytest.raises(StudyError, match="IXI has no FLAIR; it has T1w, PDw, T2w"):
-        Study(config, ledger)
+        StudyData(config, ledger)
     config["data"]["sources"] = ["T2w"]
     with pytest.raises(StudyError, match=r"datasets\.tsv: no line for IXI-T1\.tar of ixi"):
-        Study(config, [])
+        StudyData(config, [])
 
 
 def test_another_test_set_is_another_study(config: dict, ledger: list, tmp_path: Path) -> None:
