@@ -13,7 +13,9 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/translate.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/extracts.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/explain.smk"
 include: "workflow/rules/bench.smk"
 
 

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from lmidiff import study_figures
 from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import share_package
 from lmidiff.errors import StudyError
@@ -26,6 +27,23 @@ except StudyError as error:
 OUT = str(study.folder)
 THREADS = config["threads"]
 BENCH = "results/benchmarks"
+# The report sorts its categories by name; the numbers keep them in reading order.
+CATEGORIES = {
+    name: f"{number} {name}"
+    for number, name in enumerate(
+        [
+            "Verdicts",
+            "Table",
+            "Figures",
+            "Ablations",
+            "Data quality",
+            "Cost",
+            "Provenance",
+        ],
+        start=1,
+    )
+}
+FIGURE1 = study_figures.figure1_models(study)
 
 
 wildcard_constraints:
@@ -61,10 +79,44 @@ def for_each_row(pattern):
     return expand(pattern, method=study.methods, source=study.sources)
 
 
+def all_shards():
+    """Every translated shard of every method and source."""
+    return [
+        study.shard_folder(method, source, shard)
+        for method in study.methods
+        for source in study.sources
+        for shard in study.shards
+    ]
+
+
+def test_volumes():
+    """Every preprocessed volume of the test subjects."""
+    return [file for s in study.subjects("test") for file in study.volume_files(s)]
+
+
+def figure(name, category):
+    """A figure's PNG as an item of the report, with the caption of its name."""
+    return report(
+        f"{OUT}/figures/{name}.png",
+        category=CATEGORIES[category],
+        caption=f"../report/{name}.rst",
+        labels={"figure": name.replace("_", " ")},
+    )
+
+
+def figure_names():
+    """The figures of the study, as far as it has what they show."""
+    names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
+    names += ["figure1"] if FIGURE1 else []
+    names += ["curves"] if study.trained_models else []
+    names += ["uncertainty"] if study_figures.has_spread(study) else []
+    return names + (["ablation"] if "ablation" in config["figures"] else [])
+
+
 def figure_files():
-    """The figures of the study."""
-    names = ["figure2", "scores"] + (["curves"] if study.trained_models else [])
-    return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
+    """Every figure with the numbers it was drawn from."""
+    kinds = ["png", "pdf", "csv"]
+    return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=figure_names(), kind=kinds)
 
 
 def bench_files():
