@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lmidiff.checkpoints import keep_weights
+from lmidiff.crate import add_crate
 from lmidiff.errors import StudyError
 from lmidiff.recorded import fill, read_table, record, short_rows
 
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
-            print(f"recorded in {record(given.folder, REFERENCE)}")
+            print(f"recorded in {record(given.folder, REFERENCE, keep_weights, add_crate)}")
         else:
             fill(Path("README.md"), REFERENCE)
     except StudyError as error:

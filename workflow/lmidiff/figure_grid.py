@@ -73,7 +73,7 @@ def figure2(
         for view in layout.views:
             for number, band in enumerate(layout.bands):
                 repeated = len(layout.bands) > 1 or view is layout.views[0]
-                top += layout.head if repeated else 0
+                top += layout.heads[number] if repeated else 0
                 for column, (key, title) in enumerate(band.items()):
                     x = layout.left + column * (layout.cell + _GAP)
                     _draw_column(page, view, key, x, top, layout, column == number == 0)
@@ -118,12 +118,12 @@ class _View:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where everything goes, in mm: bands of columns, the side of a cell, the head of a band."""
+    """Where everything goes, in mm: bands of columns, the side of a cell, the head of each band."""
 
     views: list[_View]
     bands: list[dict[str, str]]
     cell: float
-    head: float
+    heads: list[float]
     height: float
     left: float
 
@@ -136,21 +136,21 @@ class _Layout:
         while True:
             # A title line holds about one character per 1.15 mm of 6 pt type.
             wide = max(8, int((cell + _GAP) / 1.15))
-            wrapped = {key: textwrap.fill(title, wide) for key, title in titles.items()}
-            head = 1.5 + _LINE * max(title.count("\n") + 1 for title in wrapped.values())
-            blocks = len(views) * count
-            drawn = count * sum(view.height(cell) for view in views)
-            height = drawn + blocks * _PANEL_GAP + (blocks if count > 1 else 1) * head + _FOOT
+            wrap = {"width": wide, "break_long_words": False}
+            wrapped = [(key, textwrap.fill(title, **wrap)) for key, title in titles.items()]
+            bands = [dict(wrapped[n : n + columns]) for n in range(0, len(wrapped), columns)]
+            heads = [
+                1.5 + _LINE * max(title.count("\n") + 1 for title in band.values())
+                for band in bands
+            ]
+            drawn = count * (sum(view.height(cell) + _PANEL_GAP for view in views))
+            repeats = len(views) if count > 1 else 1
+            height = drawn + repeats * sum(heads) + _FOOT
             if height <= _MAX_HEIGHT or cell <= _MIN_CELL:
                 break
             cell = max(_MIN_CELL, cell * 0.97)
-        keys = list(wrapped)
-        bands = [
-            {key: wrapped[key] for key in keys[start : start + columns]}
-            for start in range(0, len(keys), columns)
-        ]
         left = (width - _LEFT - columns * (cell + _GAP)) / 2 + _LEFT
-        return cls(views, bands, cell, head, height, left)
+        return cls(views, bands, cell, heads, height, left)
 
 
 def _draw_column(

@@ -9,6 +9,7 @@ from typing import Any
 
 from lmidiff.cohorts import Subject, subjects_of
 from lmidiff.errors import StudyError
+from lmidiff.replay import recorded_members
 
 MASK, LABELS = "desc-brain_mask", "dseg"
 
@@ -27,15 +28,24 @@ class StudyData:
         self.config = config
         self.name: str = config["study"]
         self.seed: int = config["seed"]
-        self.folder = Path("results") / self.name
+        self.folder = Path("results", *self._origin(config), self.name)
         data = config["data"]
         self.target: str = data["target"]
         self.sources: list[str] = data["sources"]
         self.modalities = [self.target, *self.sources]
         self.roots = [Path(root) for root in data["roots"]]
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
-        self.members: list[Subject] = subjects_of(self.cohorts, self.modalities, self.roots)
+        self.members: list[Subject] = (
+            recorded_members(config["recorded"])
+            if "recorded" in config
+            else subjects_of(self.cohorts, self.modalities, self.roots)
+        )
         self._check_subjects()
+
+    @staticmethod
+    def _origin(config: Mapping[str, Any]) -> list[str]:
+        """Results that begin with recorded files lie apart from those of a whole run."""
+        return [origin for origin in ("recorded", "checkpoints") if origin in config]
 
     def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
         """Subject ids, of one split and one cohort if named, in the order of the config."""

@@ -155,3 +155,14 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
     edges.append(("step", "segment", "step", "score", "labels"))
     edges.append(("data", f"test|{target}", "step", "score", "truth"))
     return edges
+
+
+def quality_files(study: Study) -> dict[str, dict[str, str]]:
+    """Subject -> modality, and the key ``mask``, to the preprocessed volume."""
+    return {
+        member.id: {
+            **{modality: study.volume(member.id, modality) for modality in study.modalities},
+            "mask": study.volume(member.id, MASK),
+        }
+        for member in study.members
+    }

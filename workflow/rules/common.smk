@@ -13,11 +13,16 @@ from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
+from lmidiff.replay import recorded_config
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
 
 share_package(PACKAGE)
 try:
+    if "recorded" in config:
+        recorded = recorded_config(config["recorded"])
+        config.clear()
+        config.update(recorded)
     check_config(config)
     study = Study(config)
     read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
@@ -27,7 +32,7 @@ except StudyError as error:
 OUT = str(study.folder)
 THREADS = config["threads"]
 BENCH = "results/benchmarks"
-# The report sorts its categories by name; the numbers keep them in reading order.
+# The report sorts categories and items by name; the numbers keep them in reading order.
 CATEGORIES = {
     name: f"{number} {name}"
     for number, name in enumerate(
@@ -42,6 +47,20 @@ CATEGORIES = {
         ],
         start=1,
     )
+}
+FIGURES = {
+    "figure1": "Figure 1: sampling with and without guidance",
+    "figure2": "Figure 2: translations, close-ups, K-Means labels",
+    "scores": "Figure 3: scores by method and subject",
+    "failures": "Figure 4: the worst slice of each method",
+    "uncertainty": "Figure 5: uncertainty against error",
+    "through_plane": "Figure 6: through the plane",
+    "flow": "Figure 7: data flow",
+    "pareto": "Figure 8: quality against sampling steps",
+    "ablation": "Ablation: what each part is worth",
+    "data_quality": "Every volume at a glance",
+    "curves": "Learning curves",
+    "training_cost": "Quality against training cost",
 }
 FIGURE1 = study_figures.figure1_models(study)
 
@@ -100,7 +119,7 @@ def figure(name, category):
         f"{OUT}/figures/{name}.png",
         category=CATEGORIES[category],
         caption=f"../report/{name}.rst",
-        labels={"figure": name.replace("_", " ")},
+        labels={"item": FIGURES[name]},
     )
 
 
@@ -110,7 +129,9 @@ def figure_names():
     names += ["figure1"] if FIGURE1 else []
     names += ["curves"] if study.trained_models else []
     names += ["uncertainty"] if study_figures.has_spread(study) else []
-    return names + (["ablation"] if "ablation" in config["figures"] else [])
+    names += ["data_quality"]
+    names += ["ablation"] if "ablation" in config["figures"] else []
+    return names + (["pareto"] if config["figures"].get("pareto") else [])
 
 
 def figure_files():

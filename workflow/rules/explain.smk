@@ -140,3 +140,22 @@ rule plot_ablation:
         seed=study.seed,
     script:
         "../scripts/plot_ablation.py"
+
+
+rule plot_data_quality:
+    input:
+        csv=f"{OUT}/extracts/data_quality.csv",
+        pictures=f"{OUT}/extracts/data_quality.safetensors",
+        code=code("plot_data_quality.py"),
+    output:
+        png=figure("data_quality", "Data quality"),
+        pdf=f"{OUT}/figures/data_quality.pdf",
+        csv=f"{OUT}/figures/data_quality.csv",
+    log:
+        f"{OUT}/logs/plot_data_quality.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        modalities=study.modalities,
+    script:
+        "../scripts/plot_data_quality.py"

@@ -104,3 +104,24 @@ if FIGURE1:
             threads=THREADS,
         script:
             "../scripts/trace_samples.py"
+
+
+rule check_data:
+    input:
+        volumes=all_volumes(),
+        code=code("check_data.py"),
+    output:
+        csv=f"{OUT}/extracts/data_quality.csv",
+        pictures=f"{OUT}/extracts/data_quality.safetensors",
+    log:
+        f"{OUT}/logs/check_data.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        volumes=study_figures.quality_files(study),
+        splits={member.id: member.split for member in study.members},
+        shown=[split for split in ("train", "val", "test") if study.subjects(split)],
+        target=study.target,
+        mask="mask",
+    script:
+        "../scripts/check_data.py"

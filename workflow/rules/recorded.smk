@@ -1,0 +1,28 @@
+# In the place of all that leads to scores and pictures: the files of a recorded run.
+from lmidiff.replay import restorable
+
+try:
+    RESTORED = {name: f"{OUT}/{name}" for name in restorable(config["recorded"])}
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+
+ruleorder: restore > collect_scores > summarise_costs > write_record
+
+
+rule restore:
+    input:
+        files=[f"{config['recorded']}/{name}" for name in RESTORED],
+        sums=f"{config['recorded']}/SHA256SUMS",
+        code=code("restore.py"),
+    output:
+        list(RESTORED.values()),
+    log:
+        f"{OUT}/logs/restore.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        record=config["recorded"],
+        files=RESTORED,
+    script:
+        "../scripts/restore.py"
