@@ -1,8 +1,18 @@
 """What all tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from workflows import SMOKE, copy_project, run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after one smoke run; tests may add studies but must leave this one alone."""
+    folder = copy_project(tmp_path_factory.mktemp("workflow") / "a project")
+    run(folder, *SMOKE)
+    return folder
 
 
 @pytest.fixture(autouse=True)

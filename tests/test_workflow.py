@@ -77,14 +77,6 @@ def images(folder: Path, study: str) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project after one smoke run; tests may add studies but must leave this one alone."""
-    folder = copy_project(tmp_path_factory.mktemp("workflow") / "a project")
-    run(folder, *SMOKE)
-    return folder
-
-
 # -- what is promised -----------------------------------------------------------------------------
 
 

@@ -80,6 +80,7 @@ def _numbers(page: Page, quality: pd.DataFrame, modalities: Sequence[str]) -> No
         axes.set_xticks(range(len(modalities)), modalities, fontsize=6)
         axes.set_xlim(-0.6, len(modalities) - 0.4)
         axes.set_title(title, fontsize=6.5)
+        axes.tick_params(axis="y", labelsize=5.5)
         axes.grid(axis="y", alpha=0.25, lw=0.4)
         if panel == 0:
             handles, names = axes.get_legend_handles_labels()

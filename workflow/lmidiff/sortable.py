@@ -1,13 +1,14 @@
 """Tables a reader can sort: one HTML page each, with its own small script and no other file."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment
 
 from lmidiff.files import write_text
+from lmidiff.tables import QUANTITIES, values_by_subject
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")
 
@@ -126,6 +127,27 @@ def table1_frame(tidy: pd.DataFrame) -> pd.DataFrame:
         for cell in group.itertuples():
             row[cell.quantity] = _interval(str(cell.mean), str(cell.low), str(cell.high))
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def subjects_frame(metrics: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """The quantities of Table 1 for every subject, a row a source, method and subject.
+
+    Args:
+        metrics: volume-level frame of ``metrics.csv``.
+        labels: method key -> printed name, in order.
+    """
+    rows = []
+    for source in sorted(metrics["source"].unique()):
+        for method, label in labels.items():
+            own = metrics[(metrics["source"] == source) & (metrics["method"] == method)]
+            values = {q.title: (values_by_subject(own, q), q.digits) for q in QUANTITIES}
+            for subject in sorted(own["subject"].unique()):
+                row = {"source": source, "method": label, "subject": subject}
+                for title, (series, digits) in values.items():
+                    value = series.get(subject, float("nan"))
+                    row[title] = "" if pd.isna(value) else f"{value:.{digits}f}".replace("inf", "∞")
+                rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -1,5 +1,6 @@
 # Pages of the report: every result as a table that sorts, and what it all was made from.
-# Figures are in the report by themselves; `make report` puts all into one HTML file.
+# Figures are in the report by themselves; `make report` puts all into one HTML file. A page reads
+# no file that a figure writes, so a new colour does not write it again.
 localrules:
     write_provenance_page,
 
@@ -7,7 +8,7 @@ localrules:
 # Page: its CSV, its category, and its title.
 PAGES = {
     "table1": (f"{OUT}/table1.csv", "Table", "Table 1, sortable"),
-    "scores": (f"{OUT}/figures/scores.csv", "Table", "Table 1, by subject"),
+    "subjects": (f"{OUT}/metrics.csv", "Table", "Table 1, by subject"),
     "flicker": (
         f"{OUT}/extracts/flicker.csv",
         "Figures",
@@ -25,12 +26,6 @@ if study_figures.has_spread(study):
         f"{OUT}/extracts/uncertainty.csv",
         "Figures",
         "Numbers of figure 5: uncertainty",
-    )
-if "ablation" in config["figures"]:
-    PAGES["ablation"] = (
-        f"{OUT}/figures/ablation.csv",
-        "Ablations",
-        "Ablation, sortable",
     )
 if workflow.is_rule("write_verdicts"):
     PAGES["verdicts"] = (f"{OUT}/verdicts.csv", "Verdicts", "Verdicts, sortable")
@@ -69,7 +64,8 @@ for page, (csv, category, title) in PAGES.items():
         params:
             title=f"{title} (study {study.name})",
             note=(PACKAGE / "report" / f"page_{page}.rst").read_text().strip(),
-            pivot=page == "table1",
+            page=page,
+            labels=study.labels,
         script:
             "../scripts/write_page.py"
 

@@ -3,11 +3,15 @@
 import pandas as pd
 
 from lmidiff.jobs import job
-from lmidiff.sortable import table1_frame, write_sortable
+from lmidiff.scores import read_scores
+from lmidiff.sortable import subjects_frame, table1_frame, write_sortable
 
 with job(snakemake.log):
-    params = snakemake.params
-    frame = pd.read_csv(snakemake.input.csv, dtype=str, keep_default_na=False)
-    if params.pivot:
+    params, path = snakemake.params, snakemake.input.csv
+    if params.page == "subjects":
+        frame = subjects_frame(read_scores(path), params.labels)
+    else:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if params.page == "table1":
         frame = table1_frame(frame)
     write_sortable(frame, snakemake.output[0], title=params.title, note=params.note)
