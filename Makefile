@@ -10,6 +10,7 @@ SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-inc
 RECORD ?= results/reference/$(STUDY)
 CHECKPOINTS ?= $(RECORD)
 CHECKPOINT_CONFIG = $(firstword $(wildcard $(CHECKPOINTS)/record/config.yaml) $(CONFIG))
+REPORT_LOOK := --report-after-run --report-stylesheet workflow/report/style.css
 QUIET ?= --quiet rules host
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
@@ -39,7 +40,7 @@ table: env ## Make the table only
 
 figures: env ## Table, figures and report of a recorded run again, without training (about a minute)
 	@$(RUN) snakemake --cores $(CORES) --config recorded=$(RECORD) --rerun-incomplete \
-		--report results/recorded/$(notdir $(RECORD))/report.html --report-after-run $(QUIET)
+		--report results/recorded/$(notdir $(RECORD))/report.html $(REPORT_LOOK) $(QUIET)
 	@echo "Open results/recorded/$(notdir $(RECORD))/report.html"
 
 from-checkpoints: env ## Translation onwards with trained weights: CHECKPOINTS=folder, else the recorded ones
@@ -47,7 +48,7 @@ from-checkpoints: env ## Translation onwards with trained weights: CHECKPOINTS=f
 		--config checkpoints=$(CHECKPOINTS) --rerun-incomplete $(QUIET)
 
 report: env ## One HTML file with everything about CONFIG's study; finishes the study first
-	@$(SNAKEMAKE) --report "results/$(STUDY)/report.html" --report-after-run $(QUIET)
+	@$(SNAKEMAKE) --report "results/$(STUDY)/report.html" $(REPORT_LOOK) $(QUIET)
 	@echo "Open results/$(STUDY)/report.html"
 
 smoke: env ## Run every rule on a tiny study (about a minute and a half)

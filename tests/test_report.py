@@ -50,7 +50,8 @@ def recorded(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def drawn(recorded: Path) -> Path:
     """The same after ``make figures``, without a network."""
-    arguments = command(*RECORDED, "--report", REPORT, "--report-after-run")
+    look = ("--report-stylesheet", "workflow/report/style.css")
+    arguments = command(*RECORDED, "--report", REPORT, "--report-after-run", *look)
     done = subprocess.run(
         [*offline(), *arguments],
         cwd=recorded,
@@ -118,15 +119,17 @@ def test_the_report_in_a_browser(drawn: Path) -> None:
         browser.click("//td[starts-with(., 'Figure 2:')]/..//a")
         image = browser.find("//img[starts-with(@src, 'data:image/png')]")
         assert browser.script("return arguments[0].naturalWidth", image) == int(180 / 25.4 * 300)
+        top = browser.script("return arguments[0].getBoundingClientRect().top", image)
+        assert top >= 0, "a tall figure can be seen from its top"
 
-        browser.click("//*[text()='menu']")
+        browser.click("//a[text()='Results']")
         browser.click("//span[text()='2 Table']")
         browser.click("//td[text()='Table 1, sortable']/..//a")
         browser.driver.switch_to.frame(browser.find("//iframe"))
-        check_sorting(browser, "ssim_brain")
+        check_sorting(browser, "SSIM, brain")
         browser.driver.switch_to.default_content()
         if "1 Verdicts" in categories:
-            browser.click("//*[text()='menu']")
+            browser.click("//a[text()='Results']")
             browser.click("//span[text()='1 Verdicts']")
             browser.click("//td[text()='Verdicts, sortable']/..//a")
             browser.driver.switch_to.frame(browser.find("//iframe"))
@@ -206,7 +209,7 @@ def test_table_one_by_source_and_method(drawn: Path) -> None:
         first = next(row for row in csv.DictReader(stream) if row["quantity"] == "ssim_brain")
     frame = table1_frame(pd.read_csv(path, dtype=str, keep_default_na=False))
     assert len(frame) == 14
-    shown = frame.loc[0, "ssim_brain"]
+    shown = frame.loc[0, "SSIM, brain"]
     assert shown.startswith(f"{float(first['mean']):.3f} [{float(first['low']):.3f}, ")
 
 

@@ -12,6 +12,8 @@ from lmidiff.tables import QUANTITIES, values_by_subject
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")
 
+TITLES = {quantity.key: quantity.title for quantity in QUANTITIES}
+
 # The policy lets the page load nothing at all, from no one.
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -125,7 +127,8 @@ def table1_frame(tidy: pd.DataFrame) -> pd.DataFrame:
     for (source, label), group in tidy.groupby(["source", "label"], sort=False):
         row = {"source": source, "method": label, "training saw": group["training"].iloc[0]}
         for cell in group.itertuples():
-            row[cell.quantity] = _interval(str(cell.mean), str(cell.low), str(cell.high))
+            title = TITLES.get(cell.quantity, cell.quantity)
+            row[title] = _interval(str(cell.mean), str(cell.low), str(cell.high))
         rows.append(row)
     return pd.DataFrame(rows)
 
