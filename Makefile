@@ -7,15 +7,19 @@ STUDY = $(shell sed -n 's/^study: *//p' "$(CONFIG)")
 PYTHON ?= python3.11
 RUN := .venv/bin/python -m
 SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-incomplete
+RECORD ?= results/reference/$(STUDY)
+CHECKPOINTS ?= $(RECORD)
+CHECKPOINT_CONFIG = $(firstword $(wildcard $(CHECKPOINTS)/record/config.yaml) $(CONFIG))
+REPORT_LOOK := --report-after-run --report-stylesheet workflow/report/style.css
 QUIET ?= --quiet rules host
 PROFILE ?= workflow/profiles/slurm
 CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures smoke sri24 ablation draws bench overhead costs steps record test lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws bench overhead costs steps record test lint format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 	@echo "Variables: CORES=$(CORES)  CONFIG=$(CONFIG)  (for example: make reproduce CONFIG=config/sri24.yaml)"
 
 env: .venv/.ready ## Create .venv from the locked requirements
@@ -53,8 +57,18 @@ reproduce: env ## Run the whole study and print its table (about 25 minutes on 2
 table: env ## Make the table only
 	@$(SNAKEMAKE) table $(QUIET)
 
-figures: env ## Make the figures only
-	@$(SNAKEMAKE) figures $(QUIET)
+figures: env ## Table, figures and report of a recorded run again, without training (about a minute)
+	@$(RUN) snakemake --cores $(CORES) --config recorded=$(RECORD) --rerun-incomplete \
+		--report results/recorded/$(notdir $(RECORD))/report.html $(REPORT_LOOK) $(QUIET)
+	@echo "Open results/recorded/$(notdir $(RECORD))/report.html"
+
+from-checkpoints: env ## Translation onwards with trained weights: CHECKPOINTS=folder, else the recorded ones
+	@$(RUN) snakemake --cores $(CORES) --configfile $(CHECKPOINT_CONFIG) \
+		--config checkpoints=$(CHECKPOINTS) --rerun-incomplete $(QUIET)
+
+report: env ## One HTML file with everything about CONFIG's study; finishes the study first
+	@$(SNAKEMAKE) --report "results/$(STUDY)/report.html" $(REPORT_LOOK) $(QUIET)
+	@echo "Open results/$(STUDY)/report.html"
 
 smoke: env ## Run every rule on a tiny study (about a minute and a half)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/smoke.yaml

@@ -7,20 +7,18 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
-include: "workflow/rules/fetch.smk"
-include: "workflow/rules/align.smk"
 include: "workflow/rules/cluster.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/translate.smk"
-include: "workflow/rules/segment.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/samples.smk"
+include: "workflow/rules/explain.smk"
 include: "workflow/rules/bench.smk"
-include: "workflow/rules/masks.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/origin.smk"
 
 
 localrules:
@@ -38,15 +36,17 @@ rule all:
         verdict_files(),
         figure_files(),
         rules.collect_quality.output if study.raw_subjects else [],
+        report_pages(),
         study.folder / "metrics.csv",
         study.folder / "slices.csv",
         study.folder / "record" / "provenance.json",
+        study.folder / "split.tsv",
 
 
 rule data:
     input:
         all_volumes(),
-        rules.write_split.output,
+        study.folder / "split.tsv",
 
 
 rule models:

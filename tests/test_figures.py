@@ -8,7 +8,8 @@ from matplotlib.colors import to_rgb
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lmidiff.errors import StudyError
-from lmidiff.figure_grid import Panel, choose_roi, figure2
+from lmidiff.figure_grid import figure2
+from lmidiff.figure_panel import Panel, choose_roi
 from lmidiff.figure_style import OKABE_ITO, TISSUE_COLOURS
 from lmidiff.figures import figure_curves, figure_scores
 from lmidiff.tables import MethodInfo
@@ -128,7 +129,7 @@ def test_anterior_is_up_and_left_is_left(tmp_path, monkeypatch):
     image[0, 49] = 1.0  # left, anterior
     image[39, 0] = 0.2  # right, posterior
     figure2(
-        [panel(images={"source": image, "target": image}, labels={}, roi=(5, 5, 12, 12))],
+        [panel(images={"source": image, "target": image}, labels={}, rois=((5, 5, 12, 12),))],
         {"x": "X"},
         tmp_path / "a.png",
         tmp_path / "a.pdf",
@@ -189,7 +190,7 @@ def test_what_cannot_be_drawn(tmp_path):
         panel(images={**panel().images, "lmi": np.zeros((4, 5))})
     for roi in ((35, 0, 10, 10), (0, 45, 10, 10), (-1, 0, 5, 5), (0, 0, 0, 5)):
         with pytest.raises(StudyError, match="roi"):
-            panel(roi=roi)
+            panel(rois=(roi,))
     with pytest.raises(StudyError, match="nothing to draw"):
         figure_scores(metrics().iloc[:0], INFOS, *out, tmp_path / "x.csv")
     with pytest.raises(StudyError, match="no column loss"):

@@ -114,7 +114,7 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("sede", 2, "sede is not a known key; known here are data, device"),
+        ("sede", 2, "sede is not a known key; known here are checkpoints, data"),
         ("data.grid.image_sise", 64, "data.grid.image_sise is not a known key"),
         ("model_defaults.training.stepz", 5, "model_defaults.training.stepz is not a known key"),
         ("model_defaults.trainin", {}, "model_defaults.trainin is not a known key"),

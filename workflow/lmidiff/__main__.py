@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lmidiff.checkpoints import keep_weights
 from lmidiff.cli import preprocess, segment, translate
+from lmidiff.crate import add_crate
 from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
 from lmidiff.files import write_text
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
-            print(f"recorded in {record(given.folder, REFERENCE)}")
+            print(f"recorded in {record(given.folder, REFERENCE, keep_weights, add_crate)}")
         elif given.command == "ixi-split":
             archives = {modality: getattr(given, modality) for modality in SUFFIXES}
             print(write_split_of(archives, given.out, given.seed))

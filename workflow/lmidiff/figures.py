@@ -1,4 +1,4 @@
-"""The plots of numbers: scores by method, and learning curves. The image grid is re-exported."""
+"""The plots of numbers: scores by method, and learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,13 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lmidiff.errors import StudyError
-from lmidiff.figure_grid import Panel, choose_roi, figure2
 from lmidiff.figure_style import OKABE_ITO, WIDTH_MM, inches, save, style
 from lmidiff.files import write_text
 from lmidiff.statistics import bootstrap_interval
 from lmidiff.tables import QUANTITIES, MethodInfo, values_by_subject
-
-__all__ = ["Panel", "choose_roi", "figure2", "figure_curves", "figure_scores"]
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "psnr_brain", "dice_kmeans_mean"))
 _KINDS = {

@@ -1,6 +1,7 @@
 """Recorded runs: what of a finished study is kept in the repository, and what README says of it."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from lmidiff.errors import StudyError
@@ -19,10 +20,12 @@ KEPT = (
     "comparisons.csv",
     "report.md",
     "figures/*",
-    "record/*",
+    "extracts/*",
     "cost/translate/*.tsv",
+    "record/*",
     "tuning/*.csv",
     "models/*/curve.csv",
+    "models/*/previews.npz",
     "models/*/config.json",
     "models/kmeans/kmeans.json",
 )
@@ -31,8 +34,13 @@ NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "proven
 SUMS = "SHA256SUMS"
 
 
-def record(folder: Path, reference: Path) -> Path:
+def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], object]) -> Path:
     """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
+
+    Args:
+        folder: the finished study's.
+        reference: where recorded runs lie.
+        *additions: called with ``folder`` and the record's folder, to write more into the latter.
 
     Raises:
         StudyError: the study has not finished.
@@ -47,7 +55,10 @@ def record(folder: Path, reference: Path) -> Path:
             copy = temporary / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-        lines = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in files]
+        for add in additions:
+            add(folder, temporary)
+        kept = sorted(path for path in temporary.rglob("*") if path.is_file())
+        lines = [f"{sha256(path)}  {path.relative_to(temporary)}\n" for path in kept]
         (temporary / SUMS).write_text("".join(lines))
     return goal
 

@@ -12,6 +12,7 @@ from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
 from lmidiff.downloads import Downloads
 from lmidiff.errors import StudyError
+from lmidiff.replay import recorded_members
 
 MASK, LABELS = "desc-brain_mask", "dseg"
 
@@ -31,7 +32,7 @@ class StudyData:
         self.config = config
         self.name: str = config["study"]
         self.seed: int = config["seed"]
-        self.folder = Path("results") / self.name
+        self.folder = Path("results", *self._origin(config), self.name)
         data = config["data"]
         self.target: str = data["target"]
         self.sources: list[str] = data["sources"]
@@ -39,10 +40,17 @@ class StudyData:
         self.roots = [Path(root) for root in data["roots"]]
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
         self.downloads = Downloads(ledger, self.roots)
-        self.members: list[Subject] = subjects_of(
-            self.cohorts, self.modalities, self.downloads, data.get("exclude", ())
+        self.members: list[Subject] = (
+            recorded_members(config["recorded"])
+            if "recorded" in config
+            else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
         )
         self._check_subjects()
+
+    @staticmethod
+    def _origin(config: Mapping[str, Any]) -> list[str]:
+        """Results that begin with recorded files lie apart from those of a whole run."""
+        return [origin for origin in ("recorded", "checkpoints") if origin in config]
 
     @property
     def images(self) -> dict[str, Any]:

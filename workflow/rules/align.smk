@@ -45,7 +45,7 @@ rule collect_quality:
         csv=f"{OUT}/quality/quality.csv",
         html=report(
             f"{OUT}/quality/quality.html",
-            category="Quality",
+            category=CATEGORIES["Data quality"],
             caption="../report/quality.rst",
         ),
     log:

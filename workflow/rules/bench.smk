@@ -97,7 +97,7 @@ rule plot_pareto:
         code=code("plot_pareto.py"),
     output:
         csv=f"{OUT}/figures/pareto.csv",
-        png=f"{OUT}/figures/pareto.png",
+        png=figure("pareto", "Figures"),
         pdf=f"{OUT}/figures/pareto.pdf",
     log:
         f"{OUT}/logs/plot_pareto.log",

@@ -8,11 +8,13 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
+from lmidiff import study_figures
 from lmidiff.claims import read_claims
 from lmidiff.data.ledger import read_ledger
 from lmidiff.environment import promise_gpus, share_package
 from lmidiff.errors import StudyError
 from lmidiff.provenance import modules_behind
+from lmidiff.replay import recorded_config
 from lmidiff.resources import Needs, read_costs
 from lmidiff.study import LABELS, MASK, Study
 from lmidiff.validation import check_config
@@ -21,6 +23,10 @@ share_package(PACKAGE)
 if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value:
     promise_gpus()  # by --resources gpu=2, on the command line or in a profile
 try:
+    if "recorded" in config:
+        recorded = recorded_config(config["recorded"])
+        config.clear()
+        config.update(recorded)
     check_config(config)
     ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
     study = Study(config, ledger)
@@ -34,6 +40,39 @@ THREADS = config["threads"]
 USES_GPU = config["device"] != "cpu"
 BENCH = "results/benchmarks"
 BRAIN_NETWORK = str(PACKAGE / "lmidiff/data/brain_network.safetensors")
+# The report sorts categories and items by name; the numbers keep them in reading order.
+CATEGORIES = {
+    name: f"{number} {name}"
+    for number, name in enumerate(
+        [
+            "Verdicts",
+            "Table",
+            "Figures",
+            "Ablations",
+            "Data quality",
+            "Cost",
+            "Provenance",
+        ],
+        start=1,
+    )
+}
+FIGURES = {
+    "figure1": "Figure 1: sampling with and without guidance",
+    "figure2": "Figure 2: translations, close-ups, K-Means labels",
+    "scores": "Figure 3: scores by method and subject",
+    "failures": "Figure 4: the worst slice of each method",
+    "uncertainty": "Figure 5: uncertainty against error",
+    "through_plane": "Figure 6: through the plane",
+    "flow": "Figure 7: data flow",
+    "pareto": "Figure 8: quality against sampling steps",
+    "ablation": "Ablation: what each part is worth",
+    "data_quality": "Every volume at a glance",
+    "curves": "Learning curves",
+    "previews": "Pictures taken while training",
+    "samples": "What the unconditional models draw",
+    "training_cost": "Quality against training cost",
+}
+FIGURE1 = study_figures.figure1_models(study)
 
 
 wildcard_constraints:
@@ -74,13 +113,51 @@ def for_each_row(pattern):
     return expand(pattern, method=study.methods, source=study.sources)
 
 
-def figure_files():
-    """The figures of the study."""
-    names = ["figure2", "scores"] + (
-        ["curves", "previews"] if study.trained_models else []
+def all_shards():
+    """Every translated shard of every method and source."""
+    return [
+        study.shard_folder(method, source, shard)
+        for method in study.methods
+        for source in study.sources
+        for shard in study.shards
+    ]
+
+
+def test_volumes():
+    """Every preprocessed volume of the test subjects."""
+    return [file for s in study.subjects("test") for file in study.volume_files(s)]
+
+
+def figure(name, category):
+    """A figure's PNG as an item of the report, with the caption of its name."""
+    return report(
+        f"{OUT}/figures/{name}.png",
+        category=CATEGORIES[category],
+        caption=f"../report/{name}.rst",
+        labels={"item": FIGURES[name]},
     )
-    names += ["samples"] if study.unconditional_models else []
-    return expand(f"{OUT}/figures/{{name}}.{{kind}}", name=names, kind=["png", "pdf"])
+
+
+def figure_names():
+    """The figures of the study, as far as it has what they show."""
+    names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
+    names += ["figure1"] if FIGURE1 else []
+    names += ["curves"] if study.trained_models else []
+    names += ["uncertainty"] if study_figures.has_spread(study) else []
+    names += ["data_quality"]
+    if study.trained_models and "checkpoints" not in config:
+        names += ["previews"]
+    if study.unconditional_models and "recorded" not in config:
+        names += ["samples"]
+    names += ["ablation"] if "ablation" in config["figures"] else []
+    return names + (["pareto"] if config["figures"].get("pareto") else [])
+
+
+def figure_files():
+    """Every figure with the numbers it was drawn from; previews are their own."""
+    kinds = ["png", "pdf", "csv"]
+    files = expand(f"{OUT}/figures/{{name}}.{{kind}}", name=figure_names(), kind=kinds)
+    return [file for file in files if not file.endswith("previews.csv")]
 
 
 def verdict_files():

@@ -11,7 +11,7 @@ rule score:
         shards=shard_folders,
         labels=f"{OUT}/segmentations/{{method}}/from-{{source}}",
         truth=[file for s in study.subjects("test") for file in study.volume_files(s)],
-        model=rules.train_segmenter.output,
+        model=[f"{OUT}/models/kmeans/kmeans.json"],
         code=code("score.py"),
     output:
         metrics=f"{OUT}/scores/{{method}}_from-{{source}}_metrics.csv",
@@ -82,8 +82,9 @@ rule write_table:
         tex=f"{OUT}/table1.tex",
         html=report(
             f"{OUT}/table1.html",
-            category="Table",
+            category=CATEGORIES["Table"],
             caption="../report/table1.rst",
+            labels={"item": "Table 1"},
         ),
     log:
         f"{OUT}/logs/write_table.log",

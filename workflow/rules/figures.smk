@@ -7,30 +7,18 @@ localrules:
 
 rule plot_figure2:
     input:
-        shards=[
-            study.shard_folder(method, source, shard)
-            for method in study.methods
-            for source in study.sources
-            for shard in study.shards
-        ],
-        segmentations=for_each_row(f"{OUT}/segmentations/{{method}}/from-{{source}}"),
-        volumes=[file for s in study.subjects("test") for file in study.volume_files(s)],
+        pictures=f"{OUT}/extracts/figure2.safetensors",
         code=code("plot_figure2.py"),
     output:
-        png=report(
-            f"{OUT}/figures/figure2.png",
-            category="Figures",
-            caption="../report/figure2.rst",
-        ),
+        png=figure("figure2", "Figures"),
         pdf=f"{OUT}/figures/figure2.pdf",
+        csv=f"{OUT}/figures/figure2.csv",
     log:
         f"{OUT}/logs/plot_figure2.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        panels=study.figure2_files(),
         settings=config["figures"]["figure2"],
-        pixel_size=config["data"]["grid"]["pixel_size"],
         labels=study.labels,
         target=study.target,
     script:
@@ -42,11 +30,7 @@ rule plot_scores:
         metrics=f"{OUT}/metrics.csv",
         code=code("plot_scores.py"),
     output:
-        png=report(
-            f"{OUT}/figures/scores.png",
-            category="Figures",
-            caption="../report/scores.rst",
-        ),
+        png=figure("scores", "Figures"),
         pdf=f"{OUT}/figures/scores.pdf",
         csv=f"{OUT}/figures/scores.csv",
     log:
@@ -64,11 +48,7 @@ rule plot_previews:
         previews=[study.model_file(m, "previews.npz") for m in study.trained_models],
         code=code("plot_previews.py"),
     output:
-        png=report(
-            f"{OUT}/figures/previews.png",
-            category="Figures",
-            caption="../report/previews.rst",
-        ),
+        png=figure("previews", "Figures"),
         pdf=f"{OUT}/figures/previews.pdf",
     log:
         f"{OUT}/logs/plot_previews.log",
@@ -85,11 +65,7 @@ rule plot_curves:
         curves=[study.model_file(model, "curve.csv") for model in study.trained_models],
         code=code("plot_curves.py"),
     output:
-        png=report(
-            f"{OUT}/figures/curves.png",
-            category="Figures",
-            caption="../report/curves.rst",
-        ),
+        png=figure("curves", "Cost"),
         pdf=f"{OUT}/figures/curves.pdf",
         csv=f"{OUT}/figures/curves.csv",
     log:

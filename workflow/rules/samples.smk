@@ -12,11 +12,7 @@ rule assess_samples:
         ),
     output:
         csv=f"{OUT}/figures/samples.csv",
-        png=report(
-            f"{OUT}/figures/samples.png",
-            category="Figures",
-            caption="../report/samples.rst",
-        ),
+        png=figure("samples", "Figures"),
         pdf=f"{OUT}/figures/samples.pdf",
     log:
         f"{OUT}/logs/assess_samples.log",

@@ -1,4 +1,27 @@
-# K-Means labels of every translated volume, by the segmenter of the target modality.
+# The segmenter, K-Means fitted on the target's training images, and the labels it gives to every
+# translated volume.
+
+
+rule train_segmenter:
+    input:
+        target=study.volumes("train", study.target),
+        masks=study.volumes("train", MASK),
+        code=code("train_segmenter.py"),
+    output:
+        f"{OUT}/models/kmeans/kmeans.json",
+    log:
+        f"{OUT}/logs/train/kmeans.log",
+    group:
+        "fit"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.fit()),
+    params:
+        clusters=config["segmentation"]["clusters"],
+        seed=study.seed,
+    script:
+        "../scripts/train_segmenter.py"
 
 
 rule segment:

@@ -35,25 +35,3 @@ rule train_model:
         state="results/.state",
     script:
         "../scripts/train.py"
-
-
-rule train_segmenter:
-    input:
-        target=study.volumes("train", study.target),
-        masks=study.volumes("train", MASK),
-        code=code("train_segmenter.py"),
-    output:
-        f"{OUT}/models/kmeans/kmeans.json",
-    log:
-        f"{OUT}/logs/train/kmeans.log",
-    group:
-        "fit"
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        **asks(lambda w: needs.fit()),
-    params:
-        clusters=config["segmentation"]["clusters"],
-        seed=study.seed,
-    script:
-        "../scripts/train_segmenter.py"

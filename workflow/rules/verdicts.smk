@@ -12,12 +12,12 @@ rule write_verdicts:
     output:
         verdicts=report(
             f"{OUT}/verdicts.csv",
-            category="Verdicts",
+            category=CATEGORIES["Verdicts"],
             caption="../report/verdicts.rst",
         ),
         parts=report(
             f"{OUT}/verdict_parts.csv",
-            category="Verdicts",
+            category=CATEGORIES["Verdicts"],
             caption="../report/verdict_parts.rst",
         ),
     log:
@@ -41,7 +41,7 @@ rule write_comparisons:
     output:
         report(
             f"{OUT}/comparisons.csv",
-            category="Verdicts",
+            category=CATEGORIES["Verdicts"],
             caption="../report/comparisons.rst",
         ),
     log:

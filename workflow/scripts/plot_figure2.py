@@ -1,11 +1,15 @@
 """Draw the paper's Figure 2: images, close-ups and K-Means labels of every method."""
 
 from lmidiff.figure_grid import figure2
+from lmidiff.files import write_text
 from lmidiff.jobs import job
-from lmidiff.panels import read_panels
+from lmidiff.panels import drawn_cells, read_panels
 
 with job(snakemake.log):
-    params, output = snakemake.params, snakemake.output
-    panels = read_panels(params.panels, params.settings, params.pixel_size)
-    methods = {key: label for key, label in params.labels.items() if key in panels[0].images}
-    figure2(panels, methods, output.png, output.pdf, target_label=params.target)
+    params, output, settings = snakemake.params, snakemake.output, snakemake.params.settings
+    panels = read_panels(snakemake.input.pictures, settings)
+    wanted = settings.get("methods", list(params.labels))
+    methods = {key: params.labels[key] for key in wanted if key in panels[0].images}
+    looks = {key: settings[key] for key in ("lines", "columns_per_band") if key in settings}
+    figure2(panels, methods, output.png, output.pdf, target_label=params.target, **looks)
+    write_text(output.csv, drawn_cells(panels, methods).to_csv(index=False))

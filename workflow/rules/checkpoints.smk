@@ -1,0 +1,31 @@
+# In the place of training: models that were trained before, here or elsewhere.
+from lmidiff.checkpoints import missing_weights
+
+if missing_weights(study.used_models, config["checkpoints"]):
+    raise WorkflowError(
+        f"{config['checkpoints']}: holds no models/<model>/weights.safetensors for "
+        + ", ".join(missing_weights(study.used_models, config["checkpoints"]))
+        + "; train them (make reproduce), or drop the rows that need them from the config"
+    )
+
+
+rule take_model:
+    input:
+        weights=f"{config['checkpoints']}/models/{{model}}/weights.safetensors",
+        config=f"{config['checkpoints']}/models/{{model}}/config.json",
+        curve=f"{config['checkpoints']}/models/{{model}}/curve.csv",
+        code=code("take_model.py"),
+    output:
+        weights=f"{OUT}/models/{{model}}/weights.safetensors",
+        config=f"{OUT}/models/{{model}}/config.json",
+        curve=f"{OUT}/models/{{model}}/curve.csv",
+    log:
+        f"{OUT}/logs/take/{{model}}.log",
+    benchmark:
+        f"{OUT}/cost/train/{{model}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=lambda w: study.model_settings(w.model),
+    script:
+        "../scripts/take_model.py"

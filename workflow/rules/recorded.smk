@@ -1,0 +1,30 @@
+# In the place of all that leads to scores and pictures: the files of a recorded run.
+from lmidiff.replay import restorable
+
+try:
+    RESTORED = {name: f"{OUT}/{name}" for name in restorable(config["recorded"])}
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+
+# Rules that would make one of these files give way; what they need is not here.
+MAKERS = ["collect_scores", "summarise_costs", "write_record"]
+workflow.ruleorder("restore", *filter(workflow.is_rule, MAKERS))
+
+
+rule restore:
+    input:
+        files=[f"{config['recorded']}/{name}" for name in RESTORED],
+        sums=f"{config['recorded']}/SHA256SUMS",
+        code=code("restore.py"),
+    output:
+        list(RESTORED.values()),
+    log:
+        f"{OUT}/logs/restore.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        record=config["recorded"],
+        files=RESTORED,
+    script:
+        "../scripts/restore.py"

@@ -1,0 +1,13 @@
+"""Keep reformats of one subject's volumes, and measure every volume's flicker."""
+
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+from lmidiff.through_plane import cut_reformats, flicker_of, flicker_table
+
+with job(snakemake.log):
+    params, output, rows = snakemake.params, snakemake.output, []
+    for name, subjects in params.files.items():
+        method, source = name.split()
+        rows += flicker_of(source, method, subjects)
+    write_text(output.flicker, flicker_table(rows).to_csv(index=False))
+    cut_reformats(params.reformats, params.subject, output.pictures)

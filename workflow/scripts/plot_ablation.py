@@ -1,0 +1,15 @@
+"""Draw what each row of an ablation is worth."""
+
+from lmidiff.ablation import compare_rows
+from lmidiff.figure_bars import figure_bars
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+from lmidiff.scores import read_scores
+
+with job(snakemake.log):
+    params, output = snakemake.params, snakemake.output
+    about = (params.labels, params.sources)
+    metrics = read_scores(snakemake.input.metrics)
+    table = compare_rows(metrics, *about, params.seed, params.reference)
+    figure_bars(table, *about, params.reference, output.png, output.pdf)
+    write_text(output.csv, table.to_csv(index=False))

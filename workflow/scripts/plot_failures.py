@@ -1,0 +1,14 @@
+"""Draw each method's worst test slice."""
+
+import pandas as pd
+
+from lmidiff.figure_failures import figure_failures
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+from lmidiff.pictures import read_pictures
+
+with job(snakemake.log):
+    path, output = snakemake.input.pictures, snakemake.output
+    figure_failures(path, snakemake.params.labels, output.png, output.pdf)
+    _, rows = read_pictures(path)
+    write_text(output.csv, pd.DataFrame(rows).to_csv(index=False))

@@ -1,0 +1,7 @@
+"""Copy a recorded run's files to where the study's rules look for them."""
+
+from lmidiff.jobs import job
+from lmidiff.replay import restore
+
+with job(snakemake.log):
+    restore(snakemake.params.record, snakemake.params.files)

@@ -1,0 +1,14 @@
+"""Take over one trained model."""
+
+import shutil
+from pathlib import Path
+
+from lmidiff.checkpoints import take_model
+from lmidiff.files import atomic
+from lmidiff.jobs import job
+
+with job(snakemake.log):
+    given, output = snakemake.input, snakemake.output
+    take_model(Path(given.weights), snakemake.params.settings, Path(output.weights))
+    with atomic(output.curve) as temporary:
+        shutil.copyfile(given.curve, temporary)

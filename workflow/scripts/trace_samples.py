@@ -1,0 +1,21 @@
+"""Follow two samplers from the same noise, and keep what Figure 1 is drawn from."""
+
+from lmidiff.devices import pick_device, set_up
+from lmidiff.files import write_text
+from lmidiff.jobs import job
+from lmidiff.pictures import write_pictures
+from lmidiff.trajectories import GUIDED, UNGUIDED, trace
+
+with job(snakemake.log):
+    params, given, output = snakemake.params, snakemake.input, snakemake.output
+    set_up(params.threads)
+    points, pictures, index = trace(
+        params.models,
+        {GUIDED: given.guided, UNGUIDED: given.unguided},
+        {"source": given.source, "target": given.target},
+        params.settings,
+        params.seed,
+        pick_device(params.device),
+    )
+    write_text(output.points, points.to_csv(index=False))
+    write_pictures(output.pictures, pictures, index)
