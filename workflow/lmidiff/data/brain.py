@@ -16,13 +16,19 @@ NO_BRAIN_ML = 100.0
 NO_BRAIN_SHARE = 0.02
 
 
-BAND_MM = 8.0
+BAND_MM = 7.0
 """How far from the network's surface the scan itself decides."""
 
 BONE_SHARE = 0.5
 """Bone is darker than this share of the brain's median."""
 
-OPENING_MM, CLOSING_MM, RIM_MM = 3.5, 8.0, 0.5
+OPENING_MM, CLOSING_MM = 3.5, 8.0
+
+FLUID_SHARE = 0.5
+"""Fluid is dark where the darkest twentieth of the brain is below this share of its median."""
+
+DARK_RIM_MM, BRIGHT_RIM_MM = 2.0, -0.5
+"""Added where the rim of fluid is dark as bone, taken away where it is bright to the skull."""
 
 
 def find_brain(volume: Volume) -> np.ndarray:
@@ -60,7 +66,8 @@ def refine(volume: Volume, found: np.ndarray) -> np.ndarray:
 
     In a band around the surface, what is brighter than half the brain's median and thicker than
     7 mm, together with what lies deeper than the band, is the brain; it is then closed by 8 mm,
-    which takes in fissures and dark fluid. Cortical bone is dark in every common sequence.
+    which takes in fissures. Cortical bone is dark in every common sequence; fluid is dark or
+    bright, and the rim is set by which.
 
     Args:
         volume: the scan, not corrected.
@@ -72,9 +79,11 @@ def refine(volume: Volume, found: np.ndarray) -> np.ndarray:
         return _filled(found)
     near = _depth(~found, edges) <= BAND_MM
     smoothed = ndimage.gaussian_filter(volume.data, 0.7 / edges)
-    bright = (smoothed > BONE_SHARE * np.median(smoothed[core])) & near
+    low, middle = np.percentile(smoothed[core], (5, 50))
+    rim = DARK_RIM_MM if low < FLUID_SHARE * middle else BRIGHT_RIM_MM
+    bright = (smoothed > BONE_SHARE * middle) & near
     piece = _largest((_depth(bright, edges) > OPENING_MM) | core)
-    grown = _depth(~piece, edges) <= OPENING_MM + RIM_MM
+    grown = _depth(~piece, edges) <= OPENING_MM + rim
     margins = [int(np.ceil(CLOSING_MM / edge)) + 1 for edge in edges]
     room = np.pad(grown, [(m, m) for m in margins])
     wide = _depth(~room, edges) <= CLOSING_MM
