@@ -15,6 +15,8 @@ NO_BRAIN_ML = 100.0
 
 NO_BRAIN_SHARE = 0.02
 
+AIR_SHARE = 0.6
+
 
 BAND_MM = 7.0
 """How far from the network's surface the scan itself decides."""
@@ -45,7 +47,7 @@ def find_brain(volume: Volume) -> np.ndarray:
     voxel_ml = float(np.prod(volume.voxel_mm)) / 1000
     size = float(found.sum()) * voxel_ml
     least = min(NO_BRAIN_ML, NO_BRAIN_SHARE * found.size * voxel_ml)
-    if size <= least:
+    if size <= least or not _has_air(volume, found):
         raise StudyError(
             f"{volume.name}: no brain was found ({size:.0f} ml); check that it is a head, upright "
             "in its header, or give a brain mask"
@@ -54,6 +56,12 @@ def find_brain(volume: Volume) -> np.ndarray:
     if STRIPPED_RATIO * found.sum() >= something.sum() >= found.sum() / STRIPPED_RATIO:
         return _filled(_largest(something))
     return refine(volume, found)
+
+
+def _has_air(volume: Volume, found: np.ndarray) -> bool:
+    """Whether a tenth of the scan is much darker than the brain, as the air beside a head is."""
+    smoothed = ndimage.uniform_filter(volume.data, 3)
+    return bool(np.percentile(smoothed, 10) < AIR_SHARE * np.median(smoothed[found]))
 
 
 def locate(volume: Volume) -> np.ndarray:
