@@ -74,10 +74,11 @@ def test_raw_scans_become_a_table(finished: Path) -> None:
 
 
 def test_a_flagged_subject_stops_the_study_until_it_is_said_what_to_do(finished: Path) -> None:
-    """The judgement is spoiled for real: sub-b's target becomes another person's."""
-    place = finished / "own" / "sub-b" / "anat"
-    other = ixi_archive.subject(ixi_archive.NAMES[3], 15, voxel_mm=3.0)
-    nib.save(other.images["T1w"], place / "sub-b_T1w.nii.gz")
+    """Spoiled for real: the field of view of sub-b's target ends in the middle of the brain."""
+    path = finished / "own" / "sub-b" / "anat" / "sub-b_T1w.nii.gz"
+    whole = nib.as_closest_canonical(nib.load(path))
+    half = whole.slicer[:, :, whole.shape[2] // 2 :]
+    nib.save(nib.Nifti1Image(np.asarray(half.dataobj), half.affine), path)
     printed = run(finished, *overlay(finished), ok=False)
     assert "ERROR sub-b: flagged in preprocessing (T1w: " in printed
     assert "data.exclude" in printed

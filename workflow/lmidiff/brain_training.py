@@ -43,7 +43,7 @@ class BrainTraining:
         checkpoint_s: seconds between checkpoints.
     """
 
-    steps: int = 700
+    steps: int = 1000
     learning_rate: float = 4e-3
     warmup: int = 30
     ema: float = 0.98

@@ -1,6 +1,6 @@
 """Ways to find the brain in a raw scan without downloaded weights, to measure against each other.
 
-The study uses the network; the others are what it was chosen over.
+The study uses the refined network; the others are what it was chosen over.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from lmidiff.data.brain import find_brain
+from lmidiff.data.brain import find_brain, locate
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import from_itk, to_itk, volume_to_itk
 from lmidiff.data.volumes import Volume
@@ -120,7 +120,8 @@ def bet(volume: Volume) -> np.ndarray:
 def candidates() -> dict[str, Callable[[Volume], np.ndarray]]:
     """Name to method; BET only where its package is installed."""
     known = {
-        "network": find_brain,
+        "network": locate,
+        "network_refined": find_brain,
         "template_affine": affine_template,
         "template_deformable": template,
         "morphology": morphology,

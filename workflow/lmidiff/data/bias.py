@@ -10,7 +10,7 @@ from lmidiff.data.volumes import Volume
 FIT_MM = 4.0
 """The field is fitted on voxels of at least this size: it is smooth, and that takes a second."""
 
-ITERATIONS = (30, 20, 10)
+ITERATIONS = (50, 50, 50)
 """Most iterations of each fitting level; the finest lattice has points about 60 mm apart."""
 
 

@@ -15,30 +15,94 @@ NO_BRAIN_ML = 100.0
 
 NO_BRAIN_SHARE = 0.02
 
+AIR_SHARE = 0.6
+
+
+BAND_MM = 7.0
+"""How far from the network's surface the scan itself decides."""
+
+BONE_SHARE = 0.5
+"""Bone is darker than this share of the brain's median."""
+
+OPENING_MM, CLOSING_MM = 3.5, 8.0
+
+FLUID_SHARE = 0.5
+"""Fluid is dark where the darkest twentieth of the brain is below this share of its median."""
+
+DARK_RIM_MM, BRIGHT_RIM_MM = 2.0, -0.5
+"""Added where the rim of fluid is dark as bone, taken away where it is bright to the skull."""
+
 
 def find_brain(volume: Volume) -> np.ndarray:
     """The brain: tissue, ventricles and the fluid close around them; (X, Y, Z) bool.
 
-    The mask network's answer, its largest piece, with what it encloses. A scan in which nothing
-    but the brain is left above zero, as skull stripping leaves it, keeps all of that.
+    The mask network says where the brain is, to some millimetres; within that band the scan's own
+    dark bone says where it ends, see :func:`refine`. A scan in which nothing but the brain is left
+    above zero, as skull stripping leaves it, keeps all of that.
 
     Raises:
         StudyError: no brain was found.
     """
-    share = brain_share(volume.data, volume.voxel_mm)
-    found = _largest(share > 0)
+    found = locate(volume)
     voxel_ml = float(np.prod(volume.voxel_mm)) / 1000
     size = float(found.sum()) * voxel_ml
     least = min(NO_BRAIN_ML, NO_BRAIN_SHARE * found.size * voxel_ml)
-    if size <= least:
+    if size <= least or not _has_air(volume, found):
         raise StudyError(
             f"{volume.name}: no brain was found ({size:.0f} ml); check that it is a head, upright "
             "in its header, or give a brain mask"
         )
     something = volume.data > 0
     if STRIPPED_RATIO * found.sum() >= something.sum() >= found.sum() / STRIPPED_RATIO:
-        found = _largest(something)
-    return _filled(found)
+        return _filled(_largest(something))
+    return refine(volume, found)
+
+
+def _has_air(volume: Volume, found: np.ndarray) -> bool:
+    """Whether a tenth of the scan is much darker than the brain, as the air beside a head is."""
+    smoothed = ndimage.uniform_filter(volume.data, 3)
+    return bool(np.percentile(smoothed, 10) < AIR_SHARE * np.median(smoothed[found]))
+
+
+def locate(volume: Volume) -> np.ndarray:
+    """The network's answer: the largest piece of what it takes for brain."""
+    return _largest(brain_share(volume.data, volume.voxel_mm) > 0)
+
+
+def refine(volume: Volume, found: np.ndarray) -> np.ndarray:
+    """Move the surface of a mask to where the scan shows bone.
+
+    In a band around the surface, what is brighter than half the brain's median and thicker than
+    7 mm, together with what lies deeper than the band, is the brain; it is then closed by 8 mm,
+    which takes in fissures. Cortical bone is dark in every common sequence; fluid is dark or
+    bright, and the rim is set by which.
+
+    Args:
+        volume: the scan, not corrected.
+        found: (X, Y, Z) bool, right to about ``BAND_MM``.
+    """
+    edges = volume.voxel_mm
+    core = _depth(found, edges) > BAND_MM
+    if not core.any():
+        return _filled(found)
+    near = _depth(~found, edges) <= BAND_MM
+    smoothed = ndimage.gaussian_filter(volume.data, 0.7 / edges)
+    low, middle = np.percentile(smoothed[core], (5, 50))
+    rim = DARK_RIM_MM if low < FLUID_SHARE * middle else BRIGHT_RIM_MM
+    bright = (smoothed > BONE_SHARE * middle) & near
+    piece = _largest((_depth(bright, edges) > OPENING_MM) | core)
+    grown = _depth(~piece, edges) <= OPENING_MM + rim
+    margins = [int(np.ceil(CLOSING_MM / edge)) + 1 for edge in edges]
+    room = np.pad(grown, [(m, m) for m in margins])
+    wide = _depth(~room, edges) <= CLOSING_MM
+    closed = _depth(wide, edges) > CLOSING_MM
+    inner = tuple(slice(m, -m) for m in margins)
+    return _filled((closed[inner] & near) | core)
+
+
+def _depth(mask: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Distance in mm to the nearest voxel outside a mask; 0 outside."""
+    return ndimage.distance_transform_edt(mask, sampling=edges)
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
