@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lmidiff.errors import StudyError
-from lmidiff.statistics import bootstrap_interval, paired_interval
+from lmidiff.statistics import Interval, bootstrap_interval
 from lmidiff.tables import QUANTITIES, values_by_subject
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
@@ -50,8 +50,16 @@ def compare_rows(
                 row |= {"quantity": quantity.key, "subjects": n}
                 row |= {"mean": mean, "low": low, "high": high}
                 if reference is not None and values[method]:
-                    apart = paired_interval(values[method], values[reference], seed=seed)
+                    apart = _apart(values[method], values[reference], seed)
                     row |= {"difference": apart.mean}
                     row |= {"difference_low": apart.low, "difference_high": apart.high}
                 rows.append(row)
     return pd.DataFrame(rows).round(6)
+
+
+def _apart(a: Mapping[str, float], b: Mapping[str, float], seed: int) -> Interval:
+    """Mean of ``a - b`` over the same subjects, with its interval."""
+    if set(a) != set(b):
+        odd = sorted(set(a) ^ set(b))[0]
+        raise StudyError(f"ablation: subject {odd} has a value on one side only")
+    return bootstrap_interval({key: float(a[key]) - float(b[key]) for key in a}, seed=seed)
