@@ -57,6 +57,4 @@ def write_previews(state: Path, output: str | Path) -> None:
     images = [np.load(file, allow_pickle=False) for file in files]
     steps = np.array([int(file.stem) for file in files])
     with atomic(Path(output)) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file, steps=steps, images=np.stack(images) if images else np.zeros((0, 0, 0, 0))
-        )
+        np.savez(file, steps=steps, images=np.stack(images) if images else np.zeros((0, 0, 0, 0)))
