@@ -234,7 +234,7 @@ def test_a_models_block_is_laid_on_the_defaults(config: dict) -> None:
     defaults = config["model_defaults"]
     assert settings["contrast_randomised"] is True
     own = config["models"]["lmidiffusion_cr"]["guidance"]
-    assert own["condition"] == "self"
+    assert own["bandwidths"] == [4.0, 12.0, 32.0]
     assert settings["guidance"] == {**defaults["guidance"], **own}
     assert settings["training"] == {**defaults["training"], "seed": config["seed"]}
     assert settings["unet"]["channels"] == [16, 32]
