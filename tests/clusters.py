@@ -1,4 +1,4 @@
-"""Helpers of the tests that kill drivers and clusters: a small part of the smoke study."""
+"""Helpers of the tests that kill drivers and clusters: a study smaller than the smoke study."""
 
 import importlib.util
 import os
@@ -13,16 +13,17 @@ import yaml
 from slurmlab import SlurmLab
 from workflows import SMOKE
 
-# One network and the ceiling, from one source; its numbers are those of the smoke study.
-PART = {
-    "study": "smoke",
+# One network and the ceiling, from one source: each kind of job, and few of them.
+SMALL = {
+    "study": "small",
     "device": "cpu",
-    "data": {"sources": ["PDw"]},
-    "methods": dict.fromkeys(
-        ("source", "histogram", "inverted_histogram", "sdedit", "lmidiffusion")
-    ),
+    "data": {
+        "sources": ["PDw"],
+        "cohorts": {"simulated": {"subjects": {"train": 2, "val": 1, "test": 1}}},
+    },
+    "rows": ["lmidiffusion", "oracle"],
 }
-SCORES = "results/smoke/metrics.csv"
+SCORES = "results/small/metrics.csv"
 PROFILE = ("--profile", "workflow/profiles/slurm", "--cores", "2")
 BRIEFLY = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 HURRY = str(Path(__file__).parent / "hurry")
@@ -37,20 +38,6 @@ def overlay(folder: Path, settings: dict, name: str = "part") -> tuple[str, ...]
     """Arguments that lay ``settings`` over the smoke study."""
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
     return (*SMOKE, f"{name}.yaml")
-
-
-def part_of(metrics: bytes) -> list[bytes]:
-    """The lines of the smoke study's metrics.csv that are of its small part, and the header."""
-    header, *lines = metrics.splitlines(keepends=True)
-    columns = header.decode().strip().split(",")
-    method, source = columns.index("method"), columns.index("source")
-
-    def belongs(line: bytes) -> bool:
-        cells = line.decode().split(",")
-        dropped = cells[method] in PART["methods"]
-        return not dropped and cells[source] in PART["data"]["sources"]
-
-    return [header, *filter(belongs, lines)]
 
 
 class Driver:
