@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clusters import SCORES, SMALL, overlay
 from workflows import SMOKE, copy_project, run
 
 
@@ -24,12 +23,4 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project after one smoke run; tests may add studies but must leave this one alone."""
     folder = copy_project(tmp_path_factory.mktemp("workflow") / "a project")
     run(folder, *SMOKE)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project after one undisturbed run of the small study on this machine."""
-    folder = copy_project(tmp_path_factory.mktemp("small") / "a project")
-    run(folder, SCORES, *overlay(folder, SMALL))
     return folder
