@@ -1,28 +1,24 @@
-"""Helpers of the tests that kill drivers and clusters: a small part of the smoke study."""
+"""Helpers of the tests on a cluster: a study smaller than the smoke study."""
 
 import importlib.util
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import yaml
 from slurmlab import SlurmLab
 from workflows import SMOKE
 
-# One network and the ceiling, from one source; its numbers are those of the smoke study.
-PART = {
-    "study": "smoke",
+# One network and the ceiling, from one source: each kind of job, and few of them.
+SMALL = {
+    "study": "small",
     "device": "cpu",
-    "data": {"sources": ["PDw"]},
-    "methods": dict.fromkeys(
-        ("source", "histogram", "inverted_histogram", "sdedit", "lmidiffusion")
-    ),
+    "data": {
+        "sources": ["PDw"],
+        "cohorts": {"simulated": {"subjects": {"train": 2, "val": 1, "test": 1}}},
+    },
+    "rows": ["lmidiffusion", "oracle"],
 }
-SCORES = "results/smoke/metrics.csv"
 PROFILE = ("--profile", "workflow/profiles/slurm", "--cores", "2")
 BRIEFLY = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 HURRY = str(Path(__file__).parent / "hurry")
@@ -37,20 +33,6 @@ def overlay(folder: Path, settings: dict, name: str = "part") -> tuple[str, ...]
     """Arguments that lay ``settings`` over the smoke study."""
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
     return (*SMOKE, f"{name}.yaml")
-
-
-def part_of(metrics: bytes) -> list[bytes]:
-    """The lines of the smoke study's metrics.csv that are of its small part, and the header."""
-    header, *lines = metrics.splitlines(keepends=True)
-    columns = header.decode().strip().split(",")
-    method, source = columns.index("method"), columns.index("source")
-
-    def belongs(line: bytes) -> bool:
-        cells = line.decode().split(",")
-        dropped = cells[method] in PART["methods"]
-        return not dropped and cells[source] in PART["data"]["sources"]
-
-    return [header, *filter(belongs, lines)]
 
 
 class Driver:
@@ -78,29 +60,3 @@ class Driver:
         status = self.process.wait(timeout=seconds)
         assert (status == 0) is ok, self.printed[-6000:]
         return self.printed
-
-    def wait_for(self, reached: Callable[[], object], seconds: float = 300) -> None:
-        """Wait until something holds; the driver must not end before."""
-        deadline = time.monotonic() + seconds
-        while not reached():
-            assert self.process.poll() is None, self.printed[-6000:]
-            assert time.monotonic() < deadline, self.printed[-6000:]
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """kill -9: its jobs live on."""
-        family = [psutil.Process(self.process.pid)]
-        family += family[0].children(recursive=True)
-        for member in family:
-            member.kill()
-        self.process.wait()
-
-
-def training_in(folder: Path) -> list[psutil.Process]:
-    """Processes that train in a project."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        command = process.info["cmdline"] or []
-        if process.info["cwd"] == str(folder) and any(c.endswith(".train.py") for c in command):
-            found += [process] if "python" in os.path.basename(command[0]) else []
-    return found

@@ -139,6 +139,12 @@ class SlurmLab:
         """Cancel what runs, end the daemons, remove the link."""
         if self._daemons:
             self.run("scancel", "--quiet", "--full", "--user", str(os.geteuid()))
+            # A job's keeper (slurmstepd) lives on if it cannot tell the node that the job ended.
+            deadline = time.monotonic() + 15
+            while self._ok("scontrol", "ping") and time.monotonic() < deadline:
+                if not self.run("squeue", "--noheader", "--format", "%i").strip():
+                    break
+                time.sleep(0.2)
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in filter(alive, self._daemons):
                 os.kill(pid, number)

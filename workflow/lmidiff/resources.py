@@ -72,9 +72,7 @@ class Work:
 
     def network_of(self, method: str, source: str) -> str | None:
         """The network a method translates a source with, if one runs."""
-        model = self.study.methods[method].get("model")
-        if isinstance(model, Mapping):
-            model = model.get(source)
+        model = self.study.model_of(method, source)
         return model if model in self.study.trained_models else None
 
     def megavoxels(self, subjects: int) -> float:
