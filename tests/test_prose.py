@@ -19,7 +19,7 @@ UNITS = (
     r"(?:seconds?|minutes?|min|hours?|h|days?|ms|µs|s)\b(?!\w)",
     r"(?:[kMG]i?B|dB)\b",
     r"(?:times|fold|x|×)\b(?! \d)",
-    r"(?:%|per ?cent)",
+    r"(?:%|per ?cent\b)",
 )
 SCORES = r"(?:dice|ssim|psnr|mae|correlation|accuracy|error)"
 RESULTS = [
@@ -129,6 +129,7 @@ def test_a_typed_result_is_found(line):
         "`snr: 120`, bandwidths 4, 12 and 32, 1000 steps",
         "arXiv 2404.01102, version 9.27.1",
         "the Dice of a tissue that is absent is undefined",
+        "0..1 by a percentile of the brain",
     ],
 )
 def test_a_setting_is_not(line):
