@@ -62,7 +62,7 @@ def summarise_costs(folder: Path) -> pd.DataFrame:
 def row_costs(
     costs: pd.DataFrame,
     curves: Mapping[str, pd.DataFrame],
-    models: Mapping[str, str | None],
+    models: Mapping[str, str | Mapping[str, str] | None],
     sources: Sequence[str],
     slices: int,
 ) -> dict[tuple[str, str], Cost]:
@@ -72,19 +72,21 @@ def row_costs(
         costs: what :func:`summarise_costs` returned.
         curves: model to its learning curve. Its ``seconds`` are those of all of the training; a
             job that was killed and resumed, or found a finished training, took less.
-        models: row of the table to its model, ``None`` where it has none.
+        models: row of the table to its model, or to a model by source; ``None`` where it has none.
         sources: the study's source modalities.
         slices: translated for a row and source.
     """
     jobs = costs.set_index(["stage", "job"])["seconds"]
     found = {}
-    for method, model in models.items():
-        training = 0.0
-        if model is not None:
-            curve = curves.get(model, pd.DataFrame())
-            logged = "seconds" in curve and len(curve) > 0
-            training = float(curve["seconds"].max() if logged else jobs.get(("train", model), NAN))
+    for method, given in models.items():
         for source in sources:
+            model = given.get(source) if isinstance(given, Mapping) else given
+            training = 0.0
+            if model is not None:
+                curve = curves.get(model, pd.DataFrame())
+                logged = "seconds" in curve and len(curve) > 0
+                known = curve["seconds"].max() if logged else jobs.get(("train", model), NAN)
+                training = float(known)
             seconds = jobs.get(("translate", f"{method}_from-{source}"), NAN)
             found[method, source] = Cost(training, float(seconds) / slices)
     return found
