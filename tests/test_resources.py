@@ -114,7 +114,7 @@ def test_operations_grow_as_torch_counts_them(overlay):
 @pytest.mark.parametrize(
     ("over", "factor"),
     [
-        ({"model_defaults": {"training": {"steps": 5200}}}, 2),
+        ({"model_defaults": {"training": {"steps": 4000}}}, 2),
         ({"model_defaults": {"training": {"batch_size": 24}}}, 3),
         ({"data": {"grid": {"image_size": 128}}}, 4),
     ],
@@ -219,7 +219,7 @@ def test_a_study_of_580_subjects_is_some_tens_of_submissions(large):
     assert jobs == here + there
     assert jobs == int(printed.split("\ntotal")[1].split()[0])
     assert jobs > 600
-    assert here < 20
+    assert here < 60  # tables, pages and figures
     assert 20 < sent < 100  # under 300 is what is promised
 
 
@@ -228,9 +228,9 @@ def test_gpu_jobs_ask_for_the_sites_gpu_and_others_do_not(large):
     (histogram,) = (b for b in blocks(printed, "train_model") if "gpu" not in b)
     assert histogram["slurm_partition"] == "main"
     trained = [b for b in blocks(printed, "train_model") if "gpu" in b]
-    assert len(trained) == 3
+    assert len(trained) == 8  # four diffusion, a regression or two, two CycleGANs
     translated = [b for b in blocks(printed, "translate") if "gpu" in b]
-    assert len(translated) == 3 * 2 * 3  # methods, sources, shards of 40 of 100 subjects
+    assert len(translated) == 9 * 2 * 3  # methods, sources, shards of 40 of 100 subjects
     for job in (*trained, *translated, *blocks(printed, "tune_method")):
         assert (job["gpu"], job["gpu_model"], job["slurm_partition"]) == ("1", "a100", "gpu")
     for rule in ("segment", "score", "preprocess_sub-000"):

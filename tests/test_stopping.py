@@ -15,6 +15,14 @@ from lmidiff.stopping import SIGNALS, StopRequest
 from lmidiff.training import fit
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c():
+    """As in a terminal: a process that a shell starts in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def step_of(state) -> int:
     return torch.load(state / "checkpoint.pt", weights_only=True)["step"]
 

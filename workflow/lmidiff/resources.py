@@ -21,7 +21,7 @@ COLUMNS = ("cost", "value", "unit", "source")
 
 #: Chosen, not measured: how much more than the estimate is asked for, and at least how much, by a
 #: job that runs a network and by one of the many small ones whose minutes a group adds up.
-TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.5
+TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.7
 LEAST_MINUTES, LEAST_MINUTES_SMALL = 10, 2
 
 
