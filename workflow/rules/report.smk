@@ -5,43 +5,6 @@ localrules:
     write_provenance_page,
 
 
-# Page: its CSV, its category, and its title.
-PAGES = {
-    "table1": (f"{OUT}/table1.csv", "Table", "Table 1, sortable"),
-    "subjects": (f"{OUT}/metrics.csv", "Table", "Table 1, by subject"),
-    "flicker": (
-        f"{OUT}/extracts/flicker.csv",
-        "Figures",
-        "Numbers of figure 6: flicker",
-    ),
-    "data_quality": (
-        f"{OUT}/extracts/data_quality.csv",
-        "Data quality",
-        "Every volume in numbers",
-    ),
-    "cost": (f"{OUT}/record/cost.csv", "Cost", "Wall time and memory"),
-}
-if study_figures.has_spread(study):
-    PAGES["uncertainty"] = (
-        f"{OUT}/extracts/uncertainty.csv",
-        "Figures",
-        "Numbers of figure 5: uncertainty",
-    )
-if workflow.is_rule("write_verdicts"):
-    PAGES["verdicts"] = (f"{OUT}/verdicts.csv", "Verdicts", "Verdicts, sortable")
-if workflow.is_rule("write_comparisons"):
-    PAGES["comparisons"] = (
-        f"{OUT}/comparisons.csv",
-        "Verdicts",
-        "Comparisons, sortable",
-    )
-
-
-def report_pages():
-    """The pages of the report that are not figures."""
-    return expand(f"{OUT}/report/{{page}}.html", page=[*PAGES, "provenance"])
-
-
 for page, (csv, category, title) in PAGES.items():
 
     rule:
