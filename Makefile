@@ -50,7 +50,7 @@ recover: env-hpc ## After a killed `make cluster`: cancel its jobs, remove its l
 	@workflow/profiles/slurm/cancel.sh "$(STUDY)"
 	@$(RUN) snakemake --configfile $(CONFIG) --cores 1 --unlock
 
-reproduce: env ## Run the whole study and print its table (about 25 minutes on 2 cores)
+reproduce: env ## Run the whole study and print its table
 	@$(SNAKEMAKE) $(QUIET)
 	@PYTHONPATH=workflow $(RUN) lmidiff show "results/$(STUDY)"
 
@@ -70,7 +70,7 @@ report: env ## One HTML file with everything about CONFIG's study; finishes the 
 	@$(SNAKEMAKE) --report "results/$(STUDY)/report.html" $(REPORT_LOOK) $(QUIET)
 	@echo "Open results/$(STUDY)/report.html"
 
-smoke: env ## Run every rule on a tiny study (about a minute and a half)
+smoke: env ## Run every rule on a tiny study (a few minutes)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/smoke.yaml
 
 sri24: env ## Translate the real SRI24 template (fetches it)
