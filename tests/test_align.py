@@ -37,8 +37,8 @@ from lmidiff.data.registration import (
 )
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.errors import StudyError
-from lmidiff.quality_figures import draw_quality
-from lmidiff.quality_page import write_page
+from lmidiff.figures.quality import draw_quality
+from lmidiff.report.quality_page import write_page
 
 HELD_OUT = 13
 """Heads from here on were not in the training of the mask network."""

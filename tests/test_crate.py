@@ -10,13 +10,13 @@ import yaml
 from rocrate.rocrate import ROCrate
 from safetensors.torch import load_file, save_file
 
-from lmidiff import checkpoints
-from lmidiff.checkpoints import keep_weights, missing_weights, take_model
-from lmidiff.crate import add_crate, sources_of, template_sources
 from lmidiff.data.ledger import read_ledger
 from lmidiff.errors import StudyError
-from lmidiff.recorded import SUMS, check_record
-from lmidiff.replay import recorded_config, recorded_members, restorable, restore
+from lmidiff.records import checkpoints
+from lmidiff.records.checkpoints import keep_weights, missing_weights, take_model
+from lmidiff.records.crate import add_crate, sources_of, template_sources
+from lmidiff.records.recorded import SUMS, check_record
+from lmidiff.records.replay import recorded_config, recorded_members, restorable, restore
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 import lmidiff
-from lmidiff.cyclegan_networks import Critic, Generator, ImagePool
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.errors import StudyError
@@ -23,8 +22,9 @@ from lmidiff.methods.cyclegan import CycleGAN, CycleGANUnseen
 from lmidiff.models import cyclegan
 from lmidiff.models.cyclegan import CycleGANSettings, CycleLearner, LinearDecay
 from lmidiff.models.weights import publish
-from lmidiff.training import draw_batch
-from lmidiff.training import fit as train
+from lmidiff.networks.cyclegan import Critic, Generator, ImagePool
+from lmidiff.training.loop import draw_batch
+from lmidiff.training.loop import fit as train
 
 CPU = torch.device("cpu")
 SIZE = 16

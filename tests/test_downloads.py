@@ -8,9 +8,9 @@ from workflows import ROOT
 
 from lmidiff.data.fetch import fetch
 from lmidiff.data.ledger import Entry, read_ledger
-from lmidiff.downloads import Downloads, ordered
 from lmidiff.errors import StudyError
-from lmidiff.study import Study, merge
+from lmidiff.study.downloads import Downloads, ordered
+from lmidiff.study.study import Study, merge
 
 MD5_OF_X = "md5:9dd4e461268c8034f5c8564e155c67a6"
 

@@ -7,21 +7,27 @@ import torch
 import yaml
 from scipy.stats import rankdata
 
-from lmidiff.ablation import compare_rows
 from lmidiff.data.nifti import write_nifti
-from lmidiff.data_quality import check_volumes, odd_ones
 from lmidiff.errors import StudyError
-from lmidiff.failures import worst_slices
+from lmidiff.evaluation.ablation import compare_rows
+from lmidiff.evaluation.data_quality import check_volumes, odd_ones
+from lmidiff.evaluation.failures import worst_slices
+from lmidiff.evaluation.through_plane import flicker_of, step_between_slices
+from lmidiff.evaluation.training_cost import training_seconds
+from lmidiff.evaluation.uncertainty import (
+    FRACTIONS,
+    area_between,
+    measure,
+    rank_correlation,
+    sparsification,
+)
+from lmidiff.figures.panels import cut_panels, drawn_cells, read_panels
+from lmidiff.figures.pictures import intensities, read_pictures, write_pictures
 from lmidiff.methods.lmidiffusion import LMIDiffusion
 from lmidiff.models.diffusion import DiffusionModel
-from lmidiff.panels import cut_panels, drawn_cells, read_panels
-from lmidiff.pictures import intensities, read_pictures, write_pictures
-from lmidiff.study import Study, merge
-from lmidiff.study_figures import figure1_models, flow
-from lmidiff.through_plane import flicker_of, step_between_slices
-from lmidiff.training_cost import training_seconds
-from lmidiff.trajectories import Plane, lmi_along, sample_paths, spaced
-from lmidiff.uncertainty import FRACTIONS, area_between, measure, rank_correlation, sparsification
+from lmidiff.models.trajectories import Plane, lmi_along, sample_paths, spaced
+from lmidiff.study.figures import figure1_models, flow
+from lmidiff.study.study import Study, merge
 
 
 @pytest.fixture

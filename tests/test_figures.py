@@ -8,11 +8,11 @@ from matplotlib.colors import to_rgb
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lmidiff.errors import StudyError
-from lmidiff.figure_grid import figure2
-from lmidiff.figure_panel import Panel, choose_roi
-from lmidiff.figure_style import OKABE_ITO, TISSUE_COLOURS
-from lmidiff.figures import figure_curves, figure_scores
-from lmidiff.tables import MethodInfo
+from lmidiff.figures.grid import figure2
+from lmidiff.figures.panel import Panel, choose_roi
+from lmidiff.figures.scores import figure_curves, figure_scores
+from lmidiff.figures.style import OKABE_ITO, TISSUE_COLOURS
+from lmidiff.report.tables import MethodInfo
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 COLOUR_VISION = {

@@ -24,10 +24,10 @@ from lmidiff.data.ixi import (
 )
 from lmidiff.data.ledger import read_ledger
 from lmidiff.errors import StudyError
-from lmidiff.provenance import record
-from lmidiff.study import Study, merge
-from lmidiff.study_data import StudyData
-from lmidiff.validation import check_config
+from lmidiff.records.provenance import record
+from lmidiff.study.data import StudyData
+from lmidiff.study.study import Study, merge
+from lmidiff.study.validation import check_config
 
 SPLIT = ROOT / "config" / "ixi_split.tsv"
 HEADER = "subject\tsite\tscan\tsplit"

@@ -16,14 +16,14 @@ import pytest
 from toys import PACKAGE
 
 from lmidiff.errors import StudyError
-from lmidiff.lease import Owner, lease
+from lmidiff.training.lease import Owner, lease
 
 QUICK = {"beat": 0.05, "patience": 1.0}
 HOLD = """
 import sys, time
 sys.path.insert(0, {package!r})
 from pathlib import Path
-from lmidiff.lease import lease
+from lmidiff.training.lease import lease
 with lease(Path({folder!r})):
     print("held", flush=True)
     time.sleep(60)

@@ -8,7 +8,7 @@ import pytest
 
 from lmidiff.data.ledger import Entry, read_ledger, verify
 from lmidiff.errors import StudyError
-from lmidiff.validation import columns
+from lmidiff.study.validation import columns
 
 LEDGER = Path(__file__).parents[1] / "config" / "datasets.tsv"
 SHARED = Path(__file__).parents[2] / "shared" / "data"

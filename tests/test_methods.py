@@ -10,7 +10,6 @@ from skimage.metrics import structural_similarity
 
 from lmidiff import translation, tuning
 from lmidiff.contrast import ContrastSettings, randomise_contrast
-from lmidiff.cyclegan_networks import Generator
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast
@@ -21,6 +20,7 @@ from lmidiff.methods.build import build_method
 from lmidiff.models import FAMILIES, cyclegan, diffusion, family_of, histogram, stylegan
 from lmidiff.models.histogram import quantiles
 from lmidiff.models.weights import publish, read_weights, state_folder
+from lmidiff.networks.cyclegan import Generator
 
 CPU = torch.device("cpu")
 SIZE = 16

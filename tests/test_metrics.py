@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 from sklearn.metrics import f1_score
 
 from lmidiff.errors import StudyError
-from lmidiff.metrics import dice, mae, psnr, score_subject, ssim_map
+from lmidiff.evaluation.metrics import dice, mae, psnr, score_subject, ssim_map
 
 
 def image_like(shape=(32, 28), seed=0) -> np.ndarray:

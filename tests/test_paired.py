@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from lmidiff.errors import StudyError
-from lmidiff.paired import (
+from lmidiff.verdicts.paired import (
     EXACT_SUBJECTS,
     MOST_SUBJECTS,
     any_part_p,
@@ -16,7 +16,7 @@ from lmidiff.paired import (
     sign_flip_p,
     subjects_to_settle,
 )
-from lmidiff.statistics import bootstrap_interval
+from lmidiff.verdicts.statistics import bootstrap_interval
 
 RANDOM = np.random.default_rng(20)
 

@@ -13,16 +13,16 @@ import pytest
 import torch
 from toys import CPU
 
-from lmidiff import launch, ranks
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.errors import Interrupted, StudyError
-from lmidiff.launch import train_model
-from lmidiff.lease import lease
 from lmidiff.models import FAMILIES, diffusion
 from lmidiff.models.weights import state_folder
 from lmidiff.settings import settings_of
-from lmidiff.training import TrainingSettings
+from lmidiff.training import launch, ranks
+from lmidiff.training.launch import train_model
+from lmidiff.training.lease import lease
+from lmidiff.training.loop import TrainingSettings
 
 SIZE = 16
 TOGETHER = [CPU, CPU]
@@ -101,7 +101,7 @@ def workers(pid: int | None = None) -> list[psutil.Process]:
     """The training processes below a process, in the order of their ranks."""
     found = []
     for process in psutil.Process(pid).children(recursive=True):
-        if "lmidiff.worker" in process.cmdline() and "RANK" in process.environ():
+        if "lmidiff.training.worker" in process.cmdline() and "RANK" in process.environ():
             found.append(process)
     return sorted(found, key=lambda process: int(process.environ()["RANK"]))
 

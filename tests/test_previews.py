@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from lmidiff.errors import StudyError
-from lmidiff.figure_previews import figure_previews
-from lmidiff.previews import COUNT, write_previews
-from lmidiff.training import LossLearner, TrainingSettings, fit
+from lmidiff.figures.previews import figure_previews
+from lmidiff.training.loop import LossLearner, TrainingSettings, fit
+from lmidiff.training.previews import COUNT, write_previews
 
 SETTINGS = TrainingSettings(steps=10, warmup=0, ema=0.5, learning_rate=0.1, checkpoint_every=4)
 

@@ -8,7 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from lmidiff.errors import StudyError
-from lmidiff.prose import fill, filled, pages, without_blocks
+from lmidiff.report.prose import fill, filled, pages, without_blocks
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = ROOT / "tests" / "data" / "typed_numbers.tsv"
@@ -64,7 +64,7 @@ def test_no_result_is_typed():
             fits = [a for a in permitted if a["file"] in (name, "*") and a["text"] in line]
             assert any(found in a["text"] or a["text"] in found for a in fits), (
                 f"{name}, line {number}: {found!r} looks like a result; fill it from a recorded "
-                "file (lmidiff.prose), or, if it is a setting, say so in typed_numbers.tsv"
+                "file (lmidiff.report.prose), or, if it is a setting, say so in typed_numbers.tsv"
             )
 
 

@@ -10,11 +10,11 @@ import yaml
 from workflows import copy_project, run
 
 from lmidiff.__main__ import main, summary
-from lmidiff.costs import Cost, row_costs, summarise_costs
 from lmidiff.errors import StudyError
-from lmidiff.prose import filled
-from lmidiff.recorded import SUMS, check_record, record
-from lmidiff.report_page import report_text
+from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
+from lmidiff.records.recorded import SUMS, check_record, record
+from lmidiff.report.page import report_text
+from lmidiff.report.prose import filled
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"

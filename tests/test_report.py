@@ -16,11 +16,11 @@ import yaml
 from browser import chromium
 from workflows import SMOKE, command, copy_project, environment, planned, run
 
-from lmidiff.checkpoints import keep_weights
-from lmidiff.crate import add_crate
-from lmidiff.recorded import record
-from lmidiff.replay import DERIVED
-from lmidiff.sortable import table1_frame, write_sortable
+from lmidiff.records.checkpoints import keep_weights
+from lmidiff.records.crate import add_crate
+from lmidiff.records.recorded import record
+from lmidiff.records.replay import DERIVED
+from lmidiff.report.sortable import table1_frame, write_sortable
 
 pytestmark = pytest.mark.study
 REPORT = "results/recorded/smoke/report.html"
@@ -244,7 +244,7 @@ def test_missing_weights_are_named_before_any_job(recorded: Path, tmp_path: Path
 
 
 def test_a_change_reruns_what_depends_on_it_alone(finished: Path) -> None:
-    module = finished / "workflow" / "lmidiff" / "figure_cost.py"
+    module = finished / "workflow" / "lmidiff" / "figures" / "cost.py"
     text, stat = module.read_text(), module.stat()
     assert 'OKABE_ITO["blue"]' in text
     module.write_text(text.replace('OKABE_ITO["blue"]', 'OKABE_ITO["sky"]'))

@@ -14,9 +14,9 @@ from workflows import ROOT, copy_project, run
 from lmidiff.benchmarks.measure import load_config
 from lmidiff.benchmarks.overhead import benchmark_overhead
 from lmidiff.errors import StudyError
-from lmidiff.measured_costs import derive_costs, overhead_text, with_overhead
-from lmidiff.networks import UNet, UNetSettings
-from lmidiff.resources import (
+from lmidiff.networks.unet import UNet, UNetSettings
+from lmidiff.running.measured_costs import derive_costs, overhead_text, with_overhead
+from lmidiff.running.resources import (
     LEAST_MINUTES,
     TIME_MARGIN,
     Needs,
@@ -25,7 +25,7 @@ from lmidiff.resources import (
     read_costs,
 )
 from lmidiff.settings import settings_of
-from lmidiff.study import Study, merge
+from lmidiff.study.study import Study, merge
 
 CONFIG, REFERENCE = ROOT / "config", ROOT / "results/reference"
 RECORD = REFERENCE / "default/record"

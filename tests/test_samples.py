@@ -7,9 +7,7 @@ from discs import CPU, trained_on_discs
 from PIL import Image
 
 from lmidiff.errors import StudyError
-from lmidiff.figure_samples import figure_samples, sample_rows
-from lmidiff.models import diffusion, stylegan
-from lmidiff.sample_quality import (
+from lmidiff.evaluation.sample_quality import (
     REAL,
     TRAINING,
     Kernel,
@@ -18,8 +16,10 @@ from lmidiff.sample_quality import (
     nearest,
     sample_distances,
 )
+from lmidiff.figures.samples import figure_samples, sample_rows
+from lmidiff.models import diffusion, stylegan
+from lmidiff.models.unconditional import draw, is_unconditional
 from lmidiff.seeds import seed_of
-from lmidiff.unconditional import draw, is_unconditional
 
 
 def blobs(count, seed, centre=0.0, sharp=1.0, side=32):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lmidiff.errors import StudyError
-from lmidiff.metrics import Score
-from lmidiff.scores import (
+from lmidiff.evaluation.metrics import Score
+from lmidiff.evaluation.scores import (
     METRIC_COLUMNS,
     SLICE_COLUMNS,
     collect,

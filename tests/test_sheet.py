@@ -8,7 +8,7 @@ import pytest
 from lmidiff.data.sheet import OPTIONAL, REQUIRED, read_sheet
 from lmidiff.data.splits import SPLITS, read_split, write_split
 from lmidiff.errors import StudyError
-from lmidiff.validation import check
+from lmidiff.study.validation import check
 
 HEADER = "subject\tmodality\tpath\tsplit"
 FULL = HEADER + "\tlabels\tmask"

@@ -6,7 +6,7 @@ from scipy import stats
 
 from lmidiff.errors import StudyError
 from lmidiff.seeds import generator_of
-from lmidiff.statistics import bootstrap_interval
+from lmidiff.verdicts.statistics import bootstrap_interval
 
 
 def test_is_scipys_percentile_bootstrap():

@@ -10,9 +10,9 @@ import torch
 from toys import Duel, line_of, same_bits, settings_of, start, wait_for
 
 from lmidiff.errors import Interrupted, StudyError
-from lmidiff.jobs import TRY_AGAIN, job
-from lmidiff.stopping import SIGNALS, StopRequest
-from lmidiff.training import fit
+from lmidiff.running.jobs import TRY_AGAIN, job
+from lmidiff.training.loop import fit
+from lmidiff.training.stopping import SIGNALS, StopRequest
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from lmidiff.costs import Cost
 from lmidiff.errors import StudyError
-from lmidiff.scores import METRIC_COLUMNS
-from lmidiff.statistics import bootstrap_interval
-from lmidiff.table_writers import best_rows, caption, tidy, write_table1
-from lmidiff.tables import (
+from lmidiff.evaluation.costs import Cost
+from lmidiff.evaluation.scores import METRIC_COLUMNS
+from lmidiff.report.table_writers import best_rows, caption, tidy, write_table1
+from lmidiff.report.tables import (
     NOT_OBTAINED,
     QUANTITIES,
     MethodInfo,
@@ -24,6 +23,7 @@ from lmidiff.tables import (
     read_published,
     table1,
 )
+from lmidiff.verdicts.statistics import bootstrap_interval
 
 METHODS = [
     MethodInfo("oracle", "True T1w", "nothing", "nothing"),

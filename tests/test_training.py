@@ -11,7 +11,7 @@ from torch import nn
 from toys import CPU, Toy, same_bits, settings_of
 
 from lmidiff.errors import StudyError
-from lmidiff.training import LossLearner, TrainingSettings, draw_batch, fit
+from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch, fit
 
 
 def learner_of(settings, stop_at=None):

@@ -20,10 +20,10 @@ from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.cyclegan import CycleGANSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
 from lmidiff.models.stylegan import StyleGANSettings
-from lmidiff.networks import UNetSettings
+from lmidiff.networks.unet import UNetSettings
 from lmidiff.settings import settings_of
-from lmidiff.training import TrainingSettings
-from lmidiff.validation import SCHEMAS, check_config
+from lmidiff.study.validation import SCHEMAS, check_config
+from lmidiff.training.loop import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())

@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmidiff.claims import Claim, Claims, read_claims
-from lmidiff.comparisons import compare_rows
-from lmidiff.differences import PairedScores
 from lmidiff.errors import StudyError
-from lmidiff.paired import holm, sign_flip_p
-from lmidiff.scores import METRIC_COLUMNS, SLICE_COLUMNS, read_scores
-from lmidiff.statistics import Interval
-from lmidiff.tables import QUANTITIES
-from lmidiff.verdict_text import write_frame
-from lmidiff.verdicts import (
+from lmidiff.evaluation.scores import METRIC_COLUMNS, SLICE_COLUMNS, read_scores
+from lmidiff.report.tables import QUANTITIES
+from lmidiff.verdicts.claims import Claim, Claims, read_claims
+from lmidiff.verdicts.comparisons import compare_rows
+from lmidiff.verdicts.differences import PairedScores
+from lmidiff.verdicts.paired import holm, sign_flip_p
+from lmidiff.verdicts.rule import (
     COLUMNS,
     HELD,
     NOT_HELD,
@@ -29,6 +27,8 @@ from lmidiff.verdicts import (
     judge,
     weigh,
 )
+from lmidiff.verdicts.statistics import Interval
+from lmidiff.verdicts.text import write_frame
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "results" / "reference" / "default"

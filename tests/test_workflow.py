@@ -173,14 +173,14 @@ def test_editing_code_reruns_what_depends_on_it_and_nothing_else(finished: Path)
         outputs = " ".join(output for job in jobs for output in job.outputs)
         return {job.rule for job in jobs}, outputs
 
-    rules, _ = rules_after_editing(package / "figures.py")
+    rules, _ = rules_after_editing(package / "figures" / "scores.py")
     assert {"plot_scores", "plot_curves"} <= rules <= {"plot_scores", "plot_curves", "all"}
-    rules, outputs = rules_after_editing(package / "lmi.py")
+    rules, outputs = rules_after_editing(package / "lmi" / "__init__.py")
     assert {"train_model", "translate", "score"} <= rules
     assert not {"simulate_simulated", "preprocess_simulated", "train_segmenter"} & rules
     assert "models/lmidiffusion/weights" in outputs
     assert "models/histogram/weights" not in outputs
-    rules, _ = rules_after_editing(package / "metrics.py")
+    rules, _ = rules_after_editing(package / "evaluation" / "metrics.py")
     assert {"score", "tune_method"} <= rules
     assert "train_model" not in rules
     assert rules_after_editing(finished / "README.md")[0] == set()

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmidiff import ranks
 from lmidiff.data.training_data import TrainingData
 from lmidiff.settings import settings_of
-from lmidiff.training import LossLearner, TrainingSettings, draw_batch
-from lmidiff.training import fit as train
+from lmidiff.training import ranks
+from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training.loop import fit as train
 
 PARALLEL = True
 needs = frozenset({"target"})

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import lmidiff
-from lmidiff.training import LossLearner, TrainingSettings
+from lmidiff.training.loop import LossLearner, TrainingSettings
 
 CPU = torch.device("cpu")
 PACKAGE = Path(lmidiff.__file__).parents[1]
@@ -90,8 +90,8 @@ import torch
 torch.set_num_threads(1)
 from pathlib import Path
 import toys
-from lmidiff.jobs import job
-from lmidiff.training import fit
+from lmidiff.running.jobs import job
+from lmidiff.training.loop import fit
 with job():
     settings = toys.settings_of(**{changes!r})
     fit(toys.{kind}(settings, delay={delay!r}), settings, Path({state!r}), "toy")

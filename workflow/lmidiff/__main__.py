@@ -6,18 +6,18 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from lmidiff.checkpoints import keep_weights
 from lmidiff.cli import preprocess, segment, translate
-from lmidiff.crate import add_crate
 from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.errors import StudyError
 from lmidiff.files import write_text
-from lmidiff.logs import set_up_logging
-from lmidiff.measured_costs import derive_costs, with_overhead
-from lmidiff.prose import fill
-from lmidiff.recorded import record
-from lmidiff.summary import read_table, short_rows
-from lmidiff.verdict_text import read_verdicts, verdict_sentences
+from lmidiff.records.checkpoints import keep_weights
+from lmidiff.records.crate import add_crate
+from lmidiff.records.recorded import record
+from lmidiff.report.prose import fill
+from lmidiff.report.summary import read_table, short_rows
+from lmidiff.running.logs import set_up_logging
+from lmidiff.running.measured_costs import derive_costs, with_overhead
+from lmidiff.verdicts.text import read_verdicts, verdict_sentences
 
 REFERENCE = Path("results/reference")
 

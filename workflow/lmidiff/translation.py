@@ -14,7 +14,7 @@ from lmidiff.data.slices import load_slices, load_stack, save_stack, subject_of
 from lmidiff.errors import StudyError
 from lmidiff.files import atomic_folder
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.progress import Progress
+from lmidiff.running.progress import Progress
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
 # In the place of training: models that were trained before, here or elsewhere.
-from lmidiff.checkpoints import missing_weights
+from lmidiff.records.checkpoints import missing_weights
 
 if missing_weights(study.used_models, config["checkpoints"]):
     raise WorkflowError(

@@ -8,16 +8,16 @@ from snakemake.exceptions import WorkflowError
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
-from lmidiff import study_figures
-from lmidiff.claims import read_claims
+from lmidiff.study import figures as study_figures
+from lmidiff.verdicts.claims import read_claims
 from lmidiff.data.ledger import read_ledger
-from lmidiff.environment import promise_gpus, share_package
+from lmidiff.running.environment import promise_gpus, share_package
 from lmidiff.errors import StudyError
-from lmidiff.provenance import modules_behind
-from lmidiff.replay import recorded_config
-from lmidiff.resources import Needs, read_costs
-from lmidiff.study import LABELS, MASK, Study
-from lmidiff.validation import check_config
+from lmidiff.records.provenance import modules_behind
+from lmidiff.records.replay import recorded_config
+from lmidiff.running.resources import Needs, read_costs
+from lmidiff.study.study import LABELS, MASK, Study
+from lmidiff.study.validation import check_config
 
 share_package(PACKAGE)
 if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value:

@@ -1,5 +1,5 @@
 # In the place of all that leads to scores and pictures: the files of a recorded run.
-from lmidiff.replay import restorable
+from lmidiff.records.replay import restorable
 
 try:
     RESTORED = {name: f"{OUT}/{name}" for name in restorable(config["recorded"])}

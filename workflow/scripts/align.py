@@ -4,8 +4,8 @@ from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
 from lmidiff.devices import set_up
-from lmidiff.jobs import job
-from lmidiff.quality_figures import draw_quality
+from lmidiff.figures.quality import draw_quality
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, made = snakemake.params, snakemake.output

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from lmidiff.data.slices import load_slices, subject_of
 from lmidiff.devices import pick_device, set_up
-from lmidiff.figure_samples import figure_samples, sample_rows
+from lmidiff.evaluation.sample_quality import sample_distances
+from lmidiff.figures.samples import figure_samples, sample_rows
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.models.unconditional import draw
 from lmidiff.models.weights import read_weights
-from lmidiff.sample_quality import sample_distances
-from lmidiff.unconditional import draw
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

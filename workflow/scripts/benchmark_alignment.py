@@ -3,7 +3,7 @@
 from lmidiff.benchmarks.alignment import measure_cost, measure_subjects
 from lmidiff.benchmarks.brain_masks import write_comparison
 from lmidiff.devices import set_up
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     set_up(1)

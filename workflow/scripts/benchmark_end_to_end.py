@@ -5,7 +5,7 @@ from lmidiff.benchmarks.figures import figure_end_to_end
 from lmidiff.benchmarks.measure import load_config, load_settings
 from lmidiff.devices import pick_device, set_up
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -5,7 +5,7 @@ from lmidiff.benchmarks.lmi import benchmark
 from lmidiff.benchmarks.measure import load_settings
 from lmidiff.devices import pick_device, set_up
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

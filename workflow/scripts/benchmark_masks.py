@@ -2,7 +2,7 @@
 
 from lmidiff.benchmarks.brain_masks import compare_masks, summarise, write_comparison
 from lmidiff.devices import set_up
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     set_up(1)

@@ -5,7 +5,7 @@ from pathlib import Path
 from lmidiff.benchmarks.measure import load_settings
 from lmidiff.benchmarks.overhead import benchmark_overhead
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     names, cores = snakemake.wildcards, snakemake.params.cores

@@ -5,7 +5,7 @@ from lmidiff.benchmarks.measure import load_config, load_settings
 from lmidiff.benchmarks.throughput import benchmark
 from lmidiff.devices import set_up
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lmidiff.data.archive import extract
 from lmidiff.data.fetch import require_verified
-from lmidiff.downloads import ordered
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
+from lmidiff.study.downloads import ordered
 
 with job(snakemake.log):
     roots = snakemake.config["data"]["roots"]

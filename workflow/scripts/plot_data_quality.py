@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from lmidiff.figure_data import figure_data
+from lmidiff.figures.data import figure_data
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     given, output = snakemake.input, snakemake.output

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from lmidiff.figure_one import figure1
+from lmidiff.figures.one import figure1
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -6,8 +6,8 @@ from lmidiff.data.grid import Grid
 from lmidiff.data.preprocess import preprocess_subject, write_preprocessed
 from lmidiff.data.quality import refuse_flagged
 from lmidiff.data.volumes import read_volume
-from lmidiff.jobs import job
-from lmidiff.progress import track
+from lmidiff.running.jobs import job
+from lmidiff.running.progress import track
 from lmidiff.settings import settings_of
 
 with job(snakemake.log):

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from lmidiff.data.volumes import read_array
-from lmidiff.jobs import job
-from lmidiff.metrics import score_subject
-from lmidiff.scores import frames_of, write_scores
+from lmidiff.evaluation.metrics import score_subject
+from lmidiff.evaluation.scores import frames_of, write_scores
+from lmidiff.running.jobs import job
 from lmidiff.segmentation import KMeansModel, segment
 
 with job(snakemake.log):

@@ -5,7 +5,7 @@ from pathlib import Path
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import read_affine, read_array
 from lmidiff.files import atomic_folder
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 from lmidiff.segmentation import KMeansModel, segment
 
 with job(snakemake.log), atomic_folder(Path(snakemake.output[0])) as folder:

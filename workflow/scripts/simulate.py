@@ -5,8 +5,8 @@ from pathlib import Path
 from lmidiff.data.anatomy import icbm_anatomy, label_map_anatomy
 from lmidiff.data.grid import Grid
 from lmidiff.data.simulate import SimulationSettings, simulate_subject, write_subject
-from lmidiff.jobs import job
-from lmidiff.progress import track
+from lmidiff.running.jobs import job
+from lmidiff.running.progress import track
 from lmidiff.settings import settings_of
 
 with job(snakemake.log):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from lmidiff.costs import summarise_costs
+from lmidiff.evaluation.costs import summarise_costs
 from lmidiff.files import write_text
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     costs = summarise_costs(Path(snakemake.params.benchmarks))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from lmidiff.data.training_data import ROLES, TrainingData
 from lmidiff.devices import describe, pick_devices, set_up
-from lmidiff.jobs import job
-from lmidiff.launch import train_model
 from lmidiff.models.weights import publish, state_folder, write_curve
-from lmidiff.previews import write_previews
+from lmidiff.running.jobs import job
+from lmidiff.training.launch import train_model
+from lmidiff.training.previews import write_previews
 
 with job(snakemake.log):
     params, name = snakemake.params, snakemake.wildcards.model

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from lmidiff.brain_training import train_brain_network
 from lmidiff.devices import set_up
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
+from lmidiff.training.brain import train_brain_network
 
 with job(snakemake.log):
     set_up(1)

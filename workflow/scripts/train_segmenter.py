@@ -3,7 +3,7 @@
 import numpy as np
 
 from lmidiff.data.volumes import read_array
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 from lmidiff.segmentation import fit_kmeans
 
 with job(snakemake.log):

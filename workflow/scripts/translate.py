@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from lmidiff.devices import pick_device, set_up
-from lmidiff.jobs import job
 from lmidiff.methods.build import build_method
+from lmidiff.running.jobs import job
 from lmidiff.translation import translate_volumes
 
 with job(snakemake.log):

@@ -2,8 +2,8 @@
 
 from lmidiff.devices import pick_device, set_up
 from lmidiff.files import write_json, write_text
-from lmidiff.jobs import job
 from lmidiff.methods.build import build_method
+from lmidiff.running.jobs import job
 from lmidiff.tuning import tune
 
 with job(snakemake.log):

@@ -2,12 +2,12 @@
 
 import logging
 
-from lmidiff.claims import read_claims
-from lmidiff.comparisons import compare_rows
-from lmidiff.differences import PairedScores
-from lmidiff.jobs import job
-from lmidiff.scores import read_scores
-from lmidiff.verdict_text import write_frame
+from lmidiff.evaluation.scores import read_scores
+from lmidiff.running.jobs import job
+from lmidiff.verdicts.claims import read_claims
+from lmidiff.verdicts.comparisons import compare_rows
+from lmidiff.verdicts.differences import PairedScores
+from lmidiff.verdicts.text import write_frame
 
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input

@@ -4,8 +4,8 @@ import yaml
 
 from lmidiff.devices import describe, pick_device
 from lmidiff.files import write_json, write_text
-from lmidiff.jobs import job
-from lmidiff.provenance import record
+from lmidiff.records.provenance import record
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input

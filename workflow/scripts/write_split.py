@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lmidiff.data.splits import write_split
-from lmidiff.jobs import job
+from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     table = pd.DataFrame(snakemake.params.members, columns=["subject", "split", "cohort"])

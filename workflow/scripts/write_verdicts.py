@@ -1,11 +1,11 @@
 """Decide the claims on the study's scores."""
 
-from lmidiff.claims import read_claims
-from lmidiff.differences import PairedScores
-from lmidiff.jobs import job
-from lmidiff.scores import read_scores
-from lmidiff.verdict_text import write_frame
-from lmidiff.verdicts import judge
+from lmidiff.evaluation.scores import read_scores
+from lmidiff.running.jobs import job
+from lmidiff.verdicts.claims import read_claims
+from lmidiff.verdicts.differences import PairedScores
+from lmidiff.verdicts.rule import judge
+from lmidiff.verdicts.text import write_frame
 
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input

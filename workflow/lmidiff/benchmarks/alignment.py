@@ -25,7 +25,7 @@ from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.registration import distances, surface_points
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.errors import StudyError
-from lmidiff.progress import Progress
+from lmidiff.running.progress import Progress
 from lmidiff.seeds import generator_of
 
 SOURCE, TARGET = "PDw", "T1w"

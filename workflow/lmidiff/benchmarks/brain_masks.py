@@ -19,7 +19,7 @@ from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.volumes import Volume
 from lmidiff.errors import StudyError
 from lmidiff.files import write_text
-from lmidiff.progress import Progress
+from lmidiff.running.progress import Progress
 from lmidiff.seeds import generator_of
 
 logger = logging.getLogger("lmidiff")

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK, PHASES
 from lmidiff.errors import StudyError
-from lmidiff.figure_style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
 _ESTIMATORS = {
     ONE_BLOCK: (OKABE_ITO["black"], "D", "reference, one block\n(the authors' layout)"),

@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 import yaml
 
-from lmidiff import guidance, lmi_reference
+from lmidiff import guidance
 from lmidiff.errors import StudyError
-from lmidiff.study_models import merge
+from lmidiff.lmi import reference as lmi_reference
+from lmidiff.study.models import merge
 
 #: A round of a fast function repeats it for about this long, in seconds.
 ROUND_SECONDS = 0.02
@@ -114,7 +115,7 @@ def peak_memory(module: str, *arguments: str) -> float:
     Raises:
         StudyError: the process failed; the message has its last line.
     """
-    package = str(Path(lmi_reference.__file__).parents[1])
+    package = str(Path(__file__).parents[2])
     run = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": package},

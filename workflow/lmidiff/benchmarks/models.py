@@ -10,7 +10,7 @@ from lmidiff.benchmarks.lmi import image
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.settings import settings_of
-from lmidiff.study_models import merge
+from lmidiff.study.models import merge
 
 
 def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from lmidiff.errors import StudyError
-from lmidiff.statistics import bootstrap_interval
-from lmidiff.tables import QUANTITIES, values_by_subject
+from lmidiff.report.tables import QUANTITIES, values_by_subject
+from lmidiff.verdicts.statistics import bootstrap_interval
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 COLUMNS = (

@@ -11,7 +11,7 @@ from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
 from lmidiff.benchmarks.models import build, model_settings, slices
 from lmidiff.benchmarks.names import MEASURED, PHASES
 from lmidiff.devices import describe
-from lmidiff.training import LossLearner, TrainingSettings
+from lmidiff.training.loop import LossLearner, TrainingSettings
 
 COLUMNS = (
     "phase",

@@ -9,7 +9,7 @@ from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
 from lmidiff.devices import set_up
 from lmidiff.errors import StudyError
-from lmidiff.quality_figures import draw_quality
+from lmidiff.figures.quality import draw_quality
 
 logger = logging.getLogger("lmidiff")
 

@@ -19,7 +19,7 @@ from lmidiff.data.own_space import (
 )
 from lmidiff.devices import set_up
 from lmidiff.methods.base import Method
-from lmidiff.progress import Progress
+from lmidiff.running.progress import Progress
 
 logger = logging.getLogger("lmidiff")
 

@@ -24,7 +24,7 @@ from lmidiff.data.registration import register, resample_onto
 from lmidiff.data.volumes import Volume, require_same_grid
 from lmidiff.errors import StudyError
 from lmidiff.files import atomic
-from lmidiff.progress import Progress
+from lmidiff.running.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import requests
 import urllib3
 
 from lmidiff.errors import StudyError
-from lmidiff.progress import Progress
+from lmidiff.running.progress import Progress
 
 logger = logging.getLogger("lmidiff")
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmidiff.data.tsv import read_tsv
 from lmidiff.errors import StudyError
-from lmidiff.validation import columns
+from lmidiff.study.validation import columns
 
 REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lmidiff.errors import StudyError
-from lmidiff.validation import check, columns
+from lmidiff.study.validation import check, columns
 
 
 def read_tsv(

@@ -7,7 +7,7 @@ stand in :mod:`lmidiff.models.cyclegan`, which trains them. Translating draws no
 from torch import Tensor
 
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.models.cyclegan import check_size
+from lmidiff.models.checks import check_size
 
 
 class CycleGAN(Method):
@@ -21,7 +21,7 @@ class CycleGAN(Method):
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
         """G(source), (N, 1, H, W) in 0..1; raises StudyError for a size it cannot take."""
-        check_size(self.model, source)
+        check_size(source, self.model.multiple)
         return Translation(self.model(source))
 
 

@@ -20,13 +20,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lmidiff.cyclegan_networks import Critic, Generator, ImagePool
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast, resolve_precision
 from lmidiff.errors import StudyError
+from lmidiff.models.checks import check_size, fill
+from lmidiff.networks.cyclegan import Critic, Generator, ImagePool
 from lmidiff.settings import settings_of
-from lmidiff.training import TrainingSettings, draw_batch
-from lmidiff.training import fit as train
+from lmidiff.training.loop import TrainingSettings, draw_batch
+from lmidiff.training.loop import fit as train
 
 needs = frozenset({"target", "source"})
 defaults = ("cyclegan", "training")
@@ -39,8 +40,8 @@ class CycleGANSettings:
     """The ``cyclegan`` block of a model.
 
     Attributes:
-        channels, levels, blocks: of :class:`lmidiff.cyclegan_networks.Generator`.
-        critic_channels, critic_layers: of :class:`lmidiff.cyclegan_networks.Critic`.
+        channels, levels, blocks: of :class:`lmidiff.networks.cyclegan.Generator`.
+        critic_channels, critic_layers: of :class:`lmidiff.networks.cyclegan.Critic`.
         lambda_cycle: weight of the cycle loss; its L1 is taken on the paper's range, -1..1.
         lambda_identity: weight of the identity loss; the paper's is half of ``lambda_cycle``.
         pool: generated images kept for each critic.
@@ -200,7 +201,7 @@ def fit(
     device: torch.device,
     name: str,
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Train on unpaired slices; see :func:`lmidiff.training.fit` for the result.
+    """Train on unpaired slices; see :func:`lmidiff.training.loop.fit` for the result.
 
     The weights are those of the generator from source to target, without its opponents.
     """
@@ -211,7 +212,7 @@ def fit(
         **{**asdict(training), "precision": precision, "decay_from": sizes.decay_from}
     )
     learner = CycleLearner(sizes, schedule, data.images("target"), data.images("source"), device)
-    check_size(learner.network["to_target"], learner.target)
+    check_size(learner.target, learner.network["to_target"].multiple)
     weights, curve = train(learner, schedule, workspace, name)
     return {
         key.removeprefix(PUBLISHED): value
@@ -225,19 +226,5 @@ def load(
 ) -> Generator:
     """The trained generator; raises StudyError if the weights do not fit."""
     generator = _generator(settings_of(CycleGANSettings, settings.get("cyclegan", {}), "cyclegan"))
-    try:
-        generator.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise StudyError(f"weights do not fit the model's config: {reason}") from error
-    return generator.to(device).eval().requires_grad_(False)
-
-
-def check_size(generator: Generator, images: Tensor) -> None:
-    """Raise StudyError if the generator cannot take images of this size."""
-    for pixels in images.shape[-2:]:
-        if pixels % generator.multiple:
-            raise StudyError(
-                f"config: image_size {pixels} is not a multiple of {generator.multiple}, "
-                "which this generator's levels need"
-            )
+    fill(generator, weights)
+    return generator.to(device)

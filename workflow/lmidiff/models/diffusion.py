@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lmidiff import ranks
 from lmidiff.contrast import ContrastSettings, randomise_contrast
 from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import autocast, resolve_precision
@@ -23,12 +22,14 @@ from lmidiff.diffusion import (
 )
 from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
+from lmidiff.models.checks import check_size, fill
 from lmidiff.models.histogram import quantiles
-from lmidiff.networks import UNet, UNetSettings
-from lmidiff.previews import COUNT
+from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.settings import settings_of
-from lmidiff.training import LossLearner, TrainingSettings, draw_batch
-from lmidiff.training import fit as train
+from lmidiff.training import ranks
+from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training.loop import fit as train
+from lmidiff.training.previews import COUNT
 
 needs = frozenset({"target"})
 PARALLEL = True  # several processes can share its training
@@ -96,15 +97,6 @@ class DiffusionModel:
         low, high = RANGES[self.diffusion.range]
         return (x - low) / (high - low)
 
-    def check_size(self, images: Tensor) -> None:
-        """Raise StudyError if the network cannot take images of this size."""
-        for pixels in images.shape[-2:]:
-            if pixels % self.network.multiple:
-                raise StudyError(
-                    f"config: image_size {pixels} is not a multiple of {self.network.multiple}, "
-                    "which this U-Net's levels need"
-                )
-
     def loss(self, images: Tensor, static: Tensor | None, generator: torch.Generator) -> Tensor:
         """Mean squared error of the parameterised target at random times (Ho et al., eq. 14).
 
@@ -151,7 +143,7 @@ class DiffusionModel:
 
         The static map is computed here, once.
         """
-        self.check_size(source)
+        check_size(source, self.network.multiple)
         static = self.guidance.static(source)
         low, high = RANGES[self.diffusion.range]
 
@@ -173,11 +165,11 @@ def fit(
     device: torch.device,
     name: str,
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Train on the target's slices alone; see :func:`lmidiff.training.fit` for the result."""
+    """Train on the target's slices alone; see :func:`lmidiff.training.loop.fit` for the result."""
     model = DiffusionModel(settings, device)
     slices = data.images("target")
     images = slices.to(device)
-    model.check_size(images)
+    check_size(images, model.network.multiple)
     precision = resolve_precision(model.training.precision, device)
     training = TrainingSettings(**{**asdict(model.training), "precision": precision})
     static = None
@@ -204,12 +196,7 @@ def load(
 ) -> DiffusionModel:
     """A trained model, ready to sample; raises StudyError if the weights do not fit."""
     model = DiffusionModel(settings, device)
-    try:
-        model.network.load_state_dict({k: v for k, v in weights.items() if k != HISTOGRAM})
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise StudyError(f"weights do not fit the model's config: {reason}") from error
-    model.network.eval().requires_grad_(False)
+    fill(model.network, {k: v for k, v in weights.items() if k != HISTOGRAM})
     if HISTOGRAM in weights:
         model.quantiles = weights[HISTOGRAM].to(device)
     return model

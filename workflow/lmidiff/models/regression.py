@@ -20,11 +20,12 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.devices import resolve_precision
 from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
-from lmidiff.networks import UNet, UNetSettings
-from lmidiff.previews import COUNT
+from lmidiff.models.checks import check_size, fill
+from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.settings import settings_of
-from lmidiff.training import LossLearner, TrainingSettings, draw_batch
-from lmidiff.training import fit as train
+from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training.loop import fit as train
+from lmidiff.training.previews import COUNT
 
 needs = frozenset({"target"})
 defaults = ("guidance", "contrast", "unet", "training")
@@ -81,7 +82,7 @@ class RegressionModel:
 
     def __call__(self, source: Tensor) -> Tensor:
         """The target image of ``source``: (N, 1, H, W), not clipped."""
-        self.check_size(source)
+        check_size(source, self.network.multiple)
         return self._predict(self.features(source))
 
     def _predict(self, features: Tensor) -> Tensor:
@@ -92,15 +93,6 @@ class RegressionModel:
         """The configured loss of a batch."""
         return LOSSES[self.regression.loss](self._predict(self.features(source)), target)
 
-    def check_size(self, images: Tensor) -> None:
-        """Raise StudyError if the network cannot take images of this size."""
-        for pixels in images.shape[-2:]:
-            if pixels % self.network.multiple:
-                raise StudyError(
-                    f"config: image_size {pixels} is not a multiple of {self.network.multiple}, "
-                    "which this U-Net's levels need"
-                )
-
     def train(
         self,
         loss: Callable[[torch.Generator], Tensor],
@@ -108,7 +100,7 @@ class RegressionModel:
         workspace: Path,
         name: str,
     ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-        """Train on a loss that draws its own batch; see :func:`lmidiff.training.fit`.
+        """Train on a loss that draws its own batch; see :func:`lmidiff.training.loop.fit`.
 
         Args:
             shown: training inputs (N, 1, H, W); a few of them are translated in the previews.
@@ -131,7 +123,7 @@ def fit(
     model = RegressionModel(settings, device)
     contrast = settings_of(ContrastSettings, settings["contrast"], "contrast")
     images = data.images("target").to(device)
-    model.check_size(images)
+    check_size(images, model.network.multiple)
 
     def loss(generator: torch.Generator) -> Tensor:
         target = draw_batch(images, model.training.batch_size, generator)
@@ -146,10 +138,5 @@ def load(
 ) -> RegressionModel:
     """A trained model, ready to translate; raises StudyError if the weights do not fit."""
     model = RegressionModel(settings, device)
-    try:
-        model.network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise StudyError(f"weights do not fit the model's config: {reason}") from error
-    model.network.eval().requires_grad_(False)
+    fill(model.network, weights)
     return model

@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import SliceNoise
 from lmidiff.errors import StudyError
+from lmidiff.models.checks import check_size, fill
+from lmidiff.networks.stylegan import Discriminator, Generator
 from lmidiff.seeds import seed_of
 from lmidiff.settings import settings_of
-from lmidiff.stylegan_networks import Discriminator, Generator
-from lmidiff.training import TrainingSettings, draw_batch
-from lmidiff.training import fit as train
+from lmidiff.training.loop import TrainingSettings, draw_batch
+from lmidiff.training.loop import fit as train
 
 needs = frozenset({"target"})
 defaults = ("stylegan", "training")
@@ -261,12 +262,7 @@ def fit(
     own, training = _settings(settings)
     images = data.images("target").to(device) * 2 - 1
     factor = 2 ** (len(own.channels) - 1)
-    for pixels in images.shape[-2:]:
-        if pixels % factor:
-            raise StudyError(
-                f"config: image_size {pixels} is not a multiple of {factor}, which the "
-                f"{len(own.channels)} levels of models.{name}.stylegan.channels need"
-            )
+    check_size(images, factor)
     torch.manual_seed(training.seed)
     base = images.shape[-2] // factor, images.shape[-1] // factor
     network = StyleGAN(own, base).to(device)
@@ -281,12 +277,10 @@ def load(
     """A trained model, ready to sample; raises StudyError if the weights do not fit."""
     own, _ = _settings(settings)
     state = {key.removeprefix(PREFIX): value for key, value in weights.items()}
-    try:
-        generator = generator_of(own, tuple(state["constant"].shape[-2:]))
-        generator.load_state_dict(state)
-    except (KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise StudyError(f"weights do not fit the model's config: {reason}") from error
+    if "constant" not in state:
+        raise StudyError("weights do not fit the model's config: not a StyleGAN generator's")
+    generator = generator_of(own, tuple(state["constant"].shape[-2:]))
+    fill(generator, state)
     return StyleGANModel(generator.to(device))
 
 

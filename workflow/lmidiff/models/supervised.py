@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lmidiff.data.training_data import TrainingData
+from lmidiff.models.checks import check_size
 from lmidiff.models.regression import RegressionModel, load
-from lmidiff.training import draw_batch
+from lmidiff.training.loop import draw_batch
 
 __all__ = ["defaults", "fit", "load", "needs"]
 
@@ -28,7 +29,7 @@ def fit(
     """Train on pairs of slices of the same people."""
     model = RegressionModel(settings, device)
     both = torch.cat(data.pairs(), 1).to(device)
-    model.check_size(both)
+    check_size(both, model.network.multiple)
 
     def loss(generator: torch.Generator) -> Tensor:
         batch = draw_batch(both, model.training.batch_size, generator)

@@ -1,0 +1,1 @@
+"""Numbers about translations, samples, data and cost."""

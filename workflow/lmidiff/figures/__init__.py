@@ -1,0 +1,1 @@
+"""Figures, each from the table or the pictures beside it."""

@@ -1,0 +1,112 @@
+"""Quality against the cost of training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lmidiff.errors import StudyError
+from lmidiff.evaluation.ablation import SHOWN
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.report.tables import MethodInfo
+
+_LOOKS = {
+    "zero-shot": (OKABE_ITO["blue"], "o"),
+    "training saw the source": (OKABE_ITO["vermillion"], "s"),
+    "no method (untouched, truth)": (OKABE_ITO["black"], "D"),
+}
+_NONE = 0.5
+"""Seconds at which a method without training is drawn: a log axis has no 0."""
+
+
+def kind_of(method: MethodInfo) -> str:
+    """The kind of the legend that a row of the table is drawn as."""
+    if method.is_ceiling or method.key == "source":
+        return "no method (untouched, truth)"
+    return "training saw the source" if method.saw_source else "zero-shot"
+
+
+def figure_training_cost(
+    table: pd.DataFrame,
+    kinds: Mapping[str, str],
+    sources: Sequence[str],
+    out_png: str | Path,
+    out_pdf: str | Path,
+) -> None:
+    """Draw mean scores against training time, a numbered point a method.
+
+    Args:
+        table: see :func:`lmidiff.evaluation.training_cost.quality_and_cost`.
+        kinds: method -> one of the kinds of the legend.
+        sources: a column of panels each.
+
+    Raises:
+        StudyError: nothing to draw, or a file cannot be written.
+    """
+    if table.empty:
+        raise StudyError("quality against training cost: nothing to draw")
+    labels = dict(zip(table["method"], table["label"], strict=True))
+    with style():
+        height = 26 + 52 * len(SHOWN) + 3.2 * -(-len(labels) // 3)
+        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(len(SHOWN), len(sources), squeeze=False, sharex=True, sharey="row")
+        for row, quantity in zip(grid, SHOWN, strict=True):
+            for axes, source in zip(row, sources, strict=True):
+                chosen = (table["source"] == source) & (table["quantity"] == quantity.key)
+                _points(axes, table[chosen], list(labels), kinds)
+            row[0].set_ylabel(f"{quantity.title}\n(higher is better)")
+        for axes, source in zip(grid[0], sources, strict=True):
+            axes.set_title(f"from {source}", loc="left", weight="bold")
+        for axes in grid[-1]:
+            axes.set_xlabel("wall time of training [s]")
+        names = [
+            Line2D([], [], ls="", marker=f"${number}$", ms=5 if number < 10 else 7, color="0.2")
+            for number in range(1, len(labels) + 1)
+        ]
+        shown = [kind for kind in _LOOKS if kind in kinds.values()]
+        marks = [
+            Line2D([], [], ls="", marker=_LOOKS[kind][1], color=_LOOKS[kind][0], ms=4)
+            for kind in shown
+        ]
+        figure.legend(
+            [*marks, *names],
+            [*shown, *labels.values()],
+            loc="outside lower center",
+            ncols=3,
+            frameon=False,
+        )
+        save(figure, out_png, out_pdf)
+
+
+def _points(axes: Axes, rows: pd.DataFrame, order: Sequence[str], kinds: Mapping[str, str]) -> None:
+    for row in rows.itertuples():
+        if not np.isfinite(row.mean):
+            continue
+        colour, marker = _LOOKS[kinds[row.method]]
+        x = max(row.training_seconds, _NONE)
+        axes.plot([x, x], [row.low, row.high], color=colour, lw=1)
+        axes.plot(x, row.mean, marker=marker, ms=3.5, color=colour)
+        number = order.index(row.method) + 1
+        # Points without training share one place, so their numbers alternate between two sides.
+        left = number % 2 == 0
+        axes.annotate(
+            str(number),
+            (x, row.mean),
+            (-4 if left else 4, 0),
+            textcoords="offset points",
+            fontsize=6,
+            va="center",
+            ha="right" if left else "left",
+        )
+    axes.set_xscale("log")
+    axes.set_xlim(left=_NONE / 2.5)
+    ticks = [10.0**power for power in range(7) if 10.0**power <= max(rows["training_seconds"]) * 3]
+    axes.set_xticks([_NONE, *ticks], ["none", *(f"{tick:g}" for tick in ticks)])
+    axes.minorticks_off()
+    axes.grid(alpha=0.25, lw=0.4)

@@ -1,0 +1,100 @@
+"""Uncertainty against error: sparsification curves and rank correlations by method."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lmidiff.errors import StudyError
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.verdicts.statistics import bootstrap_interval
+
+_LINES = ("-", "--", "-.", ":")
+_MARKERS = "osD^v<>"
+
+
+def figure_uncertainty(
+    summary: pd.DataFrame,
+    curves: pd.DataFrame,
+    labels: Mapping[str, str],
+    out_png: str | Path,
+    out_pdf: str | Path,
+    *,
+    seed: int = 0,
+) -> None:
+    """Draw a sparsification panel a source, and the rank correlation of every method.
+
+    Args:
+        summary, curves: see :func:`lmidiff.evaluation.uncertainty.frames`.
+        labels: method key -> printed name, in order; methods without a spread are left out.
+        seed: of the bootstrap.
+
+    Raises:
+        StudyError: no method has a spread, or a file cannot be written.
+    """
+    drawn = [key for key in labels if (summary["method"] == key).any()]
+    if not drawn:
+        raise StudyError("uncertainty: no method of the study draws more than one sample")
+    sources = sorted(summary["source"].unique())
+    colours = [colour for name, colour in OKABE_ITO.items() if name not in ("yellow", "black")]
+    looks = {
+        key: {
+            "color": colours[number % len(colours)],
+            "ls": _LINES[number // len(colours) % len(_LINES)],
+        }
+        for number, key in enumerate(drawn)
+    }
+    with style():
+        height = 68 + 4 * -(-len(drawn) // 3)
+        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
+        FigureCanvasAgg(figure)
+        # The last panel's names need the room of a panel of their own.
+        panels = figure.subplots(1, len(sources) + 1, squeeze=False)[0]
+        for number, (axes, source) in enumerate(zip(panels, sources, strict=False)):
+            _sparsification(axes, curves[curves["source"] == source], looks, labels)
+            axes.set_title(f"from {source}", loc="left", weight="bold")
+            if number == 0:
+                axes.set_ylabel("mean absolute error of the rest\n(1: of the whole brain)")
+            else:
+                axes.sharey(panels[0])
+        _correlations(panels[-1], summary, sources, looks, seed)
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+        save(figure, out_png, out_pdf)
+
+
+def _sparsification(axes, curves, looks, labels) -> None:
+    for key, look in looks.items():
+        own = curves[curves["method"] == key].groupby("removed")[["error", "oracle"]].mean()
+        axes.plot(100 * own.index, own["error"], **look, label=labels[key])
+        axes.plot(100 * own.index, own["oracle"], color=look["color"], lw=0.5, ls=(0, (1, 1)))
+    axes.axhline(1, color="0.6", lw=0.6)
+    axes.set(xlabel="most uncertain voxels removed [%]", ylim=(0, None))
+    axes.plot([], [], color="0.4", lw=0.5, ls=(0, (1, 1)), label="dotted: removed by true error")
+    axes.plot([], [], color="0.6", lw=0.6, label="removed at random")
+    axes.grid(alpha=0.25, lw=0.4)
+
+
+def _correlations(axes, summary, sources, looks, seed) -> None:
+    for place, (key, look) in enumerate(looks.items()):
+        for number, source in enumerate(sources):
+            chosen = (summary["method"] == key) & (summary["source"] == source)
+            values = summary.loc[chosen, "spearman"].to_numpy()
+            mean, low, high, _ = bootstrap_interval(values, seed=seed)
+            y = place + (number - (len(sources) - 1) / 2) * 0.25
+            axes.plot([low, high], [y, y], color=look["color"], lw=1.2)
+            marker = _MARKERS[number % len(_MARKERS)]
+            axes.plot(mean, y, marker=marker, ms=3.5, color=look["color"], ls="")
+            if place == 0:
+                axes.plot([], [], marker=marker, ms=3.5, color="0.3", ls="", label=f"from {source}")
+    axes.axvline(0, color="0.6", lw=0.6, zorder=0)
+    axes.set(
+        xlabel="rank correlation of spread and error\n(mean over subjects, 95 % interval)",
+        ylim=(len(looks) - 0.4, -0.6),
+        yticks=[],
+    )
+    axes.spines["left"].set_visible(False)
+    axes.legend(frameon=False, loc="best")
+    axes.grid(axis="x", alpha=0.25, lw=0.4)

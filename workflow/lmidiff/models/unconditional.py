@@ -1,0 +1,60 @@
+"""Drawing images of the target from noise alone, for the model families that can."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmidiff.methods.sampling import SamplingSettings, sample
+from lmidiff.models import family_of
+from lmidiff.seeds import seed_of
+from lmidiff.settings import settings_of
+
+CHUNK = 32
+
+
+def is_unconditional(settings: Mapping[str, Any]) -> bool:
+    """Whether a model, by its settings, draws images without any source."""
+    if settings["family"] == "diffusion":
+        return settings["guidance"]["condition"] == "none"
+    return settings["family"] == "stylegan"
+
+
+@torch.no_grad()
+def draw(
+    settings: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    sampling: Mapping[str, Any],
+    count: int,
+    size: tuple[int, int],
+    seed: int,
+    device: torch.device,
+) -> Tensor:
+    """Draw images from a trained unconditional model.
+
+    Args:
+        settings: the model's, see :meth:`lmidiff.study.models.StudyModels.model_settings`.
+        weights: what its family trained.
+        sampling: the sampler of a diffusion model; each image is one draw, not a mean.
+        count: number of images; image i depends on ``seed`` and i alone.
+        size: (height, width) in pixels.
+        seed: the study's.
+        device: where to draw.
+
+    Returns:
+        (count, 1, H, W) in 0..1 on the CPU.
+    """
+    model = family_of(settings["family"]).load(settings, weights, device)
+    images = []
+    for first in range(0, count, CHUNK):
+        numbers = range(first, min(first + CHUNK, count))
+        if settings["family"] == "stylegan":
+            images.append(model.sample([seed_of(seed, "sample", each) for each in numbers]).cpu())
+            continue
+        chosen = settings_of(SamplingSettings, {**sampling, "draws": 1}, "sampling")
+        empty = torch.zeros(len(numbers), 1, *size, device=device)
+        ids = [("sample", each) for each in numbers]
+        denoise = model.denoiser(empty, chosen.precision)
+        images.append(sample(model, denoise, chosen, empty, ids, seed).image.cpu())
+    return torch.cat(images)

@@ -1,0 +1,1 @@
+"""The networks, in plain torch and MONAI; what trains them stands in models."""

@@ -1,0 +1,1 @@
+"""What a result was made from, and recorded runs: written, checked and drawn again."""

@@ -1,0 +1,145 @@
+"""What a result was made from: the modules behind a script, versions, hashes, the device."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lmidiff.files import sha256, sha256_of
+
+PACKAGE = Path(__file__).parents[1]
+
+#: Modules that report or guard but cannot change a number: editing them reruns nothing.
+PLUMBING = frozenset(
+    f"lmidiff{name}"
+    for name in (
+        *("", ".errors", ".running.jobs", ".running.logs", ".running.progress"),
+        *(".running.cards", *(f".training.{name}" for name in ("launch", "lease", "stopping"))),
+    )
+)
+
+DISTRIBUTIONS = (
+    "snakemake",
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "nibabel",
+    "scikit-learn",
+    "scikit-image",
+    "monai",
+    "SimpleITK",
+    "nilearn",
+    "matplotlib",
+    "seaborn",
+    "safetensors",
+)
+
+
+def modules_behind(script: str | Path, *modules: str) -> list[str]:
+    """Files of the package that a script's result depends on, by following its imports.
+
+    Args:
+        script: a Python file that imports the package.
+        modules: further modules, which are found by name at run time, such as a model family.
+
+    Returns:
+        Sorted paths, without the plumbing that cannot change a result.
+    """
+    found: set[str] = set()
+    todo = [*_imports(Path(script)), *modules]
+    while todo:
+        name = todo.pop()
+        path = _file_of(name)
+        if name in found or name in PLUMBING or path is None:
+            continue
+        found.add(name)
+        todo.extend(_imports(path))
+    return sorted(str(_file_of(name)) for name in found)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on."""
+    packages = {name: importlib.metadata.version(name) for name in DISTRIBUTIONS}
+    return {"python": platform.python_version(), **packages}
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.split(".")[0] == "lmidiff")
+
+
+def _file_of(name: str) -> Path | None:
+    stem = PACKAGE.joinpath(*name.split(".")[1:])
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def record(
+    files: Mapping[str, Sequence[str]],
+    config: Mapping[str, Any],
+    device: str,
+    members: Sequence[Sequence[str]] = (),
+) -> dict[str, Any]:
+    """The record of a study.
+
+    Args:
+        files: by kind ("data", "weights", "metrics"), the files to hash.
+        config: the resolved config.
+        device: in words.
+        members: (subject, split, cohort) of everybody; a cohort's list is not in the config.
+    """
+    code = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("*/*.smk"), *_scripts()])
+    return {
+        "study": config["study"],
+        "config_sha256": _digest(config),
+        "study_sha256": _digest([config, sorted(map(list, members))]),
+        "code_sha256": sha256_of(code),
+        "commit": _commit(),
+        "device": device,
+        "versions": versions(),
+        "files": {
+            kind: {str(path): sha256(path) for path in paths} for kind, paths in files.items()
+        },
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _scripts() -> list[Path]:
+    root = PACKAGE.parents[1]
+    return [*PACKAGE.parent.glob("scripts/*.py"), root / "Snakefile"]
+
+
+def _commit() -> str:
+    """The commit of the working copy, "+changes" if it is not clean, or "unknown"."""
+    git = ["git", "-C", str(PACKAGE)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if changed else "")

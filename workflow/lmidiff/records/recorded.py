@@ -1,0 +1,107 @@
+"""Recorded runs: what of a finished study is kept in the repository, and what README says of it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lmidiff.errors import StudyError
+from lmidiff.files import atomic_folder, sha256
+from lmidiff.report.summary import cost_text, read_table, scores_text, spread_text
+from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
+
+NOT_RECORDED = "No run of this study has been recorded yet.\n"
+KEPT = (
+    "metrics.csv",
+    "slices.csv",
+    "split.tsv",
+    "table1.*",
+    "verdicts.csv",
+    "verdict_parts.csv",
+    "comparisons.csv",
+    "report.md",
+    "figures/*",
+    "extracts/*",
+    "cost/translate/*.tsv",
+    "record/*",
+    "tuning/*.csv",
+    "models/*/curve.csv",
+    "models/*/previews.npz",
+    "models/*/config.json",
+    "models/kmeans/kmeans.json",
+)
+NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
+NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "provenance.json"))
+SUMS = "SHA256SUMS"
+
+
+def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], object]) -> Path:
+    """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
+
+    Args:
+        folder: the finished study's.
+        reference: where recorded runs lie.
+        *additions: called with ``folder`` and the record's folder, to write more into the latter.
+
+    Raises:
+        StudyError: the study has not finished.
+    """
+    for needed in NEEDED:
+        if not (folder / needed).is_file():
+            raise StudyError(f"{folder / needed}: missing; finish the study before recording it")
+    goal = reference / folder.name
+    with atomic_folder(goal) as temporary:
+        files = sorted({path for pattern in KEPT for path in folder.glob(pattern)})
+        for path in files:
+            copy = temporary / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        for add in additions:
+            add(folder, temporary)
+        kept = sorted(path for path in temporary.rglob("*") if path.is_file())
+        lines = [f"{sha256(path)}  {path.relative_to(temporary)}\n" for path in kept]
+        (temporary / SUMS).write_text("".join(lines))
+    return goal
+
+
+def check_record(folder: Path) -> None:
+    """Raise StudyError unless the folder holds every recorded file as it was, and no other."""
+    if not (folder / SUMS).is_file():
+        raise StudyError(f"{folder / SUMS}: missing; record the study again")
+    listed = {SUMS}
+    for line in (folder / SUMS).read_text().splitlines():
+        expected, name = line.split("  ", 1)
+        listed.add(name)
+        path = folder / name
+        if not path.is_file():
+            raise StudyError(f"{path}: recorded, but missing; record the study again")
+        if sha256(path) != expected:
+            raise StudyError(f"{path}: differs from what was recorded; never edit it by hand")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and str(path.relative_to(folder)) not in listed:
+            raise StudyError(f"{path}: was not recorded; record the study again")
+
+
+def results_text(folder: Path) -> str:
+    """The README's account of a recorded run, in Markdown; every number is read from its files."""
+    if not folder.is_dir():
+        return NOT_RECORDED
+    table = read_table(folder)
+    verdicts = ""
+    if (folder / "verdicts.csv").is_file():
+        frame = read_verdicts(folder)
+        rule = "How that is decided: [docs/verdicts.md](docs/verdicts.md)."
+        verdicts = f"{verdict_table(frame)}\n{f'{legend(frame).strip()} {rule}'.strip()}\n\n"
+    return (
+        f"{verdicts}"
+        f"{scores_text(table)}\n\n"
+        f"{spread_text(table)} All columns: [table1.md]({folder}/table1.md).\n\n"
+        f"![Figure 2]({folder}/figures/figure2.png)\n\n"
+        f"{cost_text(folder)}\n"
+    )
+
+
+def verdicts_text(folder: Path) -> str:
+    """The verdicts of a recorded run in words, for the first lines of README."""
+    if not (folder / "verdicts.csv").is_file():
+        return NOT_RECORDED
+    return verdict_sentences(read_verdicts(folder))

@@ -1,0 +1,91 @@
+"""A recorded run as the beginning of a study: what is read from it, and what is made anew."""
+
+import shutil
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lmidiff.data.splits import read_split
+from lmidiff.errors import StudyError
+from lmidiff.files import atomic
+from lmidiff.records.recorded import SUMS, check_record
+from lmidiff.study.cohorts import Subject
+
+#: Made anew from the rest, whether or not the record keeps a copy to compare with.
+DERIVED = (
+    "table1.*",
+    "verdicts.csv",
+    "verdict_parts.csv",
+    "comparisons.csv",
+    "report.md",
+    "figures/*",
+    "report/*",
+    "ro-crate-metadata.json",
+)
+
+
+def recorded_config(folder: str | Path) -> dict[str, Any]:
+    """The config that a recorded run was made with, and where the record is.
+
+    The record's own config counts, not today's ``config/``: the run is drawn as it was made.
+
+    Raises:
+        StudyError: there is no such record.
+    """
+    path = Path(folder) / "record" / "config.yaml"
+    if not path.is_file():
+        raise StudyError(f"{path}: no such recorded run; `ls results/reference` lists them")
+    return {**yaml.safe_load(path.read_text()), "recorded": str(folder)}
+
+
+def recorded_members(folder: str | Path) -> list[Subject]:
+    """The people of a recorded run, from its split; their scans are not needed any more.
+
+    Raises:
+        StudyError: the record has no split.
+    """
+    splits = read_split(Path(folder) / "split.tsv")
+    return [
+        Subject(subject, split, cohort="recorded", labels=True)
+        for split, subjects in splits.items()
+        for subject in subjects
+    ]
+
+
+def restorable(folder: str | Path) -> list[str]:
+    """Names of the recorded files that are not made anew, sorted.
+
+    Raises:
+        StudyError: the folder lacks its list of checksums, or lacks a file that figures need.
+    """
+    sums = Path(folder) / SUMS
+    if not sums.is_file():
+        raise StudyError(f"{sums}: missing; record the study (make record)")
+    names = [line.split("  ", 1)[1] for line in sums.read_text().splitlines()]
+    kept = sorted(n for n in names if not any(fnmatch(n, pattern) for pattern in DERIVED))
+    for needed in ("metrics.csv", "slices.csv", "split.tsv", "extracts/figure2.safetensors"):
+        if needed not in kept:
+            raise StudyError(
+                f"{folder}: keeps no {needed}, so it cannot be drawn from; it was recorded by an "
+                "older version: run the study and record it again (make reproduce record)"
+            )
+    return kept
+
+
+def restore(record: str | Path, files: Mapping[str, str]) -> None:
+    """Copy recorded files to where a study's rules look for them.
+
+    Args:
+        record: the recorded run; first, every file of it is compared with its checksum.
+        files: name in the record -> path of the copy.
+
+    Raises:
+        StudyError: a recorded file is missing or was edited, or a copy cannot be written.
+    """
+    check_record(Path(record))
+    for name, path in files.items():
+        with atomic(path) as temporary:
+            shutil.copyfile(Path(record) / name, temporary)

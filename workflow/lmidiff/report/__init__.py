@@ -1,0 +1,1 @@
+"""Tables, the report of one page, and numbers in prose."""

@@ -1,0 +1,251 @@
+"""The study's table as CSV, Markdown, LaTeX and a self-contained HTML page."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+from markupsafe import escape as escape_html
+
+from lmidiff.evaluation.metrics import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
+from lmidiff.files import write_text
+from lmidiff.report.table_html import page
+from lmidiff.report.tables import NOT_OBTAINED, QUANTITIES, Quantity
+from lmidiff.verdicts.statistics import LEVEL, SAMPLES
+
+MISSING = "missing"
+UNDEFINED = "–"
+NOT_RECORDED = "not recorded"
+_NUMBER = re.compile(r"(-?[\d.∞]+) (\[[^\]]*\](?: \(n=\d+\))?|\(n=1\))")
+TEXT_COLUMNS = ["Source", "Method", "Training saw", "Tuned on"]
+COSTS = ("training_seconds", "translation_seconds")
+LAST_COLUMNS = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
+
+
+def write_table1(
+    table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str | Path, html: str | Path
+) -> None:
+    """Write a frame of :func:`lmidiff.report.tables.table1` in four forms.
+
+    - ``csv``: tidy numbers, a row per source, method and quantity, columns ``mean, low, high, n``.
+    - ``md``: a GitHub table, bold for the best.
+    - ``tex``: a landscape table to ``\\input``; its first line names the packages it needs.
+    - ``html``: one page that needs no other file.
+
+    In the last three the best mean of each column and source is bold among the zero-shot methods,
+    ties at the printed precision together. Rows whose training saw the source carry a dagger, the
+    ceiling a double dagger; neither competes. A combination without scores prints ``missing``.
+    """
+    write_text(csv, tidy(table).to_csv(index=False, lineterminator="\n"))
+    write_text(md, _markdown(table))
+    write_text(tex, _latex(table))
+    write_text(html, _html(table))
+
+
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """The table in long form: six decimals, empty where there is no number."""
+    rows = []
+    for _, row in table.iterrows():
+        for quantity in QUANTITIES:
+            ends = [float(row[f"{quantity.key}_{end}"]) for end in ("mean", "low", "high")]
+            paper = float(row[f"{quantity.key}_paper"])
+            rows.append(
+                {
+                    **{k: row[k] for k in ("source", "target", "method", "label")},
+                    **{k: row[k] for k in ("training", "tuned", "status")},
+                    "quantity": quantity.key,
+                    "unit": quantity.unit,
+                    **{
+                        end: _six(value)
+                        for end, value in zip(("mean", "low", "high"), ends, strict=True)
+                    },
+                    "n": int(row[f"{quantity.key}_n"]),
+                    "expected": int(row["expected"]),
+                    "paper": NOT_OBTAINED if pd.isna(paper) else f"{paper:g}",
+                    "page": row[f"{quantity.key}_page"],
+                    "difference": _six(ends[0] - paper),
+                    **{name: _six(row[name]) for name in COSTS},
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _six(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.6f}"
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Everything needed to read the numbers, as plain sentences."""
+    measured = table.loc[table["status"] == "measured", "subjects"]
+    low, high = (int(measured.min()), int(measured.max())) if len(measured) else (0, 0)
+    count = f"{low}" if low == high else f"{low} to {high}"
+    return (
+        f"Translation to {table['target'].iloc[0]} and its K-Means segmentation. Mean over "
+        f"n = {count} test subjects with {LEVEL:.0%} percentile bootstrap interval "
+        f"({SAMPLES} resamples of subjects; n=1: no interval). SSIM: map of an {SSIM_WINDOW} x "
+        f"{SSIM_WINDOW} Gaussian window, standard deviation {SSIM_SIGMA} px, per axial slice, "
+        f"data_range = {DATA_RANGE:g}, averaged over all pixels (image) or the brain mask (brain). "
+        "PSNR and MAE: pooled over the brain mask, intensities 0..1; ∞ is a perfect match. "
+        "Dice: pooled over the volume inside the brain mask, against K-Means on the true target "
+        "or the data set's own tissue labels (truth); mean is over CSF, GM and WM. "
+        "Bold: best zero-shot row of a source. † training saw the source modality, not zero-shot. "
+        f"‡ ceiling, the true target itself. {UNDEFINED} not defined. "
+        f"{MISSING}: no scores for this method and source; (n=...): fewer subjects have a number. "
+        "Training and translation: wall time on the study's device, of the model (shared by rows) "
+        "and of a slice with all its draws and its share of starting the job. "
+        f"Paper's value: typed in from the paper, with its page and our mean minus it; "
+        f"{NOT_OBTAINED}: nobody has."
+    )
+
+
+def best_rows(table: pd.DataFrame, quantity: Quantity) -> set[int]:
+    """Positions of the rows to print bold: the best zero-shot mean within each source."""
+    means = table[f"{quantity.key}_mean"].astype(float).round(quantity.digits)
+    competing = ~table["saw_source"] & ~table["ceiling"] & means.notna()
+    if not quantity.higher_is_better:
+        means = -means
+    best = means[competing].groupby(table["source"][competing]).transform("max")
+    return {table.index.get_loc(i) for i in best.index[means[best.index] == best]}
+
+
+def _cells(
+    table: pd.DataFrame, escape: Callable[[str], str], bold: Callable[[str], str]
+) -> list[list[str]]:
+    """The printed body: a list of cells for every row, escaped and marked."""
+    body = []
+    best = {quantity.key: best_rows(table, quantity) for quantity in QUANTITIES}
+    for position, (_, row) in enumerate(table.iterrows()):
+        mark = "\u00a0‡" if row["ceiling"] else "\u00a0†" if row["saw_source"] else ""
+        texts = [row["source"], row["label"] + mark, row["training"], row["tuned"]]
+        cells = [escape(str(text)) for text in texts]
+        for quantity in QUANTITIES:
+            text = escape(_number(row, quantity))
+            cells.append(bold(text) if position in best[quantity.key] else text)
+        body.append([*cells, *map(escape, _last(row))])
+    return body
+
+
+def _last(row: pd.Series) -> list[str]:
+    """The cells after the scores: cost, subjects, the paper's values."""
+    costs = [row[name] for name in COSTS]
+    texts = [NOT_RECORDED if pd.isna(cost) else f"{cost:.3g}" for cost in costs]
+    if costs[0] >= 100:
+        texts[0] = f"{costs[0]:.0f}"
+    part = row["subjects"] < row["expected"]
+    count = f"{row['subjects']} of {row['expected']}" if part else str(row["subjects"])
+    return [*texts, count, _paper(row) or NOT_OBTAINED]
+
+
+def _paper(row: pd.Series) -> str:
+    texts = []
+    for quantity in QUANTITIES:
+        value, mean = float(row[f"{quantity.key}_paper"]), float(row[f"{quantity.key}_mean"])
+        if pd.isna(value):
+            continue
+        text = f"{quantity.title}: {value:g} (p. {row[f'{quantity.key}_page']})"
+        if not pd.isna(mean):
+            text += f", here {mean - value:+.{quantity.digits}f}"
+        texts.append(text)
+    return "; ".join(texts)
+
+
+def _number(row: pd.Series, quantity: Quantity) -> str:
+    if row["status"] == "missing":
+        return MISSING
+    mean, low, high = (float(row[f"{quantity.key}_{end}"]) for end in ("mean", "low", "high"))
+    if pd.isna(mean):
+        return UNDEFINED
+
+    def printed(value: float) -> str:
+        return f"{value:.{quantity.digits}f}".replace("inf", "∞")
+
+    count = int(row[f"{quantity.key}_n"])
+    if count == 1:
+        return f"{printed(mean)} (n=1)"
+    fewer = f" (n={count})" if count < row["subjects"] else ""
+    return f"{printed(mean)} [{printed(low)}, {printed(high)}]{fewer}"
+
+
+def _titles() -> list[str]:
+    arrows = [f"{q.title} {'↑' if q.higher_is_better else '↓'}" for q in QUANTITIES]
+    return [*TEXT_COLUMNS, *arrows, *LAST_COLUMNS]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    def escape(text: str) -> str:
+        return re.sub(r"([\\|*_<>])", r"\\\1", text.replace("\n", " "))
+
+    frame = pd.DataFrame(_cells(table, escape, lambda text: f"**{text}**"), columns=_titles())
+    return f"{frame.to_markdown(index=False, disable_numparse=True)}\n\n{escape(caption(table))}\n"
+
+
+_TEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"},
+    **{"†": r"$\dagger$", "‡": r"$\ddagger$", "\u00a0": "~", "–": "--", "×": r"$\times$"},
+    **{"<": r"$<$", ">": r"$>$", "±": r"$\pm$", "\n": " "},
+    # A cell that starts with a bracket would be read as the argument of the row end before it.
+    **{"[": "{[}", "]": "{]}"},
+}
+
+
+def _latex(table: pd.DataFrame) -> str:
+    def escape(text: str) -> str:
+        return "".join(_TEX.get(character, character) for character in text)
+
+    def stack(*lines: str) -> str:
+        return r"\begin{tabular}[t]{@{}r@{}}" + r"\\".join(lines) + r"\end{tabular}"
+
+    # Intervals go below their means: side by side, the table would shrink beyond reading.
+    def cell(text: str) -> str:
+        number = _NUMBER.fullmatch(text)
+        if number is None:
+            return escape(text)
+        return stack(escape(number[1]), rf"{{\scriptsize {escape(number[2])}}}")
+
+    rows = _cells(table, cell, lambda text: rf"{{\bfseries {text}}}")
+    titles = [
+        stack(*map(escape, re.split(r"(?<=,) |(?<=vs) | (?=\[s)", title))) for title in _titles()
+    ]
+    text = r">{\raggedright\arraybackslash}p{%dmm}"
+    columns = "l" + text % 32 + text % 17 + text % 20 + "r" * len(QUANTITIES) + "rrr" + text % 24
+    lines = [
+        r"% needs \usepackage{array,booktabs,graphicx,lscape}",
+        r"\begin{landscape}",
+        r"\begin{table}[p]",
+        rf"\caption{{{escape(caption(table))}}}",
+        r"\centering",
+        r"\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.15}",
+        r"\resizebox{\linewidth}{!}{%",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(titles) + r" \\",
+    ]
+    previous = None
+    for source, cells in zip(table["source"], rows, strict=True):
+        if source != previous:
+            lines.append(r"\midrule")
+        previous = source
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}}", r"\end{table}", r"\end{landscape}", ""]
+    return "\n".join(lines)
+
+
+def _html(table: pd.DataFrame) -> str:
+    def cell(text: str) -> Markup:
+        number = _NUMBER.fullmatch(text)
+        if number is None:
+            return escape_html(text)
+        return Markup("{} <small>{}</small>").format(*number.groups())
+
+    rows = _cells(table, cell, lambda text: Markup("<strong>{}</strong>").format(text))
+    apart = table["saw_source"] | table["ceiling"]
+    return page(
+        table["target"].iloc[0],
+        caption(table),
+        _titles(),
+        len(TEXT_COLUMNS),
+        [(s, c, bool(a)) for s, c, a in zip(table["source"], rows, apart, strict=True)],
+    )

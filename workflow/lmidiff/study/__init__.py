@@ -1,0 +1,1 @@
+"""A validated config as an object: who, what and which files."""

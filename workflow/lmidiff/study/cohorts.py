@@ -1,0 +1,167 @@
+"""Who is in a study: the cohorts of the config turned into subjects with a split each."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lmidiff.data import ixi
+from lmidiff.data.bids import read_bids
+from lmidiff.data.sheet import read_sheet
+from lmidiff.data.splits import SPLITS
+from lmidiff.errors import StudyError
+from lmidiff.study.downloads import Downloads
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One person of a study.
+
+    Attributes:
+        id: ``sub-...``.
+        split: train, val or test.
+        cohort: name of the cohort in the config.
+        labels: whether true tissue labels exist.
+        scans: modality (or "labels", "mask") to path, for scans that exist on disk.
+        anatomy: the label map a simulated subject is made from, if any.
+        raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
+    """
+
+    id: str
+    split: str
+    cohort: str
+    labels: bool
+    scans: Mapping[str, str] = field(default_factory=dict)
+    anatomy: str = ""
+    raw: bool = False
+
+
+def subjects_of(
+    cohorts: Mapping[str, Mapping[str, Any]],
+    modalities: Sequence[str],
+    downloads: Downloads,
+    exclude: Collection[str] = (),
+) -> list[Subject]:
+    """Every subject of every cohort.
+
+    Args:
+        cohorts: the config's ``data.cohorts``.
+        modalities: target and sources; each subject of a sheet must have all of them.
+        downloads: the ledger's files, and the folders in which relative paths are looked for.
+        exclude: ids that are left out; their images are not looked at.
+
+    Raises:
+        StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
+    """
+    makers = {
+        "simulated": _simulated,
+        "labels": _labels,
+        "sheet": _sheet,
+        "bids": _bids,
+        "ixi": _ixi,
+    }
+    members: list[Subject] = []
+    for name, cohort in cohorts.items():
+        for member in makers[cohort["kind"]](name, cohort, modalities, downloads, exclude):
+            if member.id in exclude:
+                continue
+            clash = next((other for other in members if other.id == member.id), None)
+            if clash:
+                raise StudyError(
+                    f"config: {member.id} is in cohort {clash.cohort} ({clash.split}) and in "
+                    f"cohort {name} ({member.split}); give one of them another id"
+                )
+            members.append(member)
+    return members
+
+
+def _counts(cohort: Mapping[str, Any]) -> list[str]:
+    return [split for split in SPLITS for _ in range(cohort["subjects"][split])]
+
+
+def _simulated(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
+    splits = _counts(cohort)
+    return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
+
+
+def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
+    splits = _counts(cohort)
+    wanted = Path(cohort["folder"])
+    folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
+    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
+    known = downloads.files(cohort["folder"])
+    if known and found in (None, downloads.root / wanted):
+        maps = [Path(downloads.target(cohort["folder"], file)) for file in known]
+    elif found is None:
+        raise StudyError(
+            f"config: data.cohorts.{name}.folder {wanted} is in none of "
+            f"{', '.join(str(root) for root in folders)}; put the label maps there"
+        )
+    else:
+        maps = sorted(found.glob("*.nii.gz"))
+    if len(maps) < len(splits):
+        raise StudyError(
+            f"{found or wanted}: {len(maps)} label maps, but data.cohorts.{name}.subjects asks for "
+            f"{len(splits)}"
+        )
+    members = []
+    for path, split in zip(maps, splits, strict=False):
+        number = "".join(filter(str.isalnum, path.name.removesuffix(".nii.gz").split("_")[-1]))
+        members.append(Subject(f"sub-{number}", split, name, True, anatomy=str(path)))
+    return members
+
+
+def _sheet(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    coming = {f"{dataset}/{file}" for dataset, file in downloads.entries}
+    table = read_sheet(cohort["sheet"], downloads.roots, coming)
+    return _listed(table, name, cohort, modalities, exclude, cohort["sheet"])
+
+
+def _bids(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    wanted = Path(cohort["folder"])
+    folders = (
+        [wanted] if wanted.is_absolute() else [root / wanted for root in (Path(), *downloads.roots)]
+    )
+    found = next((folder for folder in folders if folder.is_dir()), folders[0])
+    table = read_bids(found, modalities, cohort["split"], exclude)
+    return _listed(table, name, cohort, modalities, exclude, found)
+
+
+def _listed(
+    table: pd.DataFrame,
+    name: str,
+    cohort: Mapping[str, Any],
+    modalities: Sequence[str],
+    exclude: Collection[str],
+    where: str | Path,
+) -> list[Subject]:
+    """The subjects of a table with one row an image."""
+    members = []
+    raw = not cohort.get("aligned", True)
+    for subject, rows in table[~table["subject"].isin(exclude)].groupby("subject", sort=True):
+        scans = dict(zip(rows["modality"], rows["path"], strict=True))
+        for modality in modalities:
+            if modality not in scans:
+                raise StudyError(
+                    f"{where}: {subject} has no {modality} row; "
+                    "add the image, or list the subject under data.exclude"
+                )
+        first = rows.iloc[0]
+        extra = {key: first[key] for key in ("labels", "mask") if first[key]}
+        labels = bool(first["labels"])
+        paths = {**scans, **extra}
+        members.append(Subject(subject, first["split"], name, labels, paths, raw=raw))
+    return members
+
+
+def _ixi(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
+    for modality in modalities:
+        downloads.entry("ixi", ixi.archive_of(modality))
+    members = []
+    for person in ixi.read_people(cohort["split"]):
+        files = {modality: ixi.member_of(person.name, modality) for modality in modalities}
+        scans = {modality: downloads.target("ixi", f"scans/{f}") for modality, f in files.items()}
+        members.append(Subject(person.subject, person.split, name, False, scans, raw=True))
+    return members

@@ -1,0 +1,209 @@
+"""Who is in a study and where their images are; file names follow BIDS.
+
+``sub-01_T1w.nii.gz``, ``sub-01_desc-brain_mask.nii.gz``, ``sub-01_dseg.nii.gz``.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
+from lmidiff.data.ledger import Entry
+from lmidiff.errors import StudyError
+from lmidiff.records.replay import recorded_members
+from lmidiff.study.cohorts import Subject, subjects_of
+from lmidiff.study.downloads import Downloads
+
+MASK, LABELS = "desc-brain_mask", "dseg"
+
+
+class StudyData:
+    """The people and images of a study.
+
+    Args:
+        config: validated, see :func:`lmidiff.study.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
+
+    Raises:
+        StudyError: the cohorts, models and methods do not fit together.
+    """
+
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
+        self.config = config
+        self.name: str = config["study"]
+        self.seed: int = config["seed"]
+        self.folder = Path("results", *self._origin(config), self.name)
+        data = config["data"]
+        self.target: str = data["target"]
+        self.sources: list[str] = data["sources"]
+        self.modalities = [self.target, *self.sources]
+        self.roots = [Path(root) for root in data["roots"]]
+        self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
+        self.downloads = Downloads(ledger, self.roots)
+        self.members: list[Subject] = (
+            recorded_members(config["recorded"])
+            if "recorded" in config
+            else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
+        )
+        self._check_subjects()
+
+    @staticmethod
+    def _origin(config: Mapping[str, Any]) -> list[str]:
+        """Results that begin with recorded files lie apart from those of a whole run."""
+        return [origin for origin in ("recorded", "checkpoints") if origin in config]
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """What the study's slices are like, for whoever uses its models on other scans."""
+        data = self.config["data"]
+        return {key: data[key] for key in ("target", "percentile", "grid")}
+
+    def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
+        """Subject ids, of one split and one cohort if named, in the order of the config."""
+        return [
+            member.id
+            for member in self.members
+            if split in (None, member.split) and cohort in (None, member.cohort)
+        ]
+
+    @property
+    def roll(self) -> list[tuple[str, str, str]]:
+        """Everybody's id, split and cohort."""
+        return [(member.id, member.split, member.cohort) for member in self.members]
+
+    def subject(self, subject_id: str) -> Subject:
+        """A subject by its id."""
+        return next(member for member in self.members if member.id == subject_id)
+
+    @property
+    def generated_cohorts(self) -> list[str]:
+        """Cohorts whose scans are simulated and that have subjects."""
+        return [
+            name
+            for name, c in self.cohorts.items()
+            if c["kind"] in ("simulated", "labels") and self.subjects(cohort=name)
+        ]
+
+    @property
+    def scanned_subjects(self) -> list[str]:
+        """Subjects whose scans exist on disk."""
+        return [member.id for member in self.members if member.scans]
+
+    @property
+    def raw_subjects(self) -> list[str]:
+        """Subjects whose scans are masked, corrected and aligned first (``aligned: false``)."""
+        return [member.id for member in self.members if member.raw]
+
+    @property
+    def reference(self) -> str:
+        """The modality that a raw subject's other scans are laid over: the first source."""
+        return self.sources[0]
+
+    @property
+    def moving(self) -> list[str]:
+        """The modalities that are laid over the reference."""
+        return [name for name in self.modalities if name != self.reference]
+
+    def aligned(self, subject: str, suffix: str) -> str:
+        """A raw subject's scan, or its mask, on the reference's grid; not kept."""
+        return str(self.folder / "aligned" / subject / f"{subject}_{suffix}.nii")
+
+    def transform(self, subject: str, modality: str) -> str:
+        """The rigid transform that takes a scan of a raw subject onto the reference."""
+        name = f"{subject}_from-{modality}_to-{self.reference}_xfm.tfm"
+        return str(self.folder / "quality" / subject / name)
+
+    def quality(self, subject: str, kind: str) -> str:
+        """A raw subject's judgement (``json``) or picture (``png``)."""
+        return str(self.folder / "quality" / subject / f"{subject}_quality.{kind}")
+
+    def align_files(self, subject: str) -> dict[str, str]:
+        """What a raw subject's alignment reads: modality (or "mask") to scan."""
+        scans = self.subject(subject).scans
+        return {name: scans[name] for name in (*self.modalities, "mask") if name in scans}
+
+    def judgements(self, subjects: Iterable[str]) -> dict[str, str]:
+        """Subject to judgement, for those that are raw."""
+        raw = set(self.raw_subjects)
+        return {subject: self.quality(subject, "json") for subject in subjects if subject in raw}
+
+    @property
+    def archives(self) -> dict[str, str]:
+        """Modality to the archive of IXI that its scans are taken from, if the study uses IXI."""
+        used = any(c["kind"] == "ixi" for c in self.cohorts.values())
+        return {m: archive_of(m) for m in self.modalities if m in SUFFIXES} if used else {}
+
+    def scans_out_of_archives(self, name: str) -> list[str]:
+        """Where the scans of a subject of IXI, such as IXI012-HH-1211, are taken out to."""
+        return [self.downloads.target("ixi", f"scans/{member_of(name, m)}") for m in self.archives]
+
+    def anatomies(self, cohort: str) -> list[str]:
+        """What stands for the label maps of a cohort; none for the built-in template."""
+        maps = [m.anatomy for m in self.members if m.cohort == cohort and m.anatomy]
+        return [self.downloads.stand_in(path) for path in maps]
+
+    def scan_files(self, subject: str) -> list[str]:
+        """What stands for a subject's scans, see :class:`lmidiff.study.downloads.Downloads`."""
+        return self._stand_ins(self.subject(subject).scans.values())
+
+    def preprocess_files(self, subject: str) -> list[str]:
+        """What stands for the scans that preprocessing reads of a scanned subject."""
+        return self._stand_ins(self.scans_of([subject])[subject].values())
+
+    def _stand_ins(self, paths: Iterable[str]) -> list[str]:
+        return [self.downloads.stand_in(path) for path in paths]
+
+    def anatomy_of(self, cohort: str) -> dict[str, str]:
+        """Subject to label map, "" for the built-in template."""
+        return {m.id: m.anatomy for m in self.members if m.cohort == cohort}
+
+    def raw(self, subject: str, suffix: str) -> str:
+        """A simulated scan as the scanner gave it; real scans stay where they are."""
+        return str(self.folder / "raw" / subject / f"{subject}_{suffix}.nii.gz")
+
+    def raw_files(self, cohort: str) -> list[str]:
+        """Everything the simulator writes for a cohort."""
+        suffixes = [*self.modalities, LABELS, MASK]
+        return [self.raw(subject, s) for subject in self.subjects(cohort=cohort) for s in suffixes]
+
+    def scans_of(self, subjects: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Subject to modality (or "labels", "mask") to the scan that preprocessing reads."""
+        scans = {}
+        for subject in subjects:
+            member = self.subject(subject)
+            found = dict(member.scans)
+            if member.raw:
+                found |= {name: self.aligned(subject, name) for name in self.modalities}
+                found["mask"] = self.aligned(subject, MASK)
+            elif not found:
+                found = {name: self.raw(subject, name) for name in self.modalities}
+                found |= {"labels": self.raw(subject, LABELS), "mask": self.raw(subject, MASK)}
+            wanted = [*self.modalities, "labels", "mask"]
+            scans[subject] = {name: found[name] for name in wanted if name in found}
+        return scans
+
+    def preprocessed_files(self, cohort: str) -> list[str]:
+        """Everything that preprocessing writes for a cohort."""
+        return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
+
+    def volume(self, subject: str, suffix: str) -> str:
+        """A preprocessed volume: on the study grid, 0..1, brain only."""
+        return str(self.folder / "volumes" / subject / f"{subject}_{suffix}.nii.gz")
+
+    def volumes(self, split: str, suffix: str) -> list[str]:
+        """That volume of every subject of a split."""
+        return [self.volume(subject, suffix) for subject in self.subjects(split)]
+
+    def volume_files(self, subject: str) -> list[str]:
+        """Everything that preprocessing writes for a subject."""
+        suffixes = [*self.modalities, MASK]
+        if self.subject(subject).labels:
+            suffixes.append(LABELS)
+        return [self.volume(subject, suffix) for suffix in suffixes]
+
+    def _check_subjects(self) -> None:
+        if self.target in self.sources:
+            raise StudyError(f"config: data.sources contains the target {self.target}")
+        for split in ("train", "test"):
+            if not self.subjects(split):
+                raise StudyError(f"config: data.cohorts gives no subject to the {split} split")

@@ -1,0 +1,168 @@
+"""What the figures of a study need, asked of the study: its files, models and who saw what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmidiff.study.study import MASK, Study
+
+DEFAULTS = {"slice": 0.55, "steps": 24, "draws": 6, "shown": 6}
+
+
+def models_of(study: Study, method: str) -> dict[str, str]:
+    """Source -> the model that a method translates it with; empty for a method without."""
+    model = study.methods[method].get("model")
+    if model is None:
+        return {}
+    by_source = model if isinstance(model, Mapping) else dict.fromkeys(study.sources, model)
+    return {source: by_source[source] for source in study.sources if source in by_source}
+
+
+def draws(study: Study, method: str) -> int:
+    """Samples a slice of a method; 1 where it does not sample."""
+    return int(study.method_settings(method).get("draws", 1))
+
+
+def has_spread(study: Study) -> bool:
+    """Whether some method of the study writes a standard deviation over its draws."""
+    return any(draws(study, method) > 1 for method in study.methods)
+
+
+def figure1_models(study: Study) -> dict[str, str]:
+    """The models of Figure 1 by ``guided`` and ``unguided``; empty if the study lacks one.
+
+    The config names them under ``figures.figure1``. By itself, Figure 1 takes the first used model
+    of family diffusion that is guided by both maps (else by one) and the first that is not guided.
+    """
+    chosen = dict(study.config["figures"].get("figure1", {}))
+    conditions = {
+        name: study.model_settings(name)["guidance"].get("condition", "both")
+        for name in study.used_models
+        if study.models[name]["family"] == "diffusion"
+    }
+    for condition in ("both", "cross", "self"):
+        for name in (n for n, own in conditions.items() if own == condition):
+            chosen.setdefault("guided", name)
+    for name in (n for n, own in conditions.items() if own == "none"):
+        chosen.setdefault("unguided", name)
+    found = {key: chosen[key] for key in ("guided", "unguided") if chosen.get(key) in conditions}
+    return found if len(found) == 2 else {}
+
+
+def figure1_settings(study: Study) -> dict[str, Any]:
+    """Settings of :func:`lmidiff.models.trajectories.trace`."""
+    block = study.config["figures"].get("figure1", {})
+    own = {key: block.get(key, default) for key, default in DEFAULTS.items()}
+    names = {kind: _name_of(study, model) for kind, model in figure1_models(study).items()}
+    sampler = study.config["sampling"].get("sampler", "dpm_solver")
+    return {"sampler": sampler, "names": names, **own}
+
+
+def figure1_source(study: Study) -> str:
+    """The source modality of Figure 1."""
+    return study.config["figures"].get("figure1", {}).get("source", study.sources[0])
+
+
+def _name_of(study: Study, model: str) -> str:
+    """A model's name in print: of the method that translates with it, if there is one such."""
+    users = [name for name in study.methods if model in models_of(study, name).values()]
+    condition = study.model_settings(model)["guidance"].get("condition")
+    if condition == "none":
+        return f"unconditional model of {study.target}"
+    return study.labels[users[0]] if users else model
+
+
+def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
+    """``"<method> <source>"`` -> test subject -> image, target, mask, source and spread."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for method in study.methods:
+        for source in study.sources:
+            subjects = {}
+            for subject, files in study.scored_files(method, source).items():
+                image = files["image"]
+                spread = image.replace(f"{subject}_", f"{subject}_desc-std_")
+                subjects[subject] = {
+                    **{key: files[key] for key in ("image", "target", "mask")},
+                    "source": study.volume(subject, source),
+                    "spread": spread,
+                }
+            found[f"{method} {source}"] = subjects
+    return found
+
+
+def reformat_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
+    """Source -> column of the first test subject -> image and mask."""
+    subject = study.subjects("test")[0]
+    mask = study.volume(subject, MASK)
+    found = {}
+    for source in study.sources:
+        images = {
+            "source": study.volume(subject, source),
+            "target": study.volume(subject, study.target),
+        }
+        for method in drawn_methods(study):
+            images[method] = study.translation(method, source, subject)
+        found[source] = {key: {"image": image, "mask": mask} for key, image in images.items()}
+    return found
+
+
+def drawn_methods(study: Study) -> dict[str, str]:
+    """Methods with a picture of their own: neither the ceiling nor the source, which figures show
+    under their own names."""
+    return {
+        name: label
+        for name, label in study.labels.items()
+        if name != "source" and not study.method_class(name).sees_test_target
+    }
+
+
+def training_models(study: Study) -> dict[str, list[str]]:
+    """Method -> the models it translates with, each once."""
+    return {name: list(dict.fromkeys(models_of(study, name).values())) for name in study.methods}
+
+
+def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
+    """The study's data flow as edges: ``from_kind, from, to_kind, to, what``.
+
+    Asked of the same functions that hand the rules their files, so an edge that is drawn is a file
+    that a rule reads.
+    """
+    edges = []
+    people = {split: len(study.subjects(split)) for split in ("train", "val", "test")}
+    target, sources = study.target, ", ".join(study.sources)
+    for model in study.used_models:
+        modalities = sorted(
+            {
+                modality
+                for files in study.training_files(model).values()
+                for file in files
+                for modality in study.modalities
+                if file.endswith(f"_{modality}.nii.gz")
+            },
+            key=study.modalities.index,
+        )
+        for modality in modalities:
+            edges.append(("data", f"train|{modality}", "model", model, f"{people['train']} people"))
+    for method, models in training_models(study).items():
+        for model in models:
+            edges.append(("model", model, "method", method, "weights"))
+        if study.tuning_file(method, study.sources[0]):
+            edges.append(("data", f"val|{target} + {sources}", "method", method, "settings"))
+        ceiling = study.method_class(method).sees_test_target
+        given = target if ceiling else sources
+        edges.append(("data", f"test|{given}", "method", method, f"{people['test']} people"))
+        edges.append(("method", method, "step", "segment", "translations"))
+    edges.append(("data", f"train|{target}", "step", "segment", "K-Means centres"))
+    edges.append(("step", "segment", "step", "score", "labels"))
+    edges.append(("data", f"test|{target}", "step", "score", "truth"))
+    return edges
+
+
+def quality_files(study: Study) -> dict[str, dict[str, str]]:
+    """Subject -> modality, and the key ``mask``, to the preprocessed volume."""
+    return {
+        member.id: {
+            **{modality: study.volume(member.id, modality) for modality in study.modalities},
+            "mask": study.volume(member.id, MASK),
+        }
+        for member in study.members
+    }

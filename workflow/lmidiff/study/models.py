@@ -1,0 +1,100 @@
+"""The models of a study, and what the training of each may see."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lmidiff.data.ledger import Entry
+from lmidiff.errors import StudyError
+from lmidiff.models import family_of
+from lmidiff.study.data import StudyData
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid on ``base``; mappings merge key by key, anything else replaces."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if nested else copy.deepcopy(value)
+    return merged
+
+
+class StudyModels(StudyData):
+    """The models of a study.
+
+    Args:
+        config: validated, see :func:`lmidiff.study.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
+
+    Raises:
+        StudyError: a model's family is unknown, or a model that sees no source names one.
+    """
+
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
+        super().__init__(config, ledger)
+        for model in self.models:
+            sees_source = self.needs(model) & {"source", "pairs"}
+            if self.models[model].get("source") and not sees_source:
+                raise StudyError(f"config: models.{model} sees the target alone; drop its source")
+
+    def check_trainable(self, model: str) -> None:
+        """Raise StudyError unless the study has the images that a model's training sees."""
+        source, needs = self.models[model].get("source"), self.needs(model)
+        if needs & {"source", "pairs"} and source not in self.sources:
+            raise StudyError(
+                f"config: models.{model}.source {source!r} is not in data.sources; its training "
+                f"sees a source, so name one of {', '.join(self.sources)}, or set the methods "
+                "that use it to null"
+            )
+        if {"target", "source"} <= needs and len(self.subjects("train")) < 2:
+            raise StudyError(
+                f"config: models.{model} takes target and source from different people, but "
+                "data.cohorts gives only one to the train split"
+            )
+
+    @property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The models that the config names; an overlay drops one by setting it to null."""
+        return {name: block for name, block in self.config["models"].items() if block}
+
+    def family_module(self, model: str) -> str:
+        """The module that trains a model."""
+        return family_of(self.models[model]["family"]).__name__
+
+    def model_settings(self, name: str) -> dict[str, Any]:
+        """A model's block, complete with the defaults that its family takes and the seed."""
+        defaults = self.config["model_defaults"]
+        taken = family_of(self.models[name]["family"]).defaults
+        block = merge({key: defaults[key] for key in taken if key in defaults}, self.models[name])
+        if "training" in block:
+            block["training"] = {"seed": self.seed, **block["training"]}
+        return block
+
+    def model_file(self, name: str, file: str = "weights.safetensors") -> str:
+        """A file of a model's folder."""
+        return str(self.folder / "models" / name / file)
+
+    def needs(self, model: str) -> frozenset[str]:
+        """What a model's training may see."""
+        return family_of(self.models[model]["family"]).needs
+
+    def training_files(self, model: str) -> dict[str, list[str]]:
+        """The training volumes by declared role; there is no other way to a training image.
+
+        Target and source of an unpaired model come from different people, every other one of
+        the training subjects each. Pairs are source and target of a subject, one after the other.
+        """
+        needs, people = self.needs(model), self.subjects("train")
+        source = self.models[model].get("source")
+        unpaired = {"target", "source"} <= needs
+        files = {}
+        if "target" in needs:
+            shown = people[::2] if unpaired else people
+            files["target"] = [self.volume(subject, self.target) for subject in shown]
+        if "source" in needs:
+            shown = people[1::2] if unpaired else people
+            files["source"] = [self.volume(subject, source) for subject in shown]
+        if "pairs" in needs:
+            both = (source, self.target)
+            files["pairs"] = [self.volume(subject, each) for subject in people for each in both]
+        return files

@@ -1,0 +1,295 @@
+"""A study as the config describes it: its people, its models and its methods.
+
+The rules ask this object; it knows nothing of Snakemake.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lmidiff.data.ledger import Entry
+from lmidiff.errors import StudyError
+from lmidiff.methods import METHODS, method_of
+from lmidiff.methods.base import Method
+from lmidiff.models.unconditional import is_unconditional
+from lmidiff.study.data import LABELS, MASK
+from lmidiff.study.models import StudyModels, merge
+
+__all__ = ["LABELS", "MASK", "Study", "merge"]
+
+TUNING_ROLE = "validation pairs"
+OWN_KEYS = ("method", "label", "model", "tune")
+
+
+class Study(StudyModels):
+    """One study.
+
+    Args:
+        config: validated, see :func:`lmidiff.study.validation.check_config`.
+        ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
+
+    Raises:
+        StudyError: the cohorts, models and methods do not fit together.
+    """
+
+    def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
+        super().__init__(config, ledger)
+        self._check_methods()
+
+    def _check_methods(self) -> None:
+        for name in self.config.get("rows", []):
+            if self.config["methods"].get(name) is None:
+                raise StudyError(f"config: rows names {name}, which is not under methods")
+        for name, block in self._blocks().items():
+            family, model = self.method_class(name).family, block.get("model")
+            if family is None and model is not None:
+                raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
+            if family is not None:
+                for source in self.sources:
+                    self._check_model(name, family, self.model_of(name, source))
+            if "tune" in block and not self.subjects("val"):
+                raise StudyError(
+                    f"config: methods.{name}.tune chooses on validation subjects, but "
+                    "data.cohorts gives none to the val split"
+                )
+            self._check_settings(name)
+
+    def _check_model(self, name: str, family: str, model: str | None) -> None:
+        if model not in self.models:
+            raise StudyError(f"config: methods.{name}.model {model!r} is not under models")
+        if self.models[model]["family"] != family:
+            raise StudyError(
+                f"config: methods.{name} needs a model of family {family}, "
+                f"but {model} is of family {self.models[model]['family']}"
+            )
+        self.check_trainable(model)
+
+    def _check_settings(self, name: str) -> None:
+        """Build the method once for each of its values, without a model: it checks its settings."""
+        tried = [
+            (key, v) for key, values in self.methods[name].get("tune", {}).items() for v in values
+        ]
+        for chosen in [{}, *({key: value} for key, value in tried)]:
+            self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
+
+    # -- methods --------------------------------------------------------------------------------
+
+    @property
+    def methods(self) -> dict[str, dict[str, Any]]:
+        """The rows of the table: method blocks by key, in the order of the registry.
+
+        Rows of one method keep the order of the config.
+        """
+        blocks = self._blocks()
+        order = list(METHODS)
+        kinds = {name: block.get("method", name) for name, block in blocks.items()}
+        known = [name for name in blocks if kinds[name] in METHODS]
+        return {name: blocks[name] for name in sorted(known, key=lambda n: order.index(kinds[n]))}
+
+    def _blocks(self) -> dict[str, dict[str, Any]]:
+        """Method blocks: those that ``rows`` names, or all; an overlay drops one by null."""
+        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
+        kept = self.config.get("rows", blocks)
+        return {name: block for name, block in blocks.items() if name in kept}
+
+    def method_class(self, name: str) -> type[Method]:
+        """The class behind a row; a row is a method by its own key, or by its ``method`` key."""
+        return method_of(self.config["methods"][name].get("method", name))
+
+    def method_settings(self, name: str) -> dict[str, Any]:
+        """A method's own settings, with the sampling defaults where it samples."""
+        block = {k: v for k, v in self.methods[name].items() if k not in OWN_KEYS}
+        samples = self.method_class(name).family == "diffusion"
+        return merge(self.config["sampling"], block) if samples else block
+
+    def model_of(self, name: str, source: str) -> str | None:
+        """The model a method translates a source with: one for all, or one for each source."""
+        model = self.methods[name].get("model")
+        if not isinstance(model, Mapping):
+            return model
+        if source not in model:
+            raise StudyError(f"config: methods.{name}.model names no model for source {source}")
+        return model[source]
+
+    def models_of(self, name: str) -> list[str]:
+        """The models of a method, over all sources, each once."""
+        found = (self.model_of(name, source) for source in self.sources)
+        return list(dict.fromkeys(model for model in found if model))
+
+    def method_block(self, name: str, source: str) -> dict[str, Any]:
+        """All that a job needs to build a method: key, settings, and its model's settings."""
+        model = self.model_of(name, source)
+        return {
+            "name": self.methods[name].get("method", name),
+            "settings": self.method_settings(name),
+            "family": self.models[model]["family"] if model else None,
+            "model": self.model_settings(model) if model else None,
+        }
+
+    def method_modules(self, name: str) -> list[str]:
+        """The modules a method's translation runs."""
+        families = dict.fromkeys(self.family_module(model) for model in self.models_of(name))
+        return [self.method_class(name).__module__, *families]
+
+    def weights_of(self, name: str, source: str) -> list[str]:
+        """The weights a method translates a source with, if any."""
+        model = self.model_of(name, source)
+        return [self.model_file(model)] if model else []
+
+    def tuning_file(self, method: str, source: str) -> list[str]:
+        """The tuned settings of a method for a source, if it is tuned at all."""
+        if "tune" not in self.methods[method]:
+            return []
+        return [str(self.folder / "tuning" / f"{method}_from-{source}.json")]
+
+    def seen(self, method: str) -> str:
+        """What training and tuning of a method saw, for the table."""
+        if self.method_class(method).sees_test_target:
+            return "the answer"
+        texts = dict.fromkeys(self._seen_by(method, source) for source in self.sources)
+        return "; ".join(texts)
+
+    def _seen_by(self, method: str, source: str) -> str:
+        model = self.model_of(method, source)
+        if model is None:
+            return "nothing"
+        needs, shown = self.needs(model), self.models[model].get("source")
+        which = "the source" if shown == source else "another modality"
+        if "pairs" in needs:
+            return f"pairs of target and {which}"
+        return f"target + {which}, unpaired" if "source" in needs else "target"
+
+    def zero_shot(self, method: str) -> bool:
+        """Whether no training of the method, over all sources, saw the source it translates."""
+        if self.method_class(method).sees_test_target:
+            return False
+        shown = {
+            s: self.models[m].get("source") for s in self.sources if (m := self.model_of(method, s))
+        }
+        return all(source != modality for source, modality in shown.items())
+
+    def tuned(self, method: str) -> str:
+        """What was tuned on validation subjects, for the table."""
+        tune = self.methods[method].get("tune", {})
+        return f"{', '.join(tune)} on {TUNING_ROLE}" if tune else "nothing"
+
+    @property
+    def used_models(self) -> list[str]:
+        """Models that some method of the study translates with."""
+        wanted = {model for name in self.methods for model in self.models_of(name)}
+        return [name for name in self.models if name in wanted]
+
+    @property
+    def trained_models(self) -> list[str]:
+        """Used models that are trained by gradient descent and so have a learning curve."""
+        return [m for m in self.used_models if "training" in self.model_settings(m)]
+
+    @property
+    def unconditional_models(self) -> list[str]:
+        """Used models that draw images of the target from noise alone."""
+        return [m for m in self.used_models if is_unconditional(self.model_settings(m))]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Method key to the name that tables and figures print."""
+        return {
+            name: block.get("label", self.method_class(name).label)
+            for name, block in self.methods.items()
+        }
+
+    def table_rows(self) -> list[dict[str, str]]:
+        """Key, label, what training saw and what was tuned, of each method."""
+        return [
+            {
+                "key": name,
+                "label": label,
+                "needs_text": self.seen(name),
+                "tuned_text": self.tuned(name),
+            }
+            for name, label in self.labels.items()
+        ]
+
+    # -- translation ----------------------------------------------------------------------------
+
+    @property
+    def shards(self) -> list[int]:
+        """Numbers of the shards that the test subjects are split into."""
+        size = self.config["translation"]["subjects_per_shard"]
+        return list(range(math.ceil(len(self.subjects("test")) / size)))
+
+    def shard_subjects(self, shard: int) -> list[str]:
+        """Test subjects of a shard."""
+        size = self.config["translation"]["subjects_per_shard"]
+        return self.subjects("test")[shard * size : (shard + 1) * size]
+
+    def shard_of(self, subject: str) -> int:
+        """The shard a test subject is in."""
+        size = self.config["translation"]["subjects_per_shard"]
+        return self.subjects("test").index(subject) // size
+
+    def shard_folder(self, method: str, source: str, shard: int | str) -> str:
+        """The folder of a shard's translated volumes."""
+        return str(self.folder / "translations" / method / f"from-{source}" / f"shard-{shard}")
+
+    def translation(self, method: str, source: str, subject: str) -> str:
+        """A translated volume."""
+        folder = self.shard_folder(method, source, self.shard_of(subject))
+        return f"{folder}/{subject}_{self.target}.nii.gz"
+
+    def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
+        """Test subject to its translated volume and brain mask."""
+        return {
+            subject: {
+                "image": self.translation(method, source, subject),
+                "mask": self.volume(subject, MASK),
+            }
+            for subject in self.subjects("test")
+        }
+
+    def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:
+        """What a translation job reads: the source volumes, for the ceiling the target's."""
+        modality = self.target if self.method_class(method).sees_test_target else source
+        return [self.volume(subject, modality) for subject in self.shard_subjects(shard)]
+
+    def translation_threads(self, method: str) -> int:
+        """Threads of a translation job: one where no network runs."""
+        networks = self.method_class(method).family not in (None, "histogram")
+        return self.config["threads"] if networks else 1
+
+    def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
+        """Test subject to all that its score compares."""
+        folder = self.folder / "segmentations" / method / f"from-{source}"
+        files = {}
+        for subject, paths in self.translations(method, source).items():
+            files[subject] = {
+                **paths,
+                "labels": f"{folder}/{subject}_{LABELS}.nii.gz",
+                "target": self.volume(subject, self.target),
+            }
+            if self.subject(subject).labels:
+                files[subject]["truth"] = self.volume(subject, LABELS)
+        return files
+
+    def figure2_files(self) -> list[dict[str, Any]]:
+        """A panel for each source of each shown subject: its images and labels by column."""
+        shown = self.subjects("test")[: self.config["figures"]["figure2"]["subjects"]]
+        panels = []
+        for subject in shown:
+            for source in self.sources:
+                images = {
+                    "source": self.volume(subject, source),
+                    "target": self.volume(subject, self.target),
+                }
+                labels = {}
+                for method in self.methods:
+                    files = self.scored_files(method, source)[subject]
+                    if self.method_class(method).sees_test_target:
+                        labels["target"] = files["labels"]
+                    elif method == "source":
+                        labels["source"] = files["labels"]
+                    else:
+                        images[method], labels[method] = files["image"], files["labels"]
+                panels.append(
+                    {"source": source, "subject": subject, "images": images, "labels": labels}
+                )
+        return panels
