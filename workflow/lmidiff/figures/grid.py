@@ -27,9 +27,10 @@ from lmidiff.figures.panel import SOURCE, TARGET, Box, Panel, choose_roi
 from lmidiff.figures.style import TISSUE_COLOURS, WIDTH_MM, save, style
 
 LINES = {"image": "image", "closeup": "close-up", "labels": "K-Means"}
-COLUMNS_PER_BAND = 10
-_LEFT, _GAP, _PANEL_GAP, _FOOT, _LINE = 10.5, 0.6, 3.0, 11.0, 2.75
-_MAX_CELL, _MIN_CELL, _MAX_HEIGHT = 34.0, 13.0, 245.0
+_LEFT, _GAP, _PANEL_GAP, _FOOT = 10.5, 0.6, 3.0, 11.0
+_MAX_CELL, _MIN_CELL, _MAX_HEIGHT = 34.0, 6.0, 245.0
+# Titles are 6 pt: height of a line, width of a character; above narrow cells they run upwards.
+_LINE, _LETTER, _TURNED_BELOW, _TURNED_LETTERS = 2.75, 1.25, 15.0, 18
 _TISSUES = ListedColormap(["#000000", *TISSUE_COLOURS.values()])
 
 
@@ -42,7 +43,7 @@ def figure2(
     target_label: str = "T1w",
     width_mm: float = WIDTH_MM,
     lines: Sequence[str] = tuple(LINES),
-    columns_per_band: int = COLUMNS_PER_BAND,
+    columns_per_band: int | None = None,
 ) -> None:
     """Draw the grid: columns source, true target, methods; per panel image, close-up, K-Means.
 
@@ -56,7 +57,7 @@ def figure2(
         target_label: the target modality, for the title of its column.
         width_mm: printed width; legible for eight methods a band at 180 mm.
         lines: which of ``LINES`` to draw, in that order; a close-up line for every close-up.
-        columns_per_band: columns side by side.
+        columns_per_band: columns side by side; by default as many as make the cells largest.
 
     Raises:
         StudyError: no panels, no columns, an unknown line, or a file cannot be written.
@@ -78,8 +79,11 @@ def figure2(
                     x = layout.left + column * (layout.cell + _GAP)
                     _draw_column(page, view, key, x, top, layout, column == number == 0)
                     if repeated:
+                        turned = {"rotation": 90, "multialignment": "left"} if layout.turned else {}
                         middle = x + layout.cell / 2
-                        page.text(middle, top - 1, title, ha="center", va="bottom", fontsize=6)
+                        page.text(
+                            middle, top - 1, title, ha="center", va="bottom", fontsize=6, **turned
+                        )
                 _row_labels(page, view, layout, top)
                 top += view.height(layout.cell) + _PANEL_GAP
         _foot(page, layout.left, top)
@@ -127,30 +131,49 @@ class _Layout:
     height: float
     left: float
 
+    @property
+    def turned(self) -> bool:
+        """Whether the titles run upwards."""
+        return self.cell < _TURNED_BELOW
+
     @classmethod
     def of(cls, panels, titles, lines, columns_per_band, width) -> "_Layout":
-        count = math.ceil(len(titles) / columns_per_band)
-        columns = math.ceil(len(titles) / count)
         views = [_View.of(panel, lines) for panel in panels]
+        counts = range(1, len(titles) // 4 + 2)
+        if columns_per_band:
+            counts = [math.ceil(len(titles) / columns_per_band)]
+        # Fewer bands unless more make the cells clearly larger: a line of columns compares best.
+        return max(
+            (cls._with(views, titles, count, width) for count in counts),
+            key=lambda layout: layout.cell * 0.9 ** len(layout.bands),
+        )
+
+    @classmethod
+    def _with(cls, views, titles, count, width) -> "_Layout":
+        """The layout of so many bands, with the largest cells that fit the page."""
+        columns = math.ceil(len(titles) / count)
         cell = min(_MAX_CELL, (width - _LEFT - _GAP * columns) / columns)
         while True:
-            # A title line holds about one character per 1.15 mm of 6 pt type.
-            wide = max(8, int((cell + _GAP) / 1.15))
-            wrap = {"width": wide, "break_long_words": False}
+            turned = cell < _TURNED_BELOW
+            letters = _TURNED_LETTERS if turned else max(8, int((cell + _GAP) / _LETTER))
+            wrap = {"width": letters, "break_long_words": False}
             wrapped = [(key, textwrap.fill(title, **wrap)) for key, title in titles.items()]
             bands = [dict(wrapped[n : n + columns]) for n in range(0, len(wrapped), columns)]
-            heads = [
-                1.5 + _LINE * max(title.count("\n") + 1 for title in band.values())
-                for band in bands
-            ]
-            drawn = count * (sum(view.height(cell) + _PANEL_GAP for view in views))
-            repeats = len(views) if count > 1 else 1
+            heads = [max(_head(title, turned) for title in band.values()) for band in bands]
+            drawn = len(bands) * (sum(view.height(cell) + _PANEL_GAP for view in views))
+            repeats = len(views) if len(bands) > 1 else 1
             height = drawn + repeats * sum(heads) + _FOOT
             if height <= _MAX_HEIGHT or cell <= _MIN_CELL:
                 break
             cell = max(_MIN_CELL, cell * 0.97)
         left = (width - _LEFT - columns * (cell + _GAP)) / 2 + _LEFT
         return cls(views, bands, cell, heads, height, left)
+
+
+def _head(title: str, turned: bool) -> float:
+    """Height of a title in mm."""
+    lines = title.split("\n")
+    return 1.5 + (max(map(len, lines)) * _LETTER if turned else len(lines) * _LINE)
 
 
 def _draw_column(
