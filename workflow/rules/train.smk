@@ -14,6 +14,8 @@ rule train_model:
         f"{OUT}/logs/train/{{model}}.log",
     benchmark:
         f"{OUT}/cost/train/{{model}}.tsv"
+    # The longest jobs first: what follows them is short and fills the gaps.
+    priority: 10
     group:
         lambda w: None if w.model in study.trained_models else "fit"
     conda:

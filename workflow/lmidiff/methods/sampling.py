@@ -23,7 +23,7 @@ class SamplingSettings:
         draws: samples a slice; their mean is the translation.
         variance: of the ancestral sampler, "small" or "large".
         final_noise: of the ancestral sampler, noise at the last step too (the authors' code).
-        precision: "float32" keeps a slice's result the same in any batch.
+        precision: of the network, see :func:`lmidiff.devices.resolve_precision`.
     """
 
     sampler: str = "dpm_solver"
