@@ -22,7 +22,13 @@ from lmidiff.methods.cyclegan import CycleGAN, CycleGANUnseen
 from lmidiff.models import cyclegan
 from lmidiff.models.cyclegan import CycleGANSettings, CycleLearner, LinearDecay
 from lmidiff.models.weights import publish
-from lmidiff.networks.cyclegan import Critic, Generator, ImagePool
+from lmidiff.networks.cyclegan import (
+    NORMALISATIONS,
+    Critic,
+    Generator,
+    ImagePool,
+    Standardised,
+)
 from lmidiff.training.loop import draw_batch
 from lmidiff.training.loop import fit as train
 
@@ -56,11 +62,10 @@ def brains(count, seed, inverted=False):
     return torch.stack(images).unsqueeze(1)
 
 
-def learner_of(stop_at=None, delay=0.0, **changes):
+def learner_of(stop_at=None, delay=0.0, normalisation="instance", **changes):
     schedule = LinearDecay(**{**BRIEF, **changes})
-    learner = CycleLearner(
-        CycleGANSettings(**SMALL), schedule, brains(8, 1), brains(8, 2, inverted=True), CPU
-    )
+    settings = CycleGANSettings(**SMALL, normalisation=normalisation)
+    learner = CycleLearner(settings, schedule, brains(8, 1), brains(8, 2, inverted=True), CPU)
     learner.taken, step = 0, learner.step
 
     def counted(generator):
@@ -89,10 +94,11 @@ def same_bits(a, b):
 # --- the networks ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
 @pytest.mark.parametrize(("channels", "levels", "blocks"), [(4, 0, 1), (6, 1, 0), (4, 2, 2)])
-def test_a_generator_keeps_shape_range_and_air(channels, levels, blocks):
+def test_a_generator_keeps_shape_range_and_air(channels, levels, blocks, normalisation):
     torch.manual_seed(0)
-    generator = Generator(channels, levels, blocks)
+    generator = Generator(channels, levels, blocks, 3, normalisation)
     for parameter in generator.parameters():
         parameter.data.mul_(20)  # loud, so that the sigmoid is driven to its ends
     images = brains(3, 5)[..., :12]
@@ -123,6 +129,47 @@ def test_a_verdict_is_on_a_patch_of_the_stated_side(layers, side):
     verdict[0, 0, middle, middle].backward()
     seen = image.grad[0, 0].abs() > 0
     assert int(seen.any(0).sum()) == int(seen.any(1).sum()) == side
+
+
+def test_standardised_intensities_are_in_units_of_the_training_slices():
+    images = brains(20, 3)
+    view = Standardised()
+    view.measure(images)
+    seen = view(images).double().numpy()
+    x = images.double().numpy()[:, 0]
+    brain = x > 0
+    expected = np.where(brain, (x - x[brain].mean()) / x[brain].std(ddof=1), 0)
+    np.testing.assert_allclose(seen[:, 0], expected, atol=1e-5)
+    assert np.array_equal(seen[:, 1], brain)
+    # One scale for all: the same grey is the same number in any image, which is what counts.
+    grey = torch.full((1, 1, SIZE, SIZE), 0.3)
+    assert torch.equal(view(torch.cat([grey, images[:1]]))[0, 0], view(grey)[0, 0])
+    view.measure(torch.full((2, 1, 4, 4), 0.5))  # no contrast at all
+    assert torch.isfinite(view(images)).all()
+
+
+def test_each_network_standardises_by_what_it_is_shown():
+    targets, sources = brains(8, 1), 0.5 * brains(8, 2, inverted=True)
+    settings = CycleGANSettings(**SMALL, normalisation="images")
+    learner = CycleLearner(settings, LinearDecay(**BRIEF), targets, sources, CPU)
+    for name in ("to_target", "to_source", "target_critic", "source_critic"):
+        shown = sources if name in ("to_target", "source_critic") else targets
+        view = learner.network[name].view
+        assert view.mean.item() == pytest.approx(shown[shown > 0].mean().item())
+        assert view.spread.item() == pytest.approx(shown[shown > 0].std().item())
+
+
+def test_a_spectrally_normalised_critic_has_weights_of_norm_one():
+    torch.manual_seed(0)
+    critic = Critic(6, 2, "images")
+    layers = [module for module in critic.modules() if isinstance(module, nn.Conv2d)]
+    assert len(layers) == 4
+    assert not any(isinstance(module, nn.InstanceNorm2d) for module in critic.modules())
+    for _ in range(100):
+        critic(brains(2, 0))
+    for layer in layers:
+        norm = np.linalg.svd(layer.weight.detach().flatten(1).double().numpy())[1][0]
+        assert norm == pytest.approx(1, abs=0.02)
 
 
 # --- the losses -----------------------------------------------------------------------------
@@ -284,12 +331,16 @@ def test_a_rerun_is_identical_and_another_seed_is_not(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("stop_at", [1, 4, 11])
-def test_a_resumed_run_ends_in_the_same_bits(tmp_path, stop_at):
-    whole = run(tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("stop_at", "normalisation"),
+    [(1, "instance"), (4, "instance"), (11, "instance"), (6, "images")],
+)
+def test_a_resumed_run_ends_in_the_same_bits(tmp_path, stop_at, normalisation):
+    own = {"normalisation": normalisation}
+    whole = run(tmp_path / "whole", **own)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "halved", stop_at=stop_at)
-    resumed = run(tmp_path / "halved")
+        run(tmp_path / "halved", stop_at=stop_at, **own)
+    resumed = run(tmp_path / "halved", **own)
     same_bits(whole, resumed)
     assert resumed[2].taken == 14 - stop_at // 4 * 4
     state = whole[2].network.state_dict(), resumed[2].network.state_dict()
@@ -362,7 +413,8 @@ def test_only_the_generators_learn_from_the_first_half_of_a_step():
     assert seen[0] == {"to_target", "to_source"}
 
 
-def test_it_learns_an_unpaired_mapping_whose_answer_is_known(tmp_path):
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_it_learns_an_unpaired_mapping_whose_answer_is_known(tmp_path, normalisation):
     # Target: core 0.9, shell 0.3. Source: the reverse, of other images. Nothing pairs them.
     schedule = LinearDecay(
         **{**BRIEF, "steps": 120, "batch_size": 4, "learning_rate": 2e-3, "warmup": 10,
@@ -370,11 +422,11 @@ def test_it_learns_an_unpaired_mapping_whose_answer_is_known(tmp_path):
     )  # fmt: skip
     settings = CycleGANSettings(
         channels=8, blocks=1, critic_channels=8, critic_layers=1,
-        lambda_cycle=2.0, lambda_identity=0.5,
+        lambda_cycle=2.0, lambda_identity=0.5, normalisation=normalisation,
     )  # fmt: skip
     learner = CycleLearner(settings, schedule, brains(40, 1), brains(40, 2, inverted=True), CPU)
     weights, _ = train(learner, schedule, tmp_path, "toy")
-    generator = Generator(8, 1, 1)
+    generator = Generator(8, 1, 1, 7, normalisation)
     own = {k.removeprefix("to_target."): v for k, v in weights.items() if k.startswith("to_target")}
     generator.load_state_dict(own)
     source, truth = brains(20, 9, inverted=True), brains(20, 9)
@@ -443,6 +495,12 @@ def test_what_does_not_fit_is_named(tmp_path, data):
         cyclegan.fit(block(cyclegan={**SMALL, "levels": 5}), data, tmp_path / "s", CPU, "toy")
     with pytest.raises(StudyError, match=r"cyclegan\.channel is not"):
         cyclegan.fit(block(cyclegan={"channel": 4}), data, tmp_path / "s", CPU, "toy")
+    for wrong, says in (
+        ({"kernel": 4}, "kernel must be odd"),
+        ({"normalisation": "batch"}, "one of"),
+    ):
+        with pytest.raises(StudyError, match=says):
+            cyclegan.load(block(cyclegan=wrong), {}, CPU)
     weights = Generator(4, 1, 1).state_dict()
     generator = cyclegan.load(block(), weights, CPU)
     with pytest.raises(StudyError, match="image_size 15 is not a multiple of 2"):

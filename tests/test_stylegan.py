@@ -18,6 +18,7 @@ from lmidiff.networks.stylegan import (
     low_pass,
     minibatch_std,
     modulated_conv,
+    shifted,
     upsample,
 )
 from lmidiff.training.loop import TrainingSettings
@@ -99,6 +100,21 @@ def test_minibatch_std_by_hand(count, group, size):
         assert len(members) == size
         spread = x[members].std(0, unbiased=False) if size > 1 else torch.full_like(x[0], 1e-4)
         torch.testing.assert_close(out[i, 3], spread.mean().expand(4, 5), rtol=1e-4, atol=1e-8)
+
+
+def test_a_shift_moves_each_image_by_its_own_pixels_and_lets_air_in():
+    images = normal(3, 1, 5, 6)
+    by = torch.tensor([[0, 0], [2, -1], [-3, 4]])
+    out = shifted(images, by)
+    assert torch.equal(out[0], images[0])
+    for row in (1, 2):
+        down, right = by[row].tolist()
+        for i in range(5):
+            for j in range(6):
+                inside = 0 <= i - down < 5 and 0 <= j - right < 6
+                expected = images[row, 0, i - down, j - right] if inside else -1.0
+                assert out[row, 0, i, j] == expected
+    assert torch.equal(shifted(images, torch.zeros(3, 2, dtype=torch.long)), images)
 
 
 def test_the_minibatch_spread_tells_a_collapsed_batch():
@@ -285,6 +301,19 @@ def test_a_run_resumed_between_lazy_steps_ends_in_the_same_bits(tmp_path):
     assert all(torch.equal(state[0][key], state[1][key]) for key in state[0])
     assert state[0]["path_mean"] > 0
     assert state[0]["taken"] == 12
+
+
+def test_the_discriminator_sees_everything_moved_and_the_generator_learns_through_it():
+    (learner, _), seen = learner_of(shift=3), []
+    discriminate = learner.network.discriminator.forward
+    learner.network.discriminator.forward = lambda x: seen.append(x) or discriminate(x)
+    learner.step(torch.Generator().manual_seed(0))
+    through, made, real = seen[:3]
+    assert through.requires_grad
+    assert not made.requires_grad
+    assert not any(torch.equal(image, shown) for image in real for shown in learner.images)
+    assert not torch.equal(through, made)  # the same images, moved anew
+    assert (real == -1).any()
 
 
 def test_regularisers_come_when_due_and_enter_times_their_interval():

@@ -9,7 +9,8 @@ Departures: images of one channel and few features; the learning rate falls by a
 every model of the study; gradients are not clipped and precision is float32, so ``training.clip``
 and ``training.precision`` have no effect; the discriminator is shown the images that the generator
 was just corrected for, which saves drawing others; real slices are mirrored left to right half of
-the time.
+the time; and the discriminator sees everything, real and generated, moved by up to ``shift`` pixels
+(DiffAugment, Zhao et al. 2020), without which it would know the few slices of a study by heart.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import SliceNoise
 from lmidiff.errors import StudyError
 from lmidiff.models.checks import check_size, fill
-from lmidiff.networks.stylegan import Discriminator, Generator
+from lmidiff.networks.stylegan import Discriminator, Generator, shifted
 from lmidiff.seeds import seed_of
 from lmidiff.settings import settings_of
 from lmidiff.training.loop import TrainingSettings, draw_batch
@@ -57,6 +58,7 @@ class StyleGANSettings:
         path_decay: how fast the running mean of the path length follows.
         path_share: batch of the regulariser as a share of ``training.batch_size``.
         mixing: share of samples whose coarse and fine styles come from two latents.
+        shift: largest move of an image before the discriminator, in pixels along either axis.
     """
 
     channels: tuple[int, ...] = (64, 48, 32, 24, 16)
@@ -71,6 +73,7 @@ class StyleGANSettings:
     path_decay: float = 0.01
     path_share: float = 0.5
     mixing: float = 0.9
+    shift: int = 0
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -159,13 +162,14 @@ class StyleGANLearner:
         network.taken += 1
         losses = {"loss": 0.0, "discriminator": 0.0, "r1": 0.0, "path": 0.0}
         fake = self._fake(self.batch, generator)[0]
-        loss = F.softplus(-network.discriminator(fake)).mean()
+        loss = F.softplus(-network.discriminator(self._moved(fake, generator))).mean()
         losses["loss"] = self._descend(0, loss)
         if number % settings.path_every == 0 and settings.path > 0:
             losses["path"] = self._descend(0, self._path(generator) * settings.path_every)
 
-        real = draw_batch(self.images, self.batch, generator)
-        loss = F.softplus(network.discriminator(fake.detach())).mean()
+        real = self._moved(draw_batch(self.images, self.batch, generator), generator)
+        fake = self._moved(fake.detach(), generator)
+        loss = F.softplus(network.discriminator(fake)).mean()
         loss = loss + F.softplus(-network.discriminator(real)).mean()
         losses["discriminator"] = self._descend(1, loss)
         if number % settings.r1_every == 0 and settings.r1 > 0:
@@ -188,6 +192,12 @@ class StyleGANLearner:
             for shape in network.noise_shapes
         ]
         return network(w, noise), w
+
+    def _moved(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if not (reach := self.settings.shift):
+            return images
+        by = torch.randint(-reach, reach + 1, (len(images), 2), generator=generator)
+        return shifted(images, by)
 
     def _path(self, generator: torch.Generator) -> Tensor:
         """Squared distance of path lengths to their running mean (equation 4)."""

@@ -75,6 +75,18 @@ def modulated_conv(
     return out
 
 
+def shifted(images: Tensor, by: Tensor) -> Tensor:
+    """Images (N, 1, H, W) in -1..1, each moved by its row of ``by``, (N, 2) in pixels, into air."""
+    reach = int(by.abs().max())
+    padded = F.pad(images, (reach,) * 4, value=-1.0)
+    height, width = images.shape[-2:]
+    moved = [
+        each[:, reach - down : reach - down + height, reach - right : reach - right + width]
+        for each, (down, right) in zip(padded, by.tolist(), strict=True)
+    ]
+    return torch.stack(moved)
+
+
 def minibatch_std(x: Tensor, group: int) -> Tensor:
     """Append the mean standard deviation inside a group of samples as one more channel.
 
