@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    keep.add_argument(
+        "--without-weights", action="store_true", help="where another record has the same ones"
+    )
     commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
     commands.add_parser("costs", help="derive config/costs.csv and docs/cluster.md's table")
     for command in (translate, segment, preprocess):
@@ -47,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
-            print(f"recorded in {record(given.folder, REFERENCE, keep_weights, add_crate)}")
+            additions = (add_crate,) if given.without_weights else (keep_weights, add_crate)
+            print(f"recorded in {record(given.folder, REFERENCE, *additions)}")
         elif given.command == "ixi-split":
             archives = {modality: getattr(given, modality) for modality in SUFFIXES}
             print(write_split_of(archives, given.out, given.seed))
