@@ -53,7 +53,7 @@ JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 OverTimeLimit=0
-KillWait=5
+KillWait=30
 MinJobAge=600
 EnforcePartLimits=ALL
 GresTypes=gpu
@@ -97,6 +97,7 @@ class SlurmJob:
     comment: str
     memory: str
     limit: str
+    cores: str
 
 
 @dataclass
@@ -184,11 +185,11 @@ class SlurmLab:
 
     def jobs(self, prefix: str = "") -> list[SlurmJob]:
         """Jobs that the controller remembers, whose name starts so, in the order of submission."""
-        asked = ["%i", "%T", "%P", "%k", "%m", "%l", "%j"]
+        asked = ["%i", "%T", "%P", "%k", "%m", "%l", "%C", "%j"]
         table = self.run("squeue", "--states=all", "--noheader", "--format", "|".join(asked))
-        rows = [line.split("|") for line in table.splitlines() if line.count("|") == 6]
-        rows = [row for row in rows if row[6].startswith(prefix)]
-        found = [SlurmJob(*row[:6]) for row in rows]
+        rows = [line.split("|") for line in table.splitlines() if line.count("|") == 7]
+        rows = [row for row in rows if row[7].startswith(prefix)]
+        found = [SlurmJob(*row[:7]) for row in rows]
         return sorted(found, key=lambda job: int(job.id))
 
     def logs(self) -> str:

@@ -115,7 +115,12 @@ class Killed:
 
 
 @pytest.mark.parametrize(
-    ("study", "kills"), [("small", 4), pytest.param("smoke", 20, marks=long_test)]
+    ("study", "kills"),
+    [
+        ("small", 4),
+        pytest.param("small", 20, marks=long_test),
+        pytest.param("smoke", 20, marks=long_test),
+    ],
 )
 def test_killed_at_random_moments_it_ends_with_the_same_numbers(
     study: str, kills: int, request: pytest.FixtureRequest, tmp_path: Path

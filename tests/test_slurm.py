@@ -176,6 +176,7 @@ def test_killed_driver_recovered_without_network_gives_the_same_bytes(lab, small
     completed = Counter(job.comment for job in jobs if job.state == "COMPLETED")
     assert set(completed.values()) == {1}, "a job was done twice"
     assert done_before < set(completed)
+    assert {job.cores for job in jobs} == {"1"}  # of a group too: its jobs take turns
     cancelled = [job for job in jobs if job.state != "COMPLETED"]
     assert len(cancelled) == 1
     assert cancelled[0].comment in completed
@@ -205,8 +206,10 @@ def test_a_training_over_its_time_limit_goes_on_and_ends_the_same(
     first, second = lab.jobs("overtime")
     assert (first.state, second.state) == ("TIMEOUT", "COMPLETED")
     assert first.limit == "1:00"
+    (killed,) = (folder / ".snakemake/slurm_logs").rglob("*.log")  # of the job that failed
+    stopped = re.search(r"asked to stop \(SIGTERM\) at step (\d+) of", killed.read_text())
     log = (folder / "results/small/logs/train/unconditional.log").read_text()
-    assert re.search(rf"resumes at step [1-9]\d* of {STEPS}", log), log
+    assert f"resumes at step {stopped[1]} of {STEPS}" in log
     curve = pd.read_csv(folder / Path(WEIGHTS).parent / "curve.csv")
     assert list(curve["step"]) == list(range(10, STEPS + 1, 10))
 
