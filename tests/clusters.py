@@ -64,13 +64,13 @@ class Driver:
         """All it has said so far."""
         return self.log.read_text()
 
-    def finish(self, ok: bool = True, seconds: float = 400) -> str:
+    def finish(self, ok: bool = True, seconds: float = 1500) -> str:
         """Wait for the end, which must be a good or a bad one; returns what it printed."""
         status = self.process.wait(timeout=seconds)
         assert (status == 0) is ok, self.printed[-6000:]
         return self.printed
 
-    def wait_for(self, reached: Callable[[], object], seconds: float = 300) -> None:
+    def wait_for(self, reached: Callable[[], object], seconds: float = 900) -> None:
         """Wait until something holds; the driver must not end before."""
         deadline = time.monotonic() + seconds
         while not reached():

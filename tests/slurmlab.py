@@ -59,8 +59,8 @@ EnforcePartLimits=ALL
 GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory={memory} Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=01:00:00 DefaultTime=00:10:00 State=UP
-PartitionName=gpu Nodes={host} Default=NO MaxTime=01:00:00 DefaultTime=00:10:00 State=UP
+PartitionName=main Nodes={host} Default=YES MaxTime=04:00:00 DefaultTime=00:10:00 State=UP
+PartitionName=gpu Nodes={host} Default=NO MaxTime=04:00:00 DefaultTime=00:10:00 State=UP
 """
 GRES_CONF = """\
 AutoDetect=off
@@ -178,7 +178,7 @@ class SlurmLab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return done.stdout
@@ -250,7 +250,7 @@ class SlurmLab:
         return done.returncode == 0
 
     def _wait(self, name: str, ready, printed: str = "") -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not ready():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{name} does not come up\n{printed}\n{self.logs()}")

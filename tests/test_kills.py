@@ -93,24 +93,26 @@ class Killed:
         self.left += len(orphans(self.folder))
 
     def _killed(self, jobs: int, seconds: float, starting: bool) -> bool:
-        process = subprocess.Popen(
-            command(*self.arguments),
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 600
+        printed = self.folder / "printed.txt"
+        with open(printed, "w") as stream:
+            process = subprocess.Popen(
+                command(*self.arguments),
+                cwd=self.folder,
+                env=environment(),
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + 900
         while not starting and not (begun(self.folder) >= jobs and at_work(process)):
             if process.poll() is not None:
                 break
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+            assert time.monotonic() < deadline, printed.read_text()[-4000:]
+            time.sleep(0.05)
         time.sleep(seconds)
         if process.poll() is None:
             kill_all(process)
             return True
-        assert process.returncode == 0
+        assert process.returncode == 0, printed.read_text()[-4000:]
         return False
 
 
