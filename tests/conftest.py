@@ -13,11 +13,9 @@ from workflows import SMOKE, copy_project, run
 NOT_YET_SEEN = [
     "test_align.py",
     "test_cli.py",
-    "test_kills.py",
     "test_raw_workflow.py",
     "test_real_scans.py",
     "test_report.py",
-    "test_slurm.py",
 ]
 collect_ignore = [] if os.environ.get("LMIDIFF_ALL_TESTS") else NOT_YET_SEEN
 
