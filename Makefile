@@ -16,7 +16,7 @@ PROFILE ?= workflow/profiles/slurm
 CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws bench overhead costs steps record test lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws bench overhead costs steps record test test-long lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -101,6 +101,9 @@ record: env ## Keep CONFIG's finished study under results/reference and refill R
 
 test: .venv/.ready-dev ## Set up and run all tests
 	$(RUN) pytest
+
+test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: twenty kills of the smoke study, all of it on Slurm
+	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py
 
 lint: .venv/.ready-dev ## Check style: ruff, snakefmt, snakemake --lint
 	$(RUN) ruff check .

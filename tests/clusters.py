@@ -1,10 +1,15 @@
-"""Helpers of the tests on a cluster: a study smaller than the smoke study."""
+"""Helpers of the tests that kill drivers and jobs: a study smaller than the smoke study."""
 
 import importlib.util
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+import pytest
 import yaml
 from slurmlab import SlurmLab
 from workflows import SMOKE
@@ -19,8 +24,12 @@ SMALL = {
     },
     "rows": ["lmidiffusion", "oracle"],
 }
+SCORES = "results/small/metrics.csv"
 PROFILE = ("--profile", "workflow/profiles/slurm", "--cores", "2")
 BRIEFLY = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
+long_test = pytest.mark.skipif(
+    not os.environ.get("LMIDIFF_LONG_TESTS"), reason="takes many minutes: make test-long"
+)
 HURRY = str(Path(__file__).parent / "hurry")
 
 
@@ -55,8 +64,34 @@ class Driver:
         """All it has said so far."""
         return self.log.read_text()
 
-    def finish(self, ok: bool = True, seconds: float = 400) -> str:
+    def finish(self, ok: bool = True, seconds: float = 1500) -> str:
         """Wait for the end, which must be a good or a bad one; returns what it printed."""
         status = self.process.wait(timeout=seconds)
         assert (status == 0) is ok, self.printed[-6000:]
         return self.printed
+
+    def wait_for(self, reached: Callable[[], object], seconds: float = 900) -> None:
+        """Wait until something holds; the driver must not end before."""
+        deadline = time.monotonic() + seconds
+        while not reached():
+            assert self.process.poll() is None, self.printed[-6000:]
+            assert time.monotonic() < deadline, self.printed[-6000:]
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9: its jobs live on."""
+        family = [psutil.Process(self.process.pid)]
+        family += family[0].children(recursive=True)
+        for member in family:
+            member.kill()
+        self.process.wait()
+
+
+def training_in(folder: Path) -> list[psutil.Process]:
+    """Processes that train in a project."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command = process.info["cmdline"] or []
+        if process.info["cwd"] == str(folder) and any(c.endswith(".train.py") for c in command):
+            found += [process] if "python" in os.path.basename(command[0]) else []
+    return found

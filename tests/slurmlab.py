@@ -53,14 +53,14 @@ JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 OverTimeLimit=0
-KillWait=5
+KillWait=60
 MinJobAge=600
 EnforcePartLimits=ALL
 GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory={memory} Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=01:00:00 DefaultTime=00:10:00 State=UP
-PartitionName=gpu Nodes={host} Default=NO MaxTime=01:00:00 DefaultTime=00:10:00 State=UP
+PartitionName=main Nodes={host} Default=YES MaxTime=04:00:00 DefaultTime=00:10:00 State=UP
+PartitionName=gpu Nodes={host} Default=NO MaxTime=04:00:00 DefaultTime=00:10:00 State=UP
 """
 GRES_CONF = """\
 AutoDetect=off
@@ -97,6 +97,7 @@ class SlurmJob:
     comment: str
     memory: str
     limit: str
+    cores: str
 
 
 @dataclass
@@ -177,18 +178,18 @@ class SlurmLab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return done.stdout
 
     def jobs(self, prefix: str = "") -> list[SlurmJob]:
         """Jobs that the controller remembers, whose name starts so, in the order of submission."""
-        asked = ["%i", "%T", "%P", "%k", "%m", "%l", "%j"]
+        asked = ["%i", "%T", "%P", "%k", "%m", "%l", "%C", "%j"]
         table = self.run("squeue", "--states=all", "--noheader", "--format", "|".join(asked))
-        rows = [line.split("|") for line in table.splitlines() if line.count("|") == 6]
-        rows = [row for row in rows if row[6].startswith(prefix)]
-        found = [SlurmJob(*row[:6]) for row in rows]
+        rows = [line.split("|") for line in table.splitlines() if line.count("|") == 7]
+        rows = [row for row in rows if row[7].startswith(prefix)]
+        found = [SlurmJob(*row[:7]) for row in rows]
         return sorted(found, key=lambda job: int(job.id))
 
     def logs(self) -> str:
@@ -249,7 +250,7 @@ class SlurmLab:
         return done.returncode == 0
 
     def _wait(self, name: str, ready, printed: str = "") -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not ready():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{name} does not come up\n{printed}\n{self.logs()}")

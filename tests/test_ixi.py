@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from workflows import ROOT, copy_project, planned
+from workflows import ROOT, copy_project, counted, jobs_of, planned_on_cluster
 
 from lmidiff.__main__ import main
 from lmidiff.data.ixi import (
@@ -210,7 +210,8 @@ def test_another_test_set_is_another_study(config: dict, ledger: list, tmp_path:
 @pytest.mark.study
 def test_the_whole_study_is_planned_without_an_archive(tmp_path: Path) -> None:
     folder = copy_project(tmp_path / "a project")
-    jobs = planned(folder, "--configfile", "config/ixi.yaml")
+    printed = planned_on_cluster(folder, "--configfile", "config/ixi.yaml")
+    jobs = jobs_of(printed)
     fetched = [job.outputs for job in jobs if job.rule == "fetch"]
     assert sorted(fetched) == [
         (f"resources/ixi/IXI-{suffix}.tar.verified",) for suffix in ("PD", "T1", "T2")
@@ -218,5 +219,9 @@ def test_the_whole_study_is_planned_without_an_archive(tmp_path: Path) -> None:
     extracted = [output for job in jobs if job.rule == "extract" for output in job.outputs]
     assert len(extracted) == len(set(extracted)) == 3 * 577
     assert all(job.data == {name for (name,) in fetched} for job in jobs if job.rule == "extract")
+    count, here, there, sent = counted(printed)
+    assert count == here + there == len(jobs)
+    assert here < 60  # fetching, tables, figures
+    assert sent < 300
     assert {"train_model", "tune_method", "score", "write_table"} <= {job.rule for job in jobs}
     assert not (folder / "resources").exists()

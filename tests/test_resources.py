@@ -1,15 +1,14 @@
 """What jobs ask a cluster for: against recorded runs, against torch's own count, and by law."""
 
 import math
-import subprocess
-from pathlib import Path
+import re
 
 import pandas as pd
 import pytest
 import torch
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
-from workflows import ROOT, copy_project, run
+from workflows import ROOT, copy_project, counted, planned_on_cluster
 
 from lmidiff.benchmarks.measure import load_config
 from lmidiff.benchmarks.overhead import benchmark_overhead
@@ -186,17 +185,6 @@ def large(tmp_path_factory):
     return folder, planned_on_cluster(folder, "--configfile", "large.yaml")
 
 
-def planned_on_cluster(folder: Path, *arguments: str) -> str:
-    """A dry run with the profile, less what needs the plugin."""
-    profile = yaml.safe_load((folder / "workflow/profiles/slurm/config.yaml").read_text())
-    plain = {k: v for k, v in profile.items() if not k.startswith("slurm") and k != "executor"}
-    plain["default-resources"]["gpu_type"] = "a100"
-    path = folder / "workflow/profiles/plain/config.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump(plain))
-    return run(folder, "-n", *arguments, "--profile", str(path.parent))
-
-
 def blocks(printed: str, rule: str) -> list[dict[str, str]]:
     """Resources of the jobs of a rule."""
     found = []
@@ -210,17 +198,28 @@ def blocks(printed: str, rule: str) -> list[dict[str, str]]:
 
 def test_a_study_of_580_subjects_is_some_tens_of_submissions(large):
     _, printed = large
-    count = ROOT / "workflow/profiles/count.awk"
-    said = subprocess.run(
-        ["awk", "-f", str(count)], input=printed, capture_output=True, text=True, check=True
-    ).stdout
-    last = said.splitlines()[-1].split()
-    jobs, here, there, sent = (int(word) for word in last if word.isdigit())
+    jobs, here, there, sent = counted(printed)
     assert jobs == here + there
     assert jobs == int(printed.split("\ntotal")[1].split()[0])
     assert jobs > 600
     assert here < 60  # tables, pages and figures
-    assert 20 < sent < 100  # under 300 is what is promised
+    assert 20 < sent < 100
+
+
+def test_every_rule_of_a_study_runs_here_or_says_what_it_needs():
+    benchmarks = ("bench.smk", "masks.smk")
+    files = [p for p in (ROOT / "workflow/rules").glob("*.smk") if p.name not in benchmarks]
+    text = "\n".join(path.read_text() for path in (ROOT / "Snakefile", *files))
+    local = {
+        name
+        for part in re.findall(r"localrules:\n((?: +\w+,\n)+)", text)
+        for name in part.split(",")
+    }
+    local = {name.strip() for name in local}
+    rules = re.findall(r"^( *)rule ?(\w*):\n((?:\1 .*\n|\n)+)", text, re.MULTILINE)
+    assert len(rules) > 30
+    for _, name, body in rules:
+        assert name in local or "localrule: True" in body or "**asks(" in body, name or body
 
 
 def test_gpu_jobs_ask_for_the_sites_gpu_and_others_do_not(large):

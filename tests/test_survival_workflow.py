@@ -14,10 +14,11 @@ from workflows import SMOKE, command, copy_project, environment, run
 
 pytestmark = pytest.mark.study
 
+STEPS = 200
 STUDY = {
     "study": "stopped",
     "data": {"cohorts": {"simulated": {"subjects": {"train": 2, "val": 1, "test": 1}}}},
-    "model_defaults": {"training": {"steps": 100, "checkpoint_every": 20}},
+    "model_defaults": {"training": {"steps": STEPS, "checkpoint_every": 20}},
 }
 WEIGHTS = "results/stopped/models/unconditional/weights.safetensors"
 SECONDS = 20
@@ -108,8 +109,8 @@ def test_stopped_by_a_signal_it_ends_in_the_same_bytes(folder: Path) -> None:
         line for line in printed.splitlines() if "STOPPED unconditional: asked to stop" in line
     ]
     assert len(lines) == 1, printed
-    step = re.search(r"\(SIGTERM\) at step (\d+) of 100", lines[0])[1]
-    assert f"unconditional: resumes at step {step} of 100" in printed
+    step = re.search(rf"\(SIGTERM\) at step (\d+) of {STEPS}", lines[0])[1]
+    assert f"unconditional: resumes at step {step} of {STEPS}" in printed
     assert (folder / WEIGHTS).read_bytes() == before
     assert not list((folder / "results").rglob(".tmp-*"))
     assert not list((folder / "results" / ".state").rglob("owner.json"))

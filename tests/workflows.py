@@ -1,4 +1,4 @@
-"""Helpers of the tests that run Snakemake: a copy of the project, a run, a dry run as jobs."""
+"""Helpers of the tests that run Snakemake: a copy of the project, a run, a dry run and its jobs."""
 
 import os
 import re
@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ("--configfile", "config/smoke.yaml")
@@ -90,6 +92,26 @@ def jobs_of(printed: str) -> list[Job]:
 def planned(folder: Path, *arguments: str) -> list[Job]:
     """The jobs that Snakemake would run."""
     return jobs_of(run(folder, "-n", *arguments))
+
+
+def planned_on_cluster(folder: Path, *arguments: str) -> str:
+    """A dry run with the profile, less what needs the plugin."""
+    profile = yaml.safe_load((folder / "workflow/profiles/slurm/config.yaml").read_text())
+    plain = {k: v for k, v in profile.items() if not k.startswith("slurm") and k != "executor"}
+    plain["default-resources"]["gpu_type"] = "a100"
+    path = folder / "workflow/profiles/plain/config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(plain))
+    return run(folder, "-n", *arguments, "--profile", str(path.parent))
+
+
+def counted(printed: str) -> tuple[int, ...]:
+    """What `make plan` counts in a dry run: jobs, those here, those of the cluster, submissions."""
+    count = ROOT / "workflow/profiles/count.awk"
+    said = subprocess.run(
+        ["awk", "-f", str(count)], input=printed, capture_output=True, text=True, check=True
+    ).stdout
+    return tuple(int(word) for word in said.splitlines()[-1].split() if word.isdigit())
 
 
 def metrics(folder: Path, study: str) -> bytes:

@@ -23,10 +23,12 @@ for subject in study.raw_subjects:
             f"{OUT}/logs/align/{subject}.log",
         benchmark:
             f"{OUT}/cost/data/align_{subject}.tsv"
+        group:
+            "preprocess"
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=3000,
+            **asks(lambda w: needs.align()),
         params:
             subject=subject,
             scans=study.align_files(subject),

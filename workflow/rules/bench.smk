@@ -4,6 +4,7 @@
 localrules:
     bench,
     benchmark_overhead,
+    plot_pareto,
     pareto,
 
 

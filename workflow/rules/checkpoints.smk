@@ -23,6 +23,7 @@ rule take_model:
         f"{OUT}/logs/take/{{model}}.log",
     benchmark:
         f"{OUT}/cost/train/{{model}}.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:

@@ -34,6 +34,7 @@ def asks(estimate, threads=1, gpus=None):
             estimate(wildcards)[1], attempt
         ),
         "cpus_per_task": threads,
+        "turn": 1,  # jobs of a group take turns: the profile has one
         "gpu": lambda wildcards: cards(wildcards) or None,
     }
     if of_site("gpu_type"):

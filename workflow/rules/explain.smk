@@ -1,5 +1,14 @@
 # Figures beside the paper's: how the sampler walks, who is handed what, where methods fail, what
 # their uncertainty is worth, what happens across slices, and what training costs.
+localrules:
+    plot_figure1,
+    plot_flow,
+    plot_failures,
+    plot_through_plane,
+    plot_uncertainty,
+    plot_training_cost,
+    plot_ablation,
+    plot_data_quality,
 
 
 rule plot_figure1:

@@ -14,6 +14,8 @@ rule cut_figure2:
         f"{OUT}/logs/cut_figure2.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
     params:
         panels=study.figure2_files(),
         slice=config["figures"]["figure2"]["slice"],
@@ -34,6 +36,8 @@ rule cut_failures:
         f"{OUT}/logs/cut_failures.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
     params:
         methods=list(study_figures.drawn_methods(study)),
         files=study_figures.scored_files(study),
@@ -53,6 +57,8 @@ rule cut_reformats:
         f"{OUT}/logs/cut_reformats.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
     params:
         reformats=study_figures.reformat_files(study),
         subject=study.subjects("test")[0],
@@ -73,6 +79,8 @@ rule measure_uncertainty:
         f"{OUT}/logs/measure_uncertainty.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
     params:
         files=study_figures.scored_files(study),
     script:
@@ -96,6 +104,12 @@ if FIGURE1:
         conda:
             "../../envs/environment.yaml"
         threads: THREADS
+        resources:
+            **asks(
+                lambda w: needs.sample(FIGURE1.values(), needs.work.slices),
+                THREADS,
+                lambda w: True,
+            ),
         params:
             models={kind: study.model_settings(name) for kind, name in FIGURE1.items()},
             settings=study_figures.figure1_settings(study),
@@ -117,6 +131,8 @@ rule check_data:
         f"{OUT}/logs/check_data.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.data(len(study.subjects()))),
     params:
         volumes=study_figures.quality_files(study),
         splits={member.id: member.split for member in study.members},

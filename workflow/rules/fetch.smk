@@ -1,5 +1,6 @@
 # Public data: from the ledger to verified files, and from IXI's archives to scans.
-# Both rules are local: compute nodes often have no internet, and taking out a scan is a copy.
+# Fetching is local: compute nodes often have no internet. Taking out scans needs none, and goes with
+# what is made of them.
 # No code is their input: checksums hold what they bring, whatever the code.
 localrules:
     fetch,
@@ -23,9 +24,6 @@ rule fetch:
 
 if study.archives:
 
-    localrules:
-        extract,
-
     rule extract:
         input:
             archives=[
@@ -38,8 +36,12 @@ if study.archives:
             f"{OUT}/logs/extract/{{name}}.log",
         wildcard_constraints:
             name="IXI[0-9]+-[A-Za-z]+-[0-9]+",
+        group:
+            "preprocess"
         conda:
             "../../envs/environment.yaml"
+        resources:
+            **asks(lambda w: needs.data(1)),
         params:
             orders=[
                 study.downloads.order("ixi", file) for file in study.archives.values()

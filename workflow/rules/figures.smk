@@ -2,6 +2,7 @@
 localrules:
     plot_figure2,
     plot_scores,
+    plot_previews,
     plot_curves,
 
 

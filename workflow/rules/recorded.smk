@@ -21,6 +21,7 @@ rule restore:
         list(RESTORED.values()),
     log:
         f"{OUT}/logs/restore.log",
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     params:

@@ -22,6 +22,7 @@ for page, (csv, category, title) in PAGES.items():
             ),
         log:
             f"{OUT}/logs/write_page_{page}.log",
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         params:

@@ -21,6 +21,14 @@ rule assess_samples:
     conda:
         "../../envs/environment.yaml"
     threads: THREADS
+    resources:
+        **asks(
+            lambda w: needs.sample(
+                study.unconditional_models, config["figures"]["samples"]["drawn"]
+            ),
+            THREADS,
+            lambda w: True,
+        ),
     params:
         models={name: study.model_settings(name) for name in study.unconditional_models},
         sampling=config["sampling"],

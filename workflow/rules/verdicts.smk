@@ -1,5 +1,7 @@
 # What held: a verdict on each claim, every row against the reference row, the page to paste.
 localrules:
+    write_verdicts,
+    write_comparisons,
     write_report,
 
 

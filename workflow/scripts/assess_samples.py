@@ -14,7 +14,7 @@ from lmidiff.running.jobs import job
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output
     set_up(params.threads)
-    device = pick_device(params.device)
+    device = pick_device(params.device, snakemake.resources.get("gpu", 0))
     training = load_slices(given.training)[0][:, 0].numpy()
     held_out = {subject_of(p): load_slices([p])[0][:, 0].numpy() for p in given.held_out}
     drawn = {}

@@ -9,13 +9,14 @@ from lmidiff.running.jobs import job
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output
     set_up(params.threads)
+    device = pick_device(params.device, snakemake.resources.get("gpu", 0))
     points, pictures, index = trace(
         params.models,
         {GUIDED: given.guided, UNGUIDED: given.unguided},
         {"source": given.source, "target": given.target},
         params.settings,
         params.seed,
-        pick_device(params.device),
+        device,
     )
     write_text(output.points, points.to_csv(index=False))
     write_pictures(output.pictures, pictures, index)

@@ -53,6 +53,7 @@ rule nothing:
     resources:
         mem_mb=500,
         runtime=1,
+        turn=1,
     shell:
         "echo $EPOCHREALTIME > {{output}}; echo $EPOCHREALTIME >> {{output}}"
 """
@@ -62,6 +63,8 @@ SLURM = (
     "--slurm-status-command=squeue",
     "--slurm-init-seconds-before-status-checks=1",
     "--seconds-between-status-checks=1",
+    "--resources=turn=1",  # as in the profile
+    "--set-resource-scopes=turn=local",
     "--group-components",
 )
 

@@ -8,7 +8,7 @@ which is too many. A job that still runs into a limit is tried again with more (
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ COLUMNS = ("cost", "value", "unit", "source")
 #: job that runs a network and by one of the many small ones whose minutes a group adds up.
 TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.7
 LEAST_MINUTES, LEAST_MINUTES_SMALL = 10, 2
+#: Also chosen: a raw subject of IXI's size.
+ALIGN_SECONDS, ALIGN_MEGABYTES = 180.0, 1400.0
 
 
 def read_costs(path: str | Path) -> dict[str, float]:
@@ -105,6 +107,13 @@ class Work:
         batch = max(self.study.config["translation"]["batch_size"], self.slices)
         return batch * network_activations(self._unet(model), self.size) if model else 0.0
 
+    def sample(self, models: Sequence[str], images: int) -> tuple[float, float]:
+        """Of drawing so many images from each model, and the values of such a batch."""
+        passes = images * self.study.config["sampling"]["steps"]
+        networks = [(self._unet(model), self.size) for model in models]
+        operations = passes * sum(network_operations(*network) for network in networks)
+        return operations, images * max(network_activations(*network) for network in networks)
+
     def tune(self, method: str, source: str) -> float:
         """Of all candidates on all validation subjects."""
         candidates = math.prod(len(v) for v in self.study.methods[method]["tune"].values())
@@ -135,6 +144,10 @@ class Needs:
         volumes = self.work.megavoxels(subjects) * len(self.study.modalities)
         return self._plain("data", volumes)
 
+    def align(self) -> tuple[float, float]:
+        """Mask, bias field and registration of a raw subject."""
+        return ALIGN_SECONDS, ALIGN_MEGABYTES
+
     def train(self, model: str) -> tuple[float, float]:
         """Training a model."""
         if model not in self.study.trained_models:
@@ -159,6 +172,15 @@ class Needs:
         values = self.work.translate_activations(method, source)
         operations = self.work.translate(method, source, subjects)
         return self._network("translate", operations, values)
+
+    def sample(self, models: Iterable[str], images: int) -> tuple[float, float]:
+        """Drawing so many images from each of some models at once."""
+        return self._network("translate", *self.work.sample(list(models), images))
+
+    def cut(self) -> tuple[float, float]:
+        """Reading every translation of the test subjects."""
+        rows = len(self.study.methods) * len(self.study.sources)
+        return self._plain("score", rows * self.work.megavoxels(len(self.study.subjects("test"))))
 
     def score(self) -> tuple[float, float]:
         """Segmenting or scoring all test subjects of a method and source."""
