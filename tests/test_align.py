@@ -1,5 +1,6 @@
 """From raw scans to one grid: against known motion, known masks and known receive fields."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -99,6 +100,7 @@ def test_nothing_is_flagged_and_the_checks_agree(aligned: AlignedSubject) -> Non
     assert found.after > found.before
     assert found.dice_after > LIMITS.dice
     assert found.starts_mm < LIMITS.starts_mm
+    assert found.distinct > LIMITS.distinct
 
 
 def test_the_reference_is_not_resampled(aligned: AlignedSubject, scans: dict[str, Volume]) -> None:
@@ -209,6 +211,14 @@ def test_a_scan_that_misses_half_the_brain_is_flagged(scans: dict[str, Volume]) 
     assert any(flag.startswith("shows only") for flag in quality.flags)
 
 
+def test_what_does_not_fit_in_one_place_is_flagged(aligned: AlignedSubject) -> None:
+    """As two people's scans lie; tests/test_raw_workflow.py has such a pair."""
+    scan = aligned.images["T1w"]
+    found = dataclasses.replace(aligned.quality[1].registration, distinct=LIMITS.distinct - 0.01)
+    quality = scan_quality("T1w", scan, scan, aligned.brain, np.ones(scan.data.shape), found)
+    assert "the scans fit no better than those of two people" in quality.flags
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
@@ -222,7 +232,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_and_a_read_only_folder(small_disk: Path) -> None:
     noise = Volume(np.random.default_rng(1).random((40, 40, 40), np.float32), np.eye(4))
-    subject = AlignedSubject({"PDw": noise}, noise.data > 0.5, {"PDw": np.eye(4)}, [])
+    subject = AlignedSubject({"PDw": noise}, {"PDw": noise.data > 0.5}, {"PDw": np.eye(4)}, [])
     files = {"PDw": small_disk / "sub-01_PDw.nii"}
     with pytest.raises(StudyError, match=r"sub-01_PDw.nii: cannot be written \(No space left"):
         write_aligned(subject, files, small_disk / "mask.nii")

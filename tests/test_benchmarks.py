@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lmidiff.benchmarks import end_to_end, lmi, throughput
+from lmidiff.benchmarks.alignment import summarise_subjects
 from lmidiff.benchmarks.figures import (
     figure_end_to_end,
     figure_lmi,
@@ -176,3 +177,19 @@ def test_pareto(tmp_path):
     assert table["mean"].tolist() == pytest.approx([0.51, 0.51, 0.71, 0.71])
     quantities = [(quantity.key, quantity.title) for quantity in SHOWN]
     assert drawn(tmp_path, figure_pareto, table, quantities)
+
+
+def test_pairs_of_one_person_and_of_two_are_counted_apart():
+    rows = [
+        ("a", "a", 0.4, "", 0.9, 0.8, 0.2, 0.1),
+        ("a", "a", 3.0, "turned", 0.7, 0.8, 0.2, 0.3),
+        ("b", "b", 2.0, "", 0.9, 0.9, 0.2, 0.1),
+        ("b", "b", 0.6, "", 0.9, 0.9, 0.2, 0.1),
+        ("a", "b", np.nan, "two people", np.nan, np.nan, np.nan, np.nan),
+        ("b", "a", np.nan, "", np.nan, np.nan, np.nan, np.nan),
+    ]
+    names = "head target_of error95_mm flags dice_source dice_target variation_raw variation_n4"
+    one, two = summarise_subjects(pd.DataFrame(rows, columns=names.split())).to_dict("records")
+    assert (one["pairs"], one["aligned"], one["flagged"], one["neither"]) == (4, 0.5, 0.25, 0.25)
+    assert (one["error95_worst_mm"], one["dice_least"], one["variation_fell"]) == (3.0, 0.7, 0.75)
+    assert (two["pairs"], two["flagged"]) == (2, 0.5)

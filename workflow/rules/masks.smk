@@ -56,7 +56,7 @@ rule benchmark_alignment:
         code=code("benchmark_alignment.py"),
     output:
         csv=f"{BENCH}/alignment.csv",
-        cost=f"{BENCH}/alignment_cost.csv",
+        summary=f"{BENCH}/alignment_summary.csv",
     log:
         f"{BENCH}/logs/alignment.log",
     conda:
@@ -68,7 +68,25 @@ rule benchmark_alignment:
         "../scripts/benchmark_alignment.py"
 
 
+rule benchmark_alignment_cost:
+    input:
+        maps=HEADS[-1:],
+        split="config/ixi_split.tsv",
+        weights=BRAIN_NETWORK,
+        code=code("benchmark_alignment_cost.py"),
+    output:
+        cost=f"{BENCH}/alignment_cost.csv",
+        files=f"{BENCH}/alignment_files.csv",
+    log:
+        f"{BENCH}/logs/alignment_cost.log",
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../scripts/benchmark_alignment_cost.py"
+
+
 rule bench_preprocessing:
     input:
         rules.benchmark_masks.output,
         rules.benchmark_alignment.output,
+        rules.benchmark_alignment_cost.output,

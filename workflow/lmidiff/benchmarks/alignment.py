@@ -1,14 +1,12 @@
-"""Preprocessing of raw subjects against known motion, known brains and known tissue; and its cost.
+"""Preprocessing of raw subjects against known motion, known brains and known tissue.
 
 The subjects are heads that the mask network has not been trained on, scanned as IXI is: PDw axial
 and T1w sagittal, on grids of their own, with a receive field each, skull and scalp, and a head
 that turns by up to 15 degrees about each axis and moves by up to 15 mm along each in between.
+Pairs of two people, one scan of each, say how many of such mistakes are flagged.
 """
 
-import sys
-import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,45 +16,50 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.benchmarks.brain_masks import dice
-from lmidiff.benchmarks.measure import peak_memory
-from lmidiff.data.align import AlignedSubject, align_subject, write_aligned
+from lmidiff.data.align import AlignedSubject, align_subject
 from lmidiff.data.bias import variation
 from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.registration import distances, surface_points
-from lmidiff.data.volumes import Volume, read_volume
+from lmidiff.data.volumes import Volume
 from lmidiff.errors import StudyError
 from lmidiff.running.progress import Progress
 from lmidiff.seeds import generator_of
 
 SOURCE, TARGET = "PDw", "T1w"
-FIELD_MM = {SOURCE: (240.0, 240.0, 162.5), TARGET: (180.0, 240.0, 240.0)}
-"""Fields of view of IXI's scans, in right, anterior, superior."""
-
-FULL_MM = {SOURCE: (0.9375, 0.9375, 1.25), TARGET: (1.2, 0.9375, 0.9375)}
-"""Voxels of IXI's scans."""
+AXIAL = ((240.0, 240.0, 162.5), (0.9375, 0.9375, 1.25))
+SAGITTAL = ((180.0, 240.0, 240.0), (1.2, 0.9375, 0.9375))
+FIELDS = {"PDw": AXIAL, "T2w": AXIAL, "T1w": SAGITTAL}
+"""Fields of view and voxels of IXI's scans in mm, in right, anterior, superior."""
 
 TURN_DEG, SHIFT_MM = 15.0, 15.0
 
+GOOD_MM = 1.0
+"""A subject is well aligned if 95 % of its brain's surface lies closer than this to the truth."""
+
 
 @dataclass(frozen=True)
-class Pair:
-    """Two raw scans of one head, and where the head moved between them."""
+class Session:
+    """Raw scans of one head, and where it moved before the target was scanned."""
 
     scans: dict[str, Scan]
     motion: np.ndarray
 
-    def volumes(self, name: str) -> dict[str, Volume]:
-        """The scans as the preprocessing reads them."""
-        return {m: Volume(s.image, s.affine, f"{name} {m}") for m, s in self.scans.items()}
+    def volume(self, modality: str, name: str) -> Volume:
+        """A scan as the preprocessing reads it."""
+        scan = self.scans[modality]
+        return Volume(scan.image, scan.affine, f"{name} {modality}")
 
 
-def make_pair(head: Head, coarser: float, *seed_parts: object) -> Pair:
-    """Scan a head twice.
+def make_session(
+    head: Head, coarser: float, *seed_parts: object, modalities: Sequence[str] = (SOURCE, TARGET)
+) -> Session:
+    """Scan a head in each modality; it moves before the target.
 
     Args:
         head: whole.
         coarser: voxels are this many times IXI's.
         *seed_parts: name the draw.
+        modalities: keys of ``FIELDS``.
     """
     rng = generator_of(*seed_parts, "motion")
     index = np.argwhere(head.brain)
@@ -64,106 +67,111 @@ def make_pair(head: Head, coarser: float, *seed_parts: object) -> Pair:
     first = rigid(rng.uniform(-5, 5, 3), rng.uniform(-5, 5, 3), centre)
     motion = rigid(rng.uniform(-TURN_DEG, TURN_DEG, 3), rng.uniform(-SHIFT_MM, SHIFT_MM, 3), centre)
     scans = {}
-    for modality, where in ((SOURCE, first), (TARGET, motion @ first)):
-        edges = coarser * np.array(FULL_MM[modality])
-        shape = tuple(int(n) for n in np.round(np.array(FIELD_MM[modality]) / edges))
+    for modality in modalities:
+        field, voxel = FIELDS[modality]
+        edges = coarser * np.array(voxel)
+        shape = tuple(int(n) for n in np.round(np.array(field) / edges))
         affine = np.diag([*edges, 1.0])
         affine[:3, 3] = centre - edges * (np.array(shape) - 1) / 2
+        where = motion @ first if modality == TARGET else first
         scans[modality] = scan_head(head, modality, shape, affine, *seed_parts, motion=where)
-    return Pair(scans, motion)
+    return Session(scans, motion)
 
 
 def measure_subjects(
     maps: Sequence[str | Path], motions: int, coarser: float, seed: int = 1
 ) -> pd.DataFrame:
-    """Align every head under several motions: one row a subject.
+    """Align every head under several motions, and with the next head's target: one row a pair.
 
-    Columns: what moved (``turned_deg`` is the angle of the whole rotation), registration error at
-    the true brain's surface (mean, 95th percentile, largest, in mm), Dice of each mask with the
-    true brain, coefficient of variation in white matter before and after N4, flags, CPU seconds.
+    Columns: whose target it is, what moved (``turned_deg`` is the angle of the whole rotation),
+    registration error at the true brain's surface (mean, 95th percentile, largest, in mm), Dice
+    of each mask with the true brain, coefficient of variation in white matter before and after
+    N4, and what the flags go by. A pair of two people has no truth, so no error.
+
+    Args:
+        maps: whole-head label maps.
+        motions: of each head; every other one is also tried with another head's target.
+        coarser: voxels are this many times IXI's.
+        seed: of motions and scans.
     """
+    names = [Path(path).name.removesuffix(".nii.gz") for path in maps]
+    heads = [read_head(path) for path in maps]
     rows = []
-    progress = Progress("align", len(maps) * motions)
-    for path in maps:
-        head, name = read_head(path), Path(path).name.removesuffix(".nii.gz")
-        for number in range(motions):
-            pair = make_pair(head, coarser, seed, name, number)
-            began = time.process_time()
-            try:
-                aligned = align_subject(pair.volumes(name), SOURCE)
-            except StudyError as error:
-                rows.append({"head": name, "motion": number, "flags": str(error)})
-                continue
-            seconds = time.process_time() - began
-            rows.append(
-                {"head": name, "motion": number, **_against_truth(pair, aligned), "cpu_s": seconds}
-            )
-            progress.step(f"error {rows[-1]['error95_mm']:.2f} mm")
+    progress = Progress("align", len(maps) * (motions + (motions + 1) // 2))
+    for number in range(motions):
+        sessions = [
+            make_session(head, coarser, seed, name, number)
+            for head, name in zip(heads, names, strict=True)
+        ]
+        for place, (session, name) in enumerate(zip(sessions, names, strict=True)):
+            others = [place] if number % 2 else [place, (place + 1) % len(names)]
+            for other in dict.fromkeys(others):
+                row = {"head": name, "target_of": names[other], "motion": number}
+                volumes = {
+                    SOURCE: session.volume(SOURCE, name),
+                    TARGET: sessions[other].volume(TARGET, names[other]),
+                }
+                truth = session if other == place else None
+                rows.append(row | _measured(volumes, truth))
+                progress.step()
     return pd.DataFrame(rows)
 
 
-def measure_cost(path: str | Path, seed: int = 1) -> pd.DataFrame:
-    """Time, memory and disk of one subject at IXI's own size, in a process of its own."""
-    head, name = read_head(path), Path(path).name.removesuffix(".nii.gz")
-    pair = make_pair(head, 1.0, seed, name, "full")
-    with tempfile.TemporaryDirectory() as folder:
-        for modality, scan in pair.scans.items():
-            image = nib.Nifti1Image(np.rint(scan.image).astype(np.int16), scan.affine)
-            nib.save(image, Path(folder) / f"{modality}.nii.gz")
-        began = time.perf_counter()
-        peak = peak_memory(__name__, folder)
-        seconds = time.perf_counter() - began
-        files = sorted(Path(folder).iterdir())
-        raw = sum(f.stat().st_size for f in files if f.name.endswith(".nii.gz"))
-        between = sum(f.stat().st_size for f in files if f.name.endswith(".nii"))
-    shapes = {m: "x".join(map(str, s.image.shape)) for m, s in pair.scans.items()}
-    return pd.DataFrame(
-        [
-            {
-                "head": name,
-                **{f"{m}_voxels": shape for m, shape in shapes.items()},
-                "wall_s": seconds,
-                "peak_mb": peak,
-                "raw_mb": raw / 1e6,
-                "temporary_mb": between / 1e6,
+def summarise_subjects(table: pd.DataFrame) -> pd.DataFrame:
+    """One line each for pairs of one person and of two.
+
+    Columns: how many; the share that is aligned to ``GOOD_MM``, is flagged, is neither; mean and
+    worst error; mean and least Dice; white matter's variation, and the share where N4 lowered it.
+    """
+    rows = []
+    one = table["head"] == table["target_of"]
+    for what, part in (("one person", table[one]), ("two people", table[~one])):
+        good, flagged = part["error95_mm"] < GOOD_MM, part["flags"] != ""
+        row = {"pairs_of": what, "pairs": len(part), "flagged": flagged.mean()}
+        if what == "one person":
+            dices = part[["dice_source", "dice_target"]].to_numpy()
+            row |= {
+                "aligned": good.mean(),
+                "neither": (~good & ~flagged).mean(),
+                "error95_mean_mm": part["error95_mm"].mean(),
+                "error95_worst_mm": part["error95_mm"].max(),
+                "dice_mean": np.nanmean(dices),
+                "dice_least": np.nanmin(dices),
+                "variation_raw": part["variation_raw"].mean(),
+                "variation_n4": part["variation_n4"].mean(),
+                "variation_fell": (part["variation_n4"] < part["variation_raw"]).mean(),
             }
-        ]
-    )
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def _against_truth(pair: Pair, aligned: AlignedSubject) -> dict[str, Any]:
-    still = pair.scans[SOURCE]
+def _measured(volumes: Mapping[str, Volume], truth: Session | None) -> dict[str, Any]:
+    try:
+        aligned = align_subject(volumes, SOURCE)
+    except StudyError as error:
+        return {"flags": str(error)}
+    row = {"flags": "; ".join(f for scan in aligned.quality for f in scan.flags)}
+    found = aligned.quality[1].registration
+    judged = ("dice_after", "starts_mm", "after", "distinct")
+    row |= {name: getattr(found, name) for name in judged}
+    return row if truth is None else row | _against(truth, aligned)
+
+
+def _against(truth: Session, aligned: AlignedSubject) -> dict[str, Any]:
+    still, moved = truth.scans[SOURCE], truth.scans[TARGET]
     points = surface_points(still.brain, still.affine)
-    error = distances(points, aligned.transforms[TARGET], pair.motion)
-    cosine = np.clip((np.trace(pair.motion[:3, :3]) - 1) / 2, -1, 1)
+    error = distances(points, aligned.transforms[TARGET], truth.motion)
+    cosine = np.clip((np.trace(truth.motion[:3, :3]) - 1) / 2, -1, 1)
     middle = points.mean(axis=0)
-    row: dict[str, Any] = {
+    corrected = aligned.images[SOURCE].data
+    return {
         "turned_deg": float(np.rad2deg(np.arccos(cosine))),
-        "moved_mm": float(np.linalg.norm((pair.motion @ [*middle, 1])[:3] - middle)),
+        "moved_mm": float(np.linalg.norm((truth.motion @ [*middle, 1])[:3] - middle)),
         "error_mm": float(error.mean()),
         "error95_mm": float(np.percentile(error, 95)),
         "error_max_mm": float(error.max()),
-        "dice_PDw": dice(aligned.brain, still.brain),
-        "cov_raw": variation(still.image, still.white),
-        "cov_n4": variation(aligned.images[SOURCE].data, still.white),
-        "flags": "; ".join(f for scan in aligned.quality for f in scan.flags),
+        "dice_source": dice(aligned.brain, still.brain),
+        "dice_target": dice(aligned.brains[TARGET], moved.brain),
+        "variation_raw": variation(still.image, still.white),
+        "variation_n4": variation(corrected, still.white),
     }
-    found = aligned.quality[1].registration
-    return row | {"dice_masks": found.dice_after, "starts_mm": found.starts_mm}
-
-
-def _peak(folder: Path) -> None:
-    """The work of an align job, and then the peak memory of this whole process in MB."""
-    import resource
-
-    import torch
-
-    torch.set_num_threads(1)
-    scans = {m: read_volume(folder / f"{m}.nii.gz", role=m) for m in (SOURCE, TARGET)}
-    aligned = align_subject(scans, SOURCE)
-    write_aligned(aligned, {m: folder / f"{m}.nii" for m in scans}, folder / "mask.nii")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-if __name__ == "__main__":
-    _peak(Path(sys.argv[1]))

@@ -110,7 +110,12 @@ def timed_lmi(device: torch.device) -> Iterator[list[float]]:
 
 
 def peak_memory(module: str, *arguments: str) -> float:
-    """Run a module in a process of its own; it prints its peak memory in MB, see :func:`peak_mb`.
+    """:func:`run_alone` of a module that prints its peak memory in MB, see :func:`peak_mb`."""
+    return float(run_alone(module, *arguments))
+
+
+def run_alone(module: str, *arguments: str) -> str:
+    """Run a module in a process of its own; returns what it printed.
 
     Raises:
         StudyError: the process failed; the message has its last line.
@@ -125,8 +130,8 @@ def peak_memory(module: str, *arguments: str) -> float:
     )
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
-        raise StudyError(f"benchmark of memory, {' '.join(arguments)}: {reason}")
-    return float(run.stdout)
+        raise StudyError(f"benchmark of {module}, {' '.join(arguments)}: {reason}")
+    return run.stdout
 
 
 def peak_mb(function: Callable[[], object]) -> float:

@@ -33,16 +33,21 @@ class AlignedSubject:
 
     Attributes:
         images: modality to volume, bias-corrected; the reference is the first.
-        brain: (X, Y, Z) bool, the brain in the reference.
+        brains: modality to (X, Y, Z) bool, the brain found in each scan, on the scan's own grid.
         transforms: modality to (4, 4), where a point of the reference's world (RAS mm) lies in
             the world of that scan; the identity for the reference.
         quality: one entry a scan, the reference first.
     """
 
     images: dict[str, Volume]
-    brain: np.ndarray
+    brains: dict[str, np.ndarray]
     transforms: dict[str, np.ndarray]
     quality: list[ScanQuality]
+
+    @property
+    def brain(self) -> np.ndarray:
+        """(X, Y, Z) bool, the brain in the reference."""
+        return next(iter(self.brains.values()))
 
 
 def align_subject(
@@ -84,7 +89,7 @@ def align_subject(
         transforms[name] = found.matrix
         entry = scan_quality(name, scans[name], corrected[name], brains[name], fields[name], found)
         quality.append(entry)
-    return AlignedSubject(images, brain, transforms, quality)
+    return AlignedSubject(images, brains, transforms, quality)
 
 
 def write_aligned(

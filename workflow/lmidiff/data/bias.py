@@ -29,7 +29,7 @@ def correct_bias(volume: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray]
         brain: (X, Y, Z) bool, not empty.
 
     Returns:
-        The corrected volume, and the field, (X, Y, Z) float32 with mean 1 in the brain.
+        The corrected volume, and the field, (X, Y, Z) float32 with geometric mean 1 in the brain.
     """
     if min(brain.shape) < THIN:
         return _thin(volume, brain)

@@ -15,8 +15,8 @@ NO_BRAIN_ML = 100.0
 
 NO_BRAIN_SHARE = 0.02
 
-AIR_SHARE = 0.6
-
+AIR_SHARE, AIR_PERCENTILE = 0.6, 5.0
+"""A scan holds a head if its darkest twentieth is below this share of the brain's median."""
 
 BAND_MM = 7.0
 """How far from the network's surface the scan itself decides."""
@@ -59,9 +59,12 @@ def find_brain(volume: Volume) -> np.ndarray:
 
 
 def _has_air(volume: Volume, found: np.ndarray) -> bool:
-    """Whether a tenth of the scan is much darker than the brain, as the air beside a head is."""
+    """Whether some of the scan is much darker than the brain, as the air beside a head is.
+
+    A single slice that is cut close to the head holds little of it: its corners.
+    """
     smoothed = ndimage.uniform_filter(volume.data, 3)
-    return bool(np.percentile(smoothed, 10) < AIR_SHARE * np.median(smoothed[found]))
+    return bool(np.percentile(smoothed, AIR_PERCENTILE) < AIR_SHARE * np.median(smoothed[found]))
 
 
 def locate(volume: Volume) -> np.ndarray:

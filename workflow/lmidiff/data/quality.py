@@ -25,6 +25,8 @@ class Limits:
         dice: least agreement of the brain masks after registration.
         turned_deg, moved_mm: most a head turns and moves between two scans.
         covered: least share of the brain that every scan shows.
+        distinct: least share of the mutual information that a shift by 4 mm costs: two scans of
+            one person lost 0.4 and more, of two people 0.25 and less.
         field_ratio: most that the receive field may vary over the brain, 99th to 1st percentile.
     """
 
@@ -34,6 +36,7 @@ class Limits:
     turned_deg: float = 30.0
     moved_mm: float = 60.0
     covered: float = 0.98
+    distinct: float = 0.32
     field_ratio: float = 5.0
 
 
@@ -119,6 +122,8 @@ def _registration_flags(found: Registration, limits: Limits) -> Iterable[str]:
         yield "the registration made the mutual information smaller"
     if found.turned_deg > limits.turned_deg or found.moved_mm > limits.moved_mm:
         yield f"turned {found.turned_deg:.0f} degrees, moved {found.moved_mm:.0f} mm"
+    if found.distinct < limits.distinct:
+        yield "the scans fit no better than those of two people"
     if found.covered < limits.covered:
         yield f"shows only {found.covered:.0%} of the brain"
 

@@ -26,6 +26,9 @@ MARGIN_MM = 6.0
 SECOND_START_DEG = (9.0, -9.0, 9.0)
 """The second start is turned by this about x, y and z."""
 
+DISTINCT_MM = 4.0
+"""How far the result is moved aside to see what that costs."""
+
 _SAMPLES = 60_000
 _BINS = 32
 _SEED = 1
@@ -46,6 +49,8 @@ class Registration:
         turned_deg: angle of the rotation.
         moved_mm: how far the brain's centre moves.
         covered: share of the fixed brain that the moving scan shows.
+        distinct: share of ``after`` that is lost 4 mm aside, mean of both ways along each axis.
+            Folds of one brain fit each other only where they lie; those of two fit nowhere.
     """
 
     matrix: np.ndarray
@@ -57,6 +62,7 @@ class Registration:
     turned_deg: float
     moved_mm: float
     covered: float
+    distinct: float
 
 
 def register(
@@ -108,6 +114,7 @@ def register(
         turned_deg=float(np.rad2deg(np.arccos(cosine))),
         moved_mm=float(np.linalg.norm((matrix @ [*centre, 1])[:3] - centre)),
         covered=_covered(fixed_brain, fixed.affine, moving, matrix),
+        distinct=1 - _aside(levels[FINE_MM], matrix) / -value if value else 0.0,
     )
 
 
@@ -231,6 +238,17 @@ class _Level:
         method.SetMetricFixedMask(self.mask)
         method.SetInterpolator(sitk.sitkLinear)
         return method
+
+
+def _aside(level: _Level, matrix: np.ndarray) -> float:
+    """Mean mutual information where a result is moved by ``DISTINCT_MM``."""
+    values = []
+    for axis in range(3):
+        for way in (-DISTINCT_MM, DISTINCT_MM):
+            moved = matrix.copy()
+            moved[axis, 3] += way
+            values.append(-level.value(itk_transform(moved)))
+    return float(np.mean(values))
 
 
 def _smoothed(image: sitk.Image, mm: float) -> sitk.Image:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from lmidiff.data.brain_network import SIDE, BrainNetwork
+from lmidiff.data.brain_network import SIDE, VOXEL_MM, BrainNetwork, scale_intensities
 from lmidiff.data.heads import read_head
 from lmidiff.data.labelmaps import TISSUE_MIXES
 from lmidiff.files import atomic, write_json
@@ -43,10 +43,10 @@ class BrainTraining:
         checkpoint_s: seconds between checkpoints.
     """
 
-    steps: int = 1000
-    learning_rate: float = 4e-3
-    warmup: int = 30
-    ema: float = 0.98
+    steps: int = 4500
+    learning_rate: float = 3e-3
+    warmup: int = 50
+    ema: float = 0.99
     seed: int = 1
     checkpoint_s: float = 20.0
 
@@ -122,11 +122,11 @@ def random_head(heads: Sequence[tuple[Tensor, Tensor]], seed: int) -> tuple[Tens
     """One head of random pose, shape and contrast.
 
     Args:
-        heads: labels at 2 mm and share of brain at 8 mm of each person, see :func:`_coarse`.
+        heads: labels at 2 mm and share of brain at 4 mm of each person, see :func:`_coarse`.
         seed: names the draw.
 
     Returns:
-        (1, 1, 32, 32, 32) image of 0..1 and share of brain.
+        (1, 1, 64, 64, 64) image of 0..1 and share of brain.
     """
     draw = torch.Generator().manual_seed(seed)
 
@@ -161,7 +161,7 @@ def random_head(heads: Sequence[tuple[Tensor, Tensor]], seed: int) -> tuple[Tens
 
 
 def _points(uniform) -> Tensor:
-    """Where in a head's cube the points of the drawn head lie: (1, 32, 32, 32, 3), -1..1."""
+    """Where in a head's cube the points of the drawn head lie: (1, 64, 64, 64, 3), -1..1."""
     angles = uniform(-1, 1, 3) * torch.deg2rad(torch.tensor([20.0, 18.0, 18.0]))
     turn = torch.eye(3)
     for axis, angle in enumerate(angles):
@@ -177,9 +177,12 @@ def _points(uniform) -> Tensor:
     shift = uniform(-0.2, 0.2, 3)
     line = torch.linspace(-1, 1, SIDE)
     grid = torch.stack(torch.meshgrid(line, line, line, indexing="ij")[::-1], -1)
-    bent = grid + 0.05 * _smooth(uniform(-1, 1, 1, 3, 5, 5, 5), SIDE)[0].permute(1, 2, 3, 0)
+    # Of the whole head, and of folds and of the skull's thickness.
+    for knots, most in ((5, 0.05), (11, 0.02)):
+        bend = _smooth(uniform(-1, 1, 1, 3, knots, knots, knots), SIDE)
+        grid = grid + most * bend[0].permute(1, 2, 3, 0)
     # Coordinates of grid_sample run z, y, x; the turn about any axis is random, so order is free.
-    return ((bent + shift) @ (turn * scale[[2, 1, 0]][:, None]))[None]
+    return ((grid + shift) @ (turn * scale[[2, 1, 0]][:, None]))[None]
 
 
 def _contrast(draw: torch.Generator, uniform, chance) -> Tensor:
@@ -204,13 +207,13 @@ def _cut(image: Tensor, target: Tensor, uniform, chance) -> tuple[Tensor, Tensor
     if len(rows) == 0:
         return image, target
     if chance(0.6):
-        bottom = int(rows[0]) - round(float(uniform(-2, 10, 1)))
+        bottom = int(rows[0]) - round(float(uniform(-16, 80, 1)) / VOXEL_MM)
         seen[: max(bottom, 0)] = 0
     if chance(0.3):
-        top = int(rows[-1]) + round(float(uniform(-1, 4, 1)))
+        top = int(rows[-1]) + round(float(uniform(-8, 32, 1)) / VOXEL_MM)
         seen[top + 1 :] = 0
     if chance(0.12):
-        thick = 1 + int(float(uniform(0, 1, 1)) ** 2 * 7)
+        thick = 1 + int(float(uniform(0, 1, 1)) ** 2 * 56 / VOXEL_MM)
         first = int(rows[0]) + int(float(uniform(0, 1, 1)) * max(len(rows) - thick, 1))
         seen[:first] = 0
         seen[first + thick :] = 0
@@ -219,8 +222,6 @@ def _cut(image: Tensor, target: Tensor, uniform, chance) -> tuple[Tensor, Tensor
 
 def _scaled(image: Tensor, exponent: float) -> Tensor:
     """As the network is shown real images, after a random exponent."""
-    from lmidiff.data.brain_network import scale_intensities
-
     return torch.from_numpy(scale_intensities(image.numpy())) ** exponent
 
 
@@ -242,7 +243,7 @@ def _smooth(control: Tensor, side: int) -> Tensor:
 
 
 def _coarse(path: str | Path) -> tuple[Tensor, Tensor]:
-    """Labels at 2 mm, (1, 1, 128, 128, 128), and share of brain at 8 mm, (1, 1, 32, 32, 32)."""
+    """Labels at 2 mm, (1, 1, 128, 128, 128), and share of brain at 4 mm, (1, 1, 64, 64, 64)."""
     head = read_head(path, every=2)
     if head.labels.shape != (FINE,) * 3:
         raise ValueError(f"{path}: training takes label maps of 256 x 256 x 256 voxels of 1 mm")

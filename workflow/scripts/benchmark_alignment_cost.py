@@ -1,0 +1,14 @@
+"""Measure what the preprocessing of a raw subject costs, and take it times IXI's subjects."""
+
+from lmidiff.benchmarks.alignment_cost import measure_cost
+from lmidiff.benchmarks.brain_masks import write_comparison
+from lmidiff.data.ixi import read_people
+from lmidiff.devices import set_up
+from lmidiff.running.jobs import job
+
+with job(snakemake.log):
+    set_up(1)
+    subjects = len(read_people(snakemake.input.split))
+    cost, files = measure_cost(snakemake.input.maps[0], subjects)
+    write_comparison(cost, snakemake.output.cost)
+    write_comparison(files, snakemake.output.files)
