@@ -206,8 +206,10 @@ def test_shapes_must_agree():
 
 
 def test_evaluation_does_not_load_torch():
-    names = "segmentation, metrics, scores, statistics, tables, table_writers, figures"
-    code = f"import sys; from lmidiff import {names}; from skimage.metrics import "
-    code += "structural_similarity; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+    names = ("segmentation", "evaluation.metrics", "evaluation.scores", "verdicts.statistics")
+    names += ("report.tables", "report.table_writers", "figures.scores")
+    code = "import sys, " + ", ".join(f"lmidiff.{name}" for name in names)
+    code += "; from skimage.metrics import structural_similarity"
+    code += "; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     path = ":".join(p for p in sys.path if p)
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}).returncode == 0

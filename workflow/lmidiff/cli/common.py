@@ -13,7 +13,7 @@ from lmidiff.errors import StudyError
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 
-SAMPLING = {"sampler": "dpm_solver", "steps": 8, "draws": 6, "precision": "float32"}
+SAMPLING = {"sampler": "dpm_solver", "steps": 8, "draws": 6, "precision": "auto"}
 """The default study's."""
 
 IMAGES = "images"

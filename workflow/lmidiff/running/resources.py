@@ -60,6 +60,10 @@ def network_activations(unet: Mapping[str, Any], image_size: int) -> float:
     return sum(2 * blocks * width * (side / 2**n) ** 2 for n, width in levels) / 1e6
 
 
+#: Networks that hold a batch at once, where a family trains more than one.
+NETWORKS = {"cyclegan": 4, "stylegan": 2}
+
+
 class Work:
     """How much work each stage of a study is, in the units of ``config/costs.csv``."""
 
@@ -88,9 +92,10 @@ class Work:
         return passes * network_operations(self._unet(model), self.size)
 
     def train_activations(self, model: str) -> float:
-        """Of one batch."""
-        batch = self.study.model_settings(model)["training"]["batch_size"]
-        return batch * network_activations(self._unet(model), self.size)
+        """Of one batch, in all networks that are trained together."""
+        settings = self.study.model_settings(model)
+        together = settings["training"]["batch_size"] * NETWORKS.get(settings["family"], 1)
+        return together * network_activations(self._unet(model), self.size)
 
     def translate(self, method: str, source: str, subjects: int) -> float:
         """Of one setting of a method; 0 where no network runs."""
