@@ -27,6 +27,6 @@ rule take_model:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=lambda w: study.model_settings(w.model),
+        settings=lambda w: {**study.model_settings(w.model), "images": study.images},
     script:
         "../scripts/take_model.py"

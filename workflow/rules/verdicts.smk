@@ -16,11 +16,13 @@ rule write_verdicts:
             f"{OUT}/verdicts.csv",
             category=CATEGORIES["Verdicts"],
             caption="../report/verdicts.rst",
+            labels={"item": "Verdicts, CSV"},
         ),
         parts=report(
             f"{OUT}/verdict_parts.csv",
             category=CATEGORIES["Verdicts"],
             caption="../report/verdict_parts.rst",
+            labels={"item": "The comparisons behind them, CSV"},
         ),
     log:
         f"{OUT}/logs/write_verdicts.log",
@@ -45,6 +47,7 @@ rule write_comparisons:
             f"{OUT}/comparisons.csv",
             category=CATEGORIES["Verdicts"],
             caption="../report/comparisons.rst",
+            labels={"item": "Comparisons, CSV"},
         ),
     log:
         f"{OUT}/logs/write_comparisons.log",
