@@ -72,14 +72,10 @@ def test_a_recorded_run_comes_out_byte_for_byte(drawn: Path) -> None:
     tables += [before / "table1.tex", before / "table1.html"]
     anew = [p for p in tables if any(p.relative_to(before).match(name) for name in DERIVED)]
     assert {p.name for p in anew} >= {"table1.csv", "table1.md", "scores.csv", "figure2.csv"}
-    # Samples are drawn from the weights themselves, previews are their own numbers.
-    made = [path for path in tables if path.stem not in ("samples", "previews")]
-    for path in made:
+    for path in tables:
         again = after / path.relative_to(before)
         assert again.read_bytes() == path.read_bytes(), path.name
     for path in sorted((before / "figures").iterdir()):
-        if path.stem == "samples":
-            continue
         assert (after / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
 
 

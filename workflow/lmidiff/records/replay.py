@@ -25,6 +25,8 @@ DERIVED = (
     "report/*",
     "ro-crate-metadata.json",
 )
+#: Figures that are drawn from the weights themselves: these are copied.
+KEPT_FIGURES = "figures/samples.*"
 
 
 def recorded_config(folder: str | Path) -> dict[str, Any]:
@@ -65,7 +67,11 @@ def restorable(folder: str | Path) -> list[str]:
     if not sums.is_file():
         raise StudyError(f"{sums}: missing; record the study (make record)")
     names = [line.split("  ", 1)[1] for line in sums.read_text().splitlines()]
-    kept = sorted(n for n in names if not any(fnmatch(n, pattern) for pattern in DERIVED))
+    kept = sorted(
+        name
+        for name in names
+        if fnmatch(name, KEPT_FIGURES) or not any(fnmatch(name, pattern) for pattern in DERIVED)
+    )
     for needed in ("metrics.csv", "slices.csv", "split.tsv", "extracts/figure2.safetensors"):
         if needed not in kept:
             raise StudyError(
