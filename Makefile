@@ -83,7 +83,7 @@ ablation: env ## What each part of the LMI condition, and of the study's own met
 draws: env ## What averaging draws buys, with the default study's model
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/draws.yaml
 
-bench: env ## Time the estimators, whole translations and training: results/benchmarks (about 10 minutes)
+bench: env ## Time the estimators, whole translations and training: results/benchmarks
 	@$(SNAKEMAKE) bench $(QUIET)
 
 overhead: env ## Time Snakemake by itself, and Slurm if it is here: results/benchmarks/overhead

@@ -220,4 +220,4 @@ def test_help_says_what_comes_out(command: str, capsys: pytest.CaptureFixture) -
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "--out" in text
-    assert len(text) > 600
+    assert len(text) > 800

@@ -25,8 +25,6 @@ from lmidiff.seeds import generator_of
 logger = logging.getLogger("lmidiff")
 
 MODALITIES = ("T1w", "PDw", "T2w", "FLAIR")
-HELD_OUT = 4
-"""The last label maps, which training leaves out."""
 
 
 def compare_masks(

@@ -15,7 +15,8 @@ logger = logging.getLogger("lmidiff")
 
 _EPILOG = """Writes to the folder, for --scans PDw=a.nii.gz T1w=b.nii.gz: PDw.nii.gz and T1w.nii.gz
 on the grid of the first, bias-corrected; brain_mask.nii.gz; from-T1w_to-PDw_xfm.tfm (ITK);
-quality.json and quality.png. Exit status 1 if a scan is flagged, unless --keep is given."""
+quality.json and quality.png. Exit status 1 if a scan is flagged, unless --keep is given.
+Look at quality.png: the mask's outline on the first scan, its edges over the others."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
