@@ -31,6 +31,7 @@ from lmidiff.networks.cyclegan import (
 )
 from lmidiff.training.loop import draw_batch
 from lmidiff.training.loop import fit as train
+from lmidiff.training.previews import write_previews
 
 CPU = torch.device("cpu")
 SIZE = 16
@@ -464,6 +465,19 @@ def data(tmp_path):
         "source": files_of(tmp_path, "PDw", (2, 4), 20, inverted=True),
     }
     return TrainingData(files, cyclegan.needs)
+
+
+def test_pictures_of_a_training_are_translations_of_the_source(tmp_path, data):
+    weights, _ = cyclegan.fit(block(), data, tmp_path / "state", CPU, "toy")
+    write_previews(tmp_path / "state", tmp_path / "previews.npz")
+    with np.load(tmp_path / "previews.npz") as taken:
+        assert taken["steps"][-1] == BRIEF["steps"]
+        last = taken["images"][-1]
+    source = data.images("source")
+    with torch.no_grad():
+        images = cyclegan.load(block(), weights, CPU)(source)
+    expected = images[torch.linspace(0, len(source) - 1, len(last)).long(), 0]
+    np.testing.assert_allclose(last, 255 * expected.numpy(), atol=0.51)
 
 
 @pytest.mark.parametrize("kind", [CycleGAN, CycleGANUnseen])

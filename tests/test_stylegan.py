@@ -23,6 +23,7 @@ from lmidiff.networks.stylegan import (
 )
 from lmidiff.training.loop import TrainingSettings
 from lmidiff.training.loop import fit as train
+from lmidiff.training.previews import COUNT
 
 BRIEF = {**TRAINING, "steps": 12}
 
@@ -406,6 +407,15 @@ def test_samples_come_to_look_like_the_training_images(trained, model):
         misfit.append((drawn.mean(0) - real.mean(0)).abs().mean())
     assert misfit[0] < 0.3 * misfit[1]
     assert model.sample(list(range(32))).std(0).mean() > 0.03  # not one image for every latent
+
+
+def test_pictures_are_the_same_draws_at_every_moment_of_a_training():
+    learner, _ = learner_of()
+    first, again = learner.show(), learner.show()
+    assert torch.equal(first, again)
+    assert first.shape == (COUNT, 1, *learner.images.shape[2:])
+    learner.step(torch.Generator().manual_seed(0))
+    assert not torch.equal(learner.show(), first)
 
 
 def test_an_image_depends_on_its_seed_alone(model):

@@ -39,6 +39,7 @@ from lmidiff.networks.cyclegan import (
 from lmidiff.settings import settings_of
 from lmidiff.training.loop import TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
+from lmidiff.training.previews import COUNT
 
 needs = frozenset({"target", "source"})
 defaults = ("cyclegan", "training")
@@ -199,6 +200,11 @@ class CycleLearner:
             "identity": identity.item(),
             "critic": critic.item(),
         }
+
+    def show(self) -> Tensor:
+        """A few training slices of the source, translated: (COUNT, 1, H, W)."""
+        rows = torch.linspace(0, len(self.source) - 1, COUNT).long()
+        return self.network["to_target"](self.source[rows])
 
     def _generate(self, name: str, other: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """``other`` translated, and what becomes of ``own``, which should stay as it is."""

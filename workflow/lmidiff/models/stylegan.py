@@ -27,11 +27,13 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import SliceNoise
 from lmidiff.errors import StudyError
 from lmidiff.models.checks import check_size, fill
+from lmidiff.models.penalties import path_lengths, r1_penalty
 from lmidiff.networks.stylegan import Discriminator, Generator, shifted
 from lmidiff.seeds import seed_of
 from lmidiff.settings import settings_of
 from lmidiff.training.loop import TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
+from lmidiff.training.previews import COUNT
 
 needs = frozenset({"target"})
 defaults = ("stylegan", "training")
@@ -100,29 +102,6 @@ def generator_of(settings: StyleGANSettings, base: tuple[int, int]) -> Generator
     return Generator(settings.channels, base, settings.latent, *mapping)
 
 
-def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
-    """Mean squared norm of the gradient of D at real images, (N, 1, H, W), over two.
-
-    Mescheder et al. 2018, equation 9, without gamma.
-    """
-    real = real.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean() / 2
-
-
-def path_lengths(images: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-    """||J_w^T y|| of each image, the root mean square over the codes of W+ (equation 4).
-
-    Args:
-        images: (N, 1, H, W), computed from ``w``.
-        w: (N, codes, latent).
-        noise: standard normal, as ``images``; y is this over the square root of H W.
-    """
-    y = noise / (images.shape[-1] * images.shape[-2]) ** 0.5
-    (gradient,) = torch.autograd.grad((images * y).sum(), w, create_graph=True)
-    return gradient.square().sum(2).mean(1).sqrt()
-
-
 class StyleGANLearner:
     """One step of each network and, now and then, of each regulariser.
 
@@ -176,6 +155,11 @@ class StyleGANLearner:
             penalty = r1_penalty(network.discriminator, real) * settings.r1
             losses["r1"] = self._descend(1, penalty * settings.r1_every)
         return losses
+
+    def show(self) -> Tensor:
+        """Random images in 0..1, (COUNT, 1, H, W): the same draws at every call."""
+        images, _ = self._fake(COUNT, torch.Generator().manual_seed(0))
+        return (images + 1) / 2
 
     def _fake(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images and their W+ codes; styles are mixed at a random layer (StyleGAN, section 3.1)."""
