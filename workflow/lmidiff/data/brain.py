@@ -18,10 +18,10 @@ NO_BRAIN_SHARE = 0.02
 AIR_SHARE, AIR_PERCENTILE = 0.6, 5.0
 """A scan holds a head if its darkest twentieth is below this share of the brain's median."""
 
-BAND_MM = 7.0
+BAND_MM = 6.0
 """How far from the network's surface the scan itself decides."""
 
-BONE_SHARE = 0.5
+BONE_SHARE = 0.55
 """Bone is darker than this share of the brain's median."""
 
 OPENING_MM, CLOSING_MM = 3.5, 8.0
@@ -75,7 +75,7 @@ def locate(volume: Volume) -> np.ndarray:
 def refine(volume: Volume, found: np.ndarray) -> np.ndarray:
     """Move the surface of a mask to where the scan shows bone.
 
-    In a band around the surface, what is brighter than half the brain's median and thicker than
+    In a band around the surface, what is brighter than 55 % of the brain's median and thicker than
     7 mm, together with what lies deeper than the band, is the brain; it is then closed by 8 mm,
     which takes in fissures. Cortical bone is dark in every common sequence; fluid is dark or
     bright, and the rim is set by which.
