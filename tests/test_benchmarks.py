@@ -161,7 +161,7 @@ def test_pareto(tmp_path):
         pd.DataFrame(rows, columns=columns),
         {
             "few": {"sampler": "ddim", "steps": 5, "draws": 2},
-            "many": {"sampler": "ddim", "steps": 50, "draws": 1},
+            "many": {"sampler": "ddim", "steps": 50, "draws": 1, "spacing": "log_snr"},
         },
         {"few": "few", "many": "many"},
         {("few", "PDw"): 3.0, ("many", "PDw"): 6.0},
@@ -173,6 +173,7 @@ def test_pareto(tmp_path):
         "few": 10,
         "many": 50,
     }
+    assert table.groupby("method")["spacing"].first().tolist() == ["trailing", "log_snr"]
     assert table["job_seconds_per_slice"].tolist() == [0.1, 0.1, 0.2, 0.2]
     assert table["mean"].tolist() == pytest.approx([0.51, 0.51, 0.71, 0.71])
     quantities = [(quantity.key, quantity.title) for quantity in SHOWN]

@@ -20,6 +20,7 @@ from lmidiff.diffusion import (
     dpm_solver,
     final,
 )
+from lmidiff.spacing import SPACINGS, timesteps
 
 LINEAR = Schedule.linear()
 BETAS = np.linspace(1e-4, 0.02, 1000)
@@ -148,6 +149,36 @@ def test_times_start_at_the_last_and_no_steps_are_skipped_at_full_length():
     assert LINEAR.timesteps(4) == [999, 749, 499, 249]
     assert LINEAR.timesteps(1) == [999]
     assert LINEAR.timesteps(2, start=9) == [9, 4]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.integers(1, 1000), st.sampled_from(["quadratic", "log_snr"]))
+def test_times_even_in_another_measure_are_as_many_and_fall_to_the_first(data, length, spacing):
+    schedule = Schedule(torch.linspace(0.99, 0.01, length, dtype=torch.float64))
+    start = data.draw(st.integers(0, length - 1))
+    steps = data.draw(st.integers(1, start + 1))
+    times = timesteps(schedule, steps, start, spacing)
+    assert len(times) == steps
+    assert times[0] == start
+    assert times[-1] >= 0
+    assert steps == 1 or times[-1] == 0
+    assert all(t > s for t, s in pairwise(times))
+
+
+@pytest.mark.parametrize("spacing", ["quadratic", "log_snr"])
+def test_times_lie_nearest_to_even_places(spacing):
+    log_snr = [math.log(signal_at(t) / (1 - signal_at(t))) for t in range(1000)]
+    places = log_snr if spacing == "log_snr" else [math.sqrt(t) for t in range(1000)]
+    times = timesteps(LINEAR, 11, 999, spacing)
+    for number, time in enumerate(times):
+        wanted = places[999] + number / 10 * (places[0] - places[999])
+        distances = [abs(place - wanted) for place in places]
+        assert distances[time] == min(distances)
+
+
+def test_an_unknown_spacing_is_named():
+    with pytest.raises(ValueError, match="spacing must be one of"):
+        timesteps(LINEAR, 11, 999, "even")
 
 
 @pytest.mark.parametrize(("steps", "start"), [(0, None), (1001, None), (11, 9)])
@@ -324,6 +355,15 @@ def test_gaussian_data_come_out_right(sampler, variance, steps):
     column = GRID.index(steps)
     assert abs(mean - MEAN) < means[column]
     assert abs(math.sqrt(spread_squared) / SPREAD - 1) < spreads[column]
+
+
+def test_other_times_keep_the_spread_that_even_ones_lose():
+    errors = {}
+    for spacing in SPACINGS:
+        times = timesteps(LINEAR, 25, 999, spacing)
+        _, spread_squared = moments("dpm_solver", times)
+        errors[spacing] = abs(math.sqrt(spread_squared) / SPREAD - 1)
+    assert errors["log_snr"] < 0.01 < errors["quadratic"] < 0.05 < errors["trailing"]
 
 
 @pytest.mark.parametrize("final_noise", [False, True])

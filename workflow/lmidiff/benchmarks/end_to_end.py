@@ -19,6 +19,7 @@ from lmidiff.benchmarks.models import (
 from lmidiff.devices import describe
 from lmidiff.diffusion import SAMPLERS, SliceNoise
 from lmidiff.methods.sampling import SamplingSettings
+from lmidiff.spacing import timesteps
 
 COLUMNS = (
     "setting",
@@ -99,7 +100,8 @@ def _translate(
     model.network.eval()
     source = slices(batch, size, device)
     noise = SliceNoise(list(range(batch)), device)
-    times = model.schedule.timesteps(sampling.steps)
+    schedule = model.schedule
+    times = timesteps(schedule, sampling.steps, len(schedule) - 1, sampling.spacing)
     if timed_steps is not None:  # spread over the schedule: histograms empty where it is noisy
         kept = range(0, len(times), max(1, len(times) // timed_steps))
         times = [times[k] for k in kept][:timed_steps]

@@ -26,6 +26,12 @@ _SAMPLERS = {
     "dpm_solver": (OKABE_ITO["green"], "^", "-."),
 }
 
+_SPACINGS = {
+    "trailing": ({}, ""),
+    "quadratic": ({"mfc": "white", "ls": ":"}, ", quadratic times"),
+    "log_snr": ({"mfc": "white", "ls": (0, (1, 3))}, ", times even in log-SNR"),
+}
+
 
 def figure_lmi(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
     """Time and peak memory of one map against the image's side, by estimator."""
@@ -140,7 +146,7 @@ def figure_throughput(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
 def figure_pareto(
     table: pd.DataFrame, quantities: Sequence[tuple[str, str]], png: str | Path, pdf: str | Path
 ) -> None:
-    """Quality against network evaluations a slice, by sampler.
+    """Quality against network evaluations a slice, by sampler and spacing of its times.
 
     Args:
         table: see :func:`lmidiff.benchmarks.pareto.pareto_table`.
@@ -151,18 +157,21 @@ def figure_pareto(
         panels = figure.subplots(1, len(quantities), squeeze=False)[0]
         for axes, (key, title) in zip(panels, quantities, strict=True):
             chosen = table[table["quantity"] == key]
-            for (sampler, source), rows in chosen.groupby(["sampler", "source"], sort=False):
+            kinds = chosen.groupby(["sampler", "spacing", "source"], sort=False)
+            for (sampler, spacing, source), rows in kinds:
                 colour, marker, line = _SAMPLERS[sampler]
+                marks, said = _SPACINGS[spacing]
                 rows = rows.sort_values("network_evaluations")
                 spread = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
                 look = {"color": colour, "marker": marker, "ls": line, "ms": 3.5, "capsize": 1.5}
-                label = f"{sampler}, from {source}"
+                look |= {"mfc": colour, **marks}
+                label = f"{sampler}{said}, from {source}"
                 at = rows["network_evaluations"]
                 axes.errorbar(at, rows["mean"], spread, **look, elinewidth=0.6, label=label)
             axes.set(xlabel="network evaluations a slice", ylabel=title)
             _ticks_at(axes, sorted(table["network_evaluations"].unique()))
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
         _note(figure, "one draw; bars: 95 % bootstrap interval over subjects")
         save(figure, png, pdf)
 

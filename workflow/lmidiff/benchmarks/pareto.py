@@ -7,6 +7,7 @@ import pandas as pd
 
 from lmidiff.errors import StudyError
 from lmidiff.report.tables import QUANTITIES, values_by_subject
+from lmidiff.spacing import SPACINGS
 from lmidiff.verdicts.statistics import bootstrap_interval
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
@@ -14,6 +15,7 @@ COLUMNS = (
     "method",
     "label",
     "sampler",
+    "spacing",
     "steps",
     "draws",
     "network_evaluations",
@@ -39,7 +41,8 @@ def pareto_table(
 
     Args:
         metrics: volume-level scores of the study.
-        samplers: method to its sampling settings (``sampler``, ``steps``, ``draws``).
+        samplers: method to its sampling settings (``sampler``, ``steps``, ``draws``, perhaps
+            ``spacing``).
         labels: method to its printed name.
         job_seconds: method and source to the wall time of its translation jobs, in seconds.
         slices: translated by those jobs for one method and source.
@@ -63,6 +66,7 @@ def pareto_table(
                         "method": name,
                         "label": labels[name],
                         **{key: settings[key] for key in ("sampler", "steps", "draws")},
+                        "spacing": settings.get("spacing", SPACINGS[0]),
                         "network_evaluations": settings["steps"] * settings["draws"],
                         "source": source,
                         "quantity": quantity.key,

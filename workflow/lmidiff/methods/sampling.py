@@ -11,6 +11,7 @@ from lmidiff.diffusion import SAMPLERS, VARIANCES, Denoiser, SliceNoise, final
 from lmidiff.methods.base import SliceId, Translation
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.seeds import seed_of
+from lmidiff.spacing import SPACINGS, timesteps
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class SamplingSettings:
         draws: samples a slice; their mean is the translation.
         variance: of the ancestral sampler, "small" or "large".
         final_noise: of the ancestral sampler, noise at the last step too (the authors' code).
+        spacing: of the times, see :mod:`lmidiff.spacing`: "trailing", "quadratic" or "log_snr".
         precision: of the network, see :func:`lmidiff.devices.resolve_precision`.
     """
 
@@ -31,12 +33,14 @@ class SamplingSettings:
     draws: int = 4
     variance: str = "small"
     final_noise: bool = False
+    spacing: str = "trailing"
     precision: str = "float32"
 
     def __post_init__(self) -> None:
         for key, allowed in (
             ("sampler", tuple(SAMPLERS)),
             ("variance", VARIANCES),
+            ("spacing", SPACINGS),
             ("precision", PRECISIONS),
         ):
             if getattr(self, key) not in allowed:
@@ -73,7 +77,8 @@ def sample(
     """
     schedule = model.schedule
     top = max(round(start * len(schedule)) - 1, 0)
-    times = schedule.timesteps(min(max(round(settings.steps * start), 1), top + 1), top)
+    steps = min(max(round(settings.steps * start), 1), top + 1)
+    times = timesteps(schedule, steps, top, settings.spacing)
     draws = []
     for draw in range(settings.draws):
         noise = SliceNoise([seed_of(seed, *each, draw) for each in ids], source.device)
