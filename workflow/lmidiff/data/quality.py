@@ -26,7 +26,7 @@ class Limits:
         turned_deg, moved_mm: most a head turns and moves between two scans.
         covered: least share of the brain that every scan shows.
         distinct: least share of the mutual information that a shift by 4 mm costs: two scans of
-            one person lost 0.4 and more, of two people 0.25 and less.
+            one person lost 0.41 and more, of two people 0.36 and less.
         field_ratio: most that the receive field may vary over the brain, 99th to 1st percentile.
     """
 
@@ -36,7 +36,7 @@ class Limits:
     turned_deg: float = 30.0
     moved_mm: float = 60.0
     covered: float = 0.98
-    distinct: float = 0.32
+    distinct: float = 0.38
     field_ratio: float = 5.0
 
 
