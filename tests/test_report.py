@@ -20,7 +20,7 @@ from lmidiff.records.checkpoints import keep_weights
 from lmidiff.records.crate import add_crate
 from lmidiff.records.recorded import record
 from lmidiff.records.replay import DERIVED
-from lmidiff.report.sortable import table1_frame, write_sortable
+from lmidiff.report.sortable import table1_frame, verdicts_frame, write_sortable
 
 pytestmark = pytest.mark.study
 REPORT = "results/recorded/smoke/report.html"
@@ -201,6 +201,25 @@ def test_a_sortable_page_escapes_and_knows_numbers(tmp_path: Path) -> None:
     assert page.addresses == []
     assert text.count("<script>") == 1
     assert "a &lt; b" in text
+
+
+def test_columns_with_sentences_are_kept_wide(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"short": ["one"], "sentence": ["A claim of more than a few words"]})
+    write_sortable(frame, tmp_path / "t.html", title="t", note="n")
+    cells = [line for line in (tmp_path / "t.html").read_text().splitlines() if "<td" in line]
+    assert ['class="long"' in cell for cell in cells] == [False, True]
+
+
+def test_verdicts_in_words(drawn: Path) -> None:
+    path = drawn / "results" / "recorded" / "smoke" / "verdicts.csv"
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    frame = verdicts_frame(pd.read_csv(path, dtype=str, keep_default_na=False))
+    assert frame["claim"].tolist() == [row["sentence"] for row in rows]
+    assert frame["verdict"].tolist() == [row["verdict"] for row in rows]
+    for row, shown in zip(rows, frame["difference"], strict=True):
+        assert bool(shown) == bool(row["effect"])
+        assert not shown or shown.startswith(f"{float(row['effect']):.3f}")
 
 
 def test_table_one_by_source_and_method(drawn: Path) -> None:

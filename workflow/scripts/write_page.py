@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lmidiff.evaluation.scores import read_scores
-from lmidiff.report.sortable import subjects_frame, table1_frame, write_sortable
+from lmidiff.report.sortable import subjects_frame, table1_frame, verdicts_frame, write_sortable
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -14,4 +14,6 @@ with job(snakemake.log):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if params.page == "table1":
         frame = table1_frame(frame)
+    elif params.page == "verdicts":
+        frame = verdicts_frame(frame)
     write_sortable(frame, snakemake.output[0], title=params.title, note=params.note)

@@ -14,6 +14,9 @@ _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].
 
 TITLES = {quantity.key: quantity.title for quantity in QUANTITIES}
 
+LONG = 24
+"""Columns with a text of more characters than these are kept wide."""
+
 # The policy lets the page load nothing at all, from no one.
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -32,6 +35,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; }
 th.number, td.number { text-align: right; }
 td.number { white-space: nowrap; }
+.long { min-width: 17rem; }
 thead th { border-block: 2px solid #111; vertical-align: bottom; padding: 0; }
 tbody tr:nth-child(even) { background: #f5f5f5; }
 button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0;
@@ -56,7 +60,8 @@ th[aria-sort=descending] button::after { content: " ▼"; }
 {%- for row in rows %}
 <tr>
 {%- for cell, key in row %}
-<td{% if key is not none %} class="number" data-key="{{ key }}"{% endif %}>{{ cell }}</td>
+<td{% if key is not none %} class="number" data-key="{{ key }}"
+{%- elif long[loop.index0] %} class="long"{% endif %}>{{ cell }}</td>
 {%- endfor %}
 </tr>
 {%- endfor %}
@@ -109,11 +114,13 @@ def write_sortable(frame: pd.DataFrame, path: str | Path, *, title: str, note: s
     names = [str(name) for name in frame.columns]
     texts = [["" if pd.isna(cell) else str(cell) for cell in row] for row in frame.to_numpy(object)]
     numeric = [_is_numeric([row[n] for row in texts]) for n in range(len(names))]
+    long = [max((len(row[n]) for row in texts), default=0) > LONG for n in range(len(names))]
     rows = [
         [(cell, _key(cell) if numeric[n] else None) for n, cell in enumerate(row)] for row in texts
     ]
     page = Environment(autoescape=True, keep_trailing_newline=True).from_string(_PAGE)
-    write_text(path, page.render(title=title, note=note, names=names, numeric=numeric, rows=rows))
+    shown = {"names": names, "numeric": numeric, "long": long, "rows": rows}
+    write_text(path, page.render(title=title, note=note, **shown))
 
 
 def table1_frame(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -152,6 +159,37 @@ def subjects_frame(metrics: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataF
                     row[title] = "" if pd.isna(value) else f"{value:.{digits}f}".replace("inf", "∞")
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def verdicts_frame(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts in words, a row a claim; empty cells where it was not run.
+
+    Args:
+        verdicts: ``verdicts.csv`` read as text, "" where there is none.
+    """
+    rows = [
+        {
+            "claim": row["sentence"],
+            "of": row["origin"],
+            "verdict": row["verdict"],
+            "weakest against": row["against"],
+            "source": row["source"],
+            "quantity": TITLES.get(row["quantity"], row["quantity"]),
+            "difference": _interval(row["effect"], row["low"], row["high"]),
+            "must exceed": _number(row["margin"]),
+            "p for": _number(row["p_for_holm"]),
+            "p against": _number(row["p_against_holm"]),
+            "subjects": row["subjects"],
+            "subjects to settle it": row["subjects_to_settle"],
+            "note": row["note"],
+        }
+        for _, row in verdicts.iterrows()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.3g}" if text else ""
 
 
 def _interval(mean: str, low: str, high: str) -> str:
