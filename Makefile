@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CORES ?= all
+TESTERS ?= 2
 CONFIG ?= config/config.yaml
 STUDY = $(shell sed -n 's/^study: *//p' "$(CONFIG)")
 PYTHON ?= python3.11
@@ -99,8 +100,8 @@ record: env ## Keep CONFIG's finished study under results/reference and refill R
 	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)"
 	@PYTHONPATH=workflow $(RUN) lmidiff readme
 
-test: .venv/.ready-dev ## Set up and run all tests
-	$(RUN) pytest
+test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2)
+	$(RUN) pytest -n $(TESTERS) --dist loadgroup --no-loadscope-reorder
 
 test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: twenty kills of the smoke study, all of it on Slurm
 	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py
