@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lmidiff.errors import StudyError
 from lmidiff.seeds import generator_of
@@ -167,6 +166,8 @@ def subjects_to_settle(mean: float, spread: float, alpha: float, power: float = 
         A whole number; ``inf`` beyond :data:`MOST_SUBJECTS` or where the mean is not above 0;
         ``nan`` where the spread is unknown (a single subject).
     """
+    from scipy import stats  # slow to import, and the Snakemake of every job reads this module
+
     if np.isnan(spread) or np.isnan(mean):
         return float("nan")
     if mean <= 0:
