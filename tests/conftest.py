@@ -12,6 +12,7 @@ TOGETHER = {"finished": "smoke", "small": "small"}
 SMALL_STUDY = ("test_kills.py", "test_slurm.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its group: with ``-n`` a group runs in one process, long groups first."""
     order = list(TOGETHER.values())
