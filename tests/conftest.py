@@ -7,24 +7,6 @@ import pytest
 from clusters import SCORES, SMALL, overlay
 from workflows import SMOKE, copy_project, run
 
-# Fixtures that take minutes to make, and the groups of tests that share them.
-TOGETHER = {"finished": "smoke", "small": "small"}
-SMALL_STUDY = ("test_kills.py", "test_slurm.py")
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test its group: with ``-n`` a group runs in one process, long groups first."""
-    order = list(TOGETHER.values())
-    ranks = {}
-    for item in items:
-        name = item.path.name
-        shared = [TOGETHER[each] for each in getattr(item, "fixturenames", ()) if each in TOGETHER]
-        group = shared[0] if shared else "small" if name in SMALL_STUDY else name
-        item.add_marker(pytest.mark.xdist_group(group))
-        ranks[item] = order.index(group) if group in order else len(order)
-    items.sort(key=ranks.__getitem__)
-
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
