@@ -414,6 +414,8 @@ def test_pictures_are_the_same_draws_at_every_moment_of_a_training():
     first, again = learner.show(), learner.show()
     assert torch.equal(first, again)
     assert first.shape == (COUNT, 1, *learner.images.shape[2:])
+    images, _ = learner._fake(COUNT, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(2 * first - 1, images, rtol=0, atol=1e-6)  # 0..1, from -1..1
     learner.step(torch.Generator().manual_seed(0))
     assert not torch.equal(learner.show(), first)
 
