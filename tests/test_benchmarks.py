@@ -102,12 +102,15 @@ def test_end_to_end(quick, default, paper, tmp_path):
     table = end_to_end.benchmark(default, paper, quick["end_to_end"], CPU)
     assert list(table) == list(end_to_end.COLUMNS)
     assert table["setting"].is_unique
-    assert pd.isna(table["extrapolated_from_steps"].iloc[0])
-    assert (table["extrapolated_from_steps"].iloc[1:] == 1).all()
+    assert table["extrapolated_from_steps"].iloc[:2].isna().all(), "ours are run whole"
+    assert (table["extrapolated_from_steps"].iloc[2:] == 1).all()
+    short = table.iloc[1]
+    assert (short["steps"], short["draws"], short["times_the_short"]) == (25, 1, 1)
+    assert table["times_the_default"].iloc[0] == 1
     assert (table[["seconds_per_step", "seconds_per_slice", "lmi_share"]] > 0).all(axis=None)
     assert (table["lmi_share"] <= 1).all()
     # What was timed for one step stands for all thousand.
-    rows = table.iloc[1:]
+    rows = table.iloc[2:]
     assert (rows["seconds_per_slice"] >= 1000 * rows["seconds_per_step"]).all()
     assert drawn(tmp_path, figure_end_to_end, table)
 

@@ -24,6 +24,7 @@ from lmidiff.evaluation.uncertainty import (
 from lmidiff.figures.panels import cut_panels, drawn_cells, read_panels
 from lmidiff.figures.pictures import intensities, read_pictures, write_pictures
 from lmidiff.methods.lmidiffusion import LMIDiffusion
+from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.study.figures import figure1_models, flow
@@ -276,17 +277,18 @@ def small_model(config: dict, condition: str) -> DiffusionModel:
 def test_paths_end_where_the_translation_is(config):
     model = small_model(config, "both")
     source = torch.rand(1, 1, 16, 16, generator=torch.manual_seed(0))
-    sampling = {"sampler": "dpm_solver", "steps": 4}
-    path, times = sample_paths(model, source, ("sub-1", 2), sampling, seed=5, draws=3)
+    block = {"sampler": "ancestral", "spacing": "quadratic", "steps": 4, "draws": 3}
+    block |= {"variance": "large", "final_noise": True}
+    sampling = SamplingSettings(**block)
+    path, times = sample_paths(model, source, ("sub-1", 2), sampling, seed=5)
     assert path.shape == (5, 3, 16, 16)
     assert (times[0], times[-1]) == (999, -1)
-    method = LMIDiffusion({**sampling, "draws": 3}, model, 5)
+    method = LMIDiffusion(block, model, 5)
     with torch.no_grad():
         translated = method.translate(source, [("sub-1", 2)]).image[0, 0].numpy()
-    assert path[-1].clip(0, 1).mean(0) == pytest.approx(translated, abs=1e-5)
-    unguided, _ = sample_paths(
-        small_model(config, "none"), source, ("sub-1", 2), sampling, seed=5, draws=3
-    )
+    ends = path[-1].clip(0, 1).mean(0)
+    assert ends == pytest.approx(translated, abs=1e-5)
+    unguided, _ = sample_paths(small_model(config, "none"), source, ("sub-1", 2), sampling, seed=5)
     assert unguided[0] == pytest.approx(path[0]), "both start from the same noise"
     assert np.abs(unguided[-1] - path[-1]).max() > 0.01
 

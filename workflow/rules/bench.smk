@@ -14,6 +14,7 @@ rule benchmark_lmi:
         code=code("benchmark_lmi.py"),
     output:
         csv=f"{BENCH}/lmi.csv",
+        origin=f"{BENCH}/lmi.json",
         png=f"{BENCH}/lmi.png",
         pdf=f"{BENCH}/lmi.pdf",
     log:
@@ -36,6 +37,7 @@ rule benchmark_end_to_end:
         code=code("benchmark_end_to_end.py"),
     output:
         csv=f"{BENCH}/end_to_end.csv",
+        origin=f"{BENCH}/end_to_end.json",
         png=f"{BENCH}/end_to_end.png",
         pdf=f"{BENCH}/end_to_end.pdf",
     log:
@@ -57,6 +59,7 @@ rule benchmark_throughput:
         code=code("benchmark_throughput.py"),
     output:
         csv=f"{BENCH}/throughput.csv",
+        origin=f"{BENCH}/throughput.json",
         png=f"{BENCH}/throughput.png",
         pdf=f"{BENCH}/throughput.pdf",
     log:
@@ -76,7 +79,8 @@ rule benchmark_overhead:
         settings="config/bench.yaml",
         code=code("benchmark_overhead.py"),
     output:
-        f"{BENCH}/overhead/{{how}}_{{jobs}}.csv",
+        csv=f"{BENCH}/overhead/{{how}}_{{jobs}}.csv",
+        origin=f"{BENCH}/overhead/{{how}}_{{jobs}}.json",
     log:
         f"{BENCH}/logs/overhead/{{how}}_{{jobs}}.log",
     wildcard_constraints:

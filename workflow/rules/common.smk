@@ -167,9 +167,11 @@ def verdict_files():
 
 
 def bench_files():
-    """The benchmarks' tables and figures."""
+    """The benchmarks' tables and figures, and what they come from."""
     names = ["lmi", "end_to_end", "throughput"]
-    return expand(f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "png", "pdf"])
+    return expand(
+        f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "json", "png", "pdf"]
+    )
 
 
 def sampling_methods():

@@ -38,6 +38,7 @@ rule benchmark_masks:
         code=code("benchmark_masks.py"),
     output:
         csv=f"{BENCH}/brain_mask.csv",
+        origin=f"{BENCH}/brain_mask.json",
         summary=f"{BENCH}/brain_mask_summary.csv",
     log:
         f"{BENCH}/logs/brain_mask.log",
@@ -56,6 +57,7 @@ rule benchmark_alignment:
         code=code("benchmark_alignment.py"),
     output:
         csv=f"{BENCH}/alignment.csv",
+        origin=f"{BENCH}/alignment.json",
         summary=f"{BENCH}/alignment_summary.csv",
     log:
         f"{BENCH}/logs/alignment.log",
@@ -76,6 +78,7 @@ rule benchmark_alignment_cost:
         code=code("benchmark_alignment_cost.py"),
     output:
         cost=f"{BENCH}/alignment_cost.csv",
+        origin=f"{BENCH}/alignment_cost.json",
         files=f"{BENCH}/alignment_files.csv",
     log:
         f"{BENCH}/logs/alignment_cost.log",

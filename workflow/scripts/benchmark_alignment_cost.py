@@ -4,6 +4,8 @@ from lmidiff.benchmarks.alignment_cost import measure_cost
 from lmidiff.benchmarks.brain_masks import write_comparison
 from lmidiff.data.ixi import read_people
 from lmidiff.devices import set_up
+from lmidiff.files import write_json
+from lmidiff.records.provenance import origin
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -12,3 +14,4 @@ with job(snakemake.log):
     cost, files = measure_cost(snakemake.input.maps[0], subjects)
     write_comparison(cost, snakemake.output.cost)
     write_comparison(files, snakemake.output.files)
+    write_json(snakemake.output.origin, origin(snakemake.input))

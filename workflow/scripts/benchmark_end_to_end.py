@@ -4,7 +4,8 @@ from lmidiff.benchmarks.end_to_end import benchmark
 from lmidiff.benchmarks.figures import figure_end_to_end
 from lmidiff.benchmarks.measure import load_config, load_settings
 from lmidiff.devices import pick_device, set_up
-from lmidiff.files import write_text
+from lmidiff.files import write_json, write_text
+from lmidiff.records.provenance import origin
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -15,3 +16,4 @@ with job(snakemake.log):
     table = benchmark(default, paper, settings, pick_device(params.device))
     write_text(output.csv, table.to_csv(index=False))
     figure_end_to_end(table, output.png, output.pdf)
+    write_json(output.origin, origin(snakemake.input))

@@ -4,7 +4,8 @@ from lmidiff.benchmarks.figures import figure_lmi
 from lmidiff.benchmarks.lmi import benchmark
 from lmidiff.benchmarks.measure import load_settings
 from lmidiff.devices import pick_device, set_up
-from lmidiff.files import write_text
+from lmidiff.files import write_json, write_text
+from lmidiff.records.provenance import origin
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -14,3 +15,4 @@ with job(snakemake.log):
     table = benchmark(settings, pick_device(params.device))
     write_text(output.csv, table.to_csv(index=False))
     figure_lmi(table, output.png, output.pdf)
+    write_json(output.origin, origin(snakemake.input))

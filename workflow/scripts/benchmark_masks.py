@@ -2,6 +2,8 @@
 
 from lmidiff.benchmarks.brain_masks import compare_masks, summarise, write_comparison
 from lmidiff.devices import set_up
+from lmidiff.files import write_json
+from lmidiff.records.provenance import origin
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -9,3 +11,4 @@ with job(snakemake.log):
     table = compare_masks(snakemake.input.maps, only=snakemake.params.only)
     write_comparison(table, snakemake.output.csv)
     write_comparison(summarise(table), snakemake.output.summary)
+    write_json(snakemake.output.origin, origin(snakemake.input))

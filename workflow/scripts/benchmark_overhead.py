@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lmidiff.benchmarks.measure import load_settings
 from lmidiff.benchmarks.overhead import benchmark_overhead
-from lmidiff.files import write_text
+from lmidiff.files import write_json, write_text
+from lmidiff.records.provenance import origin
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -12,4 +13,5 @@ with job(snakemake.log):
     group = load_settings(snakemake.input.settings)["overhead"]["group"]
     project = Path(snakemake.scriptdir).resolve().parents[1]
     table = benchmark_overhead(names.how, int(names.jobs), group, cores, project)
-    write_text(snakemake.output[0], table.to_csv(index=False))
+    write_text(snakemake.output.csv, table.to_csv(index=False))
+    write_json(snakemake.output.origin, origin(snakemake.input))

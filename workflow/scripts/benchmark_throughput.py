@@ -4,7 +4,8 @@ from lmidiff.benchmarks.figures import figure_throughput
 from lmidiff.benchmarks.measure import load_config, load_settings
 from lmidiff.benchmarks.throughput import benchmark
 from lmidiff.devices import set_up
-from lmidiff.files import write_text
+from lmidiff.files import write_json, write_text
+from lmidiff.records.provenance import origin
 from lmidiff.running.jobs import job
 
 with job(snakemake.log):
@@ -14,3 +15,4 @@ with job(snakemake.log):
     table = benchmark(load_config(given.default), settings, ("cpu", "cuda"))
     write_text(output.csv, table.to_csv(index=False))
     figure_throughput(table, output.png, output.pdf)
+    write_json(output.origin, origin(snakemake.input))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -35,6 +36,7 @@ COLUMNS = (
     "seconds_per_slice",
     "lmi_share",
     "times_the_default",
+    "times_the_short",
     "device",
 )
 #: Of a model's block, what the authors' image size and network are not.
@@ -53,7 +55,8 @@ def benchmark(
         default, paper: the configs of the default study and of the authors' settings.
         settings: ``timed_steps``, steps of the authors' sampler that are really run; ``batch`` of
             slices; ``default_only_size``, to time the authors' settings at the default's network
-            and image size alone; ``method`` of the default that the ratios are against.
+            and image size alone; ``method`` of the default that the ratios are against; and
+            ``short``, sampler's settings in place of that method's own, for ratios too.
 
     Returns:
         One row a setting, ``COLUMNS``. ``extrapolated_from_steps`` is empty where all steps were
@@ -65,7 +68,12 @@ def benchmark(
     # The authors' layer, schedule and sampler on the default's network: apart from the network.
     mixed = {**own, **{key: theirs[key] for key in LAYER}, "contrast_randomised": False}
     authors = sampling_settings(paper, "lmidiffusion")
-    cases = [(f"default, {method}", own, size, sampling_settings(default, method), False)]
+    usual = sampling_settings(default, method)
+    short = replace(usual, **settings["short"])
+    cases = [
+        (f"default, {method}", own, size, usual, False),
+        (f"default, {method}, close to 1000 steps", own, size, short, False),
+    ]
     for text, whole in (("streamed reference", False), ("reference in one block", True)):
         cases.append((f"authors' sampling, default network, {text}", mixed, size, authors, whole))
     if not settings["default_only_size"]:
@@ -82,7 +90,8 @@ def benchmark(
         rows.append({"setting": name, **row})
     table = pd.DataFrame(rows)
     table["extrapolated_from_steps"] = table["extrapolated_from_steps"].astype("Int64")
-    table["times_the_default"] = table["seconds_per_slice"] / table["seconds_per_slice"].iloc[0]
+    for place, name in enumerate(("times_the_default", "times_the_short")):
+        table[name] = table["seconds_per_slice"] / table["seconds_per_slice"].iloc[place]
     table["device"] = describe(device)
     return table[list(COLUMNS)]
 

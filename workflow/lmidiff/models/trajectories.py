@@ -6,7 +6,7 @@ spanned by the first two principal components of the target slices and the sourc
 every sample x_t is shown where it lies in that plane, as an intensity image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ from torch import Tensor
 
 from lmidiff.data.slices import load_slices
 from lmidiff.diffusion import SAMPLERS, SliceNoise
+from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models import diffusion
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.weights import read_weights
 from lmidiff.seeds import seed_of
+from lmidiff.settings import settings_of
+from lmidiff.spacing import timesteps
 
 GUIDED, UNGUIDED = "guided", "unguided"
 POINTS = ("kind", "draw", "step", "time", "pc1", "pc2")
@@ -61,9 +64,8 @@ def sample_paths(
     model: DiffusionModel,
     source: Tensor,
     slice_id: tuple[str, int],
-    settings: Mapping[str, Any],
+    settings: SamplingSettings,
     seed: int,
-    draws: int,
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Every step of several draws for one source slice.
 
@@ -72,20 +74,21 @@ def sample_paths(
         source: (1, 1, H, W) in 0..1, on the model's device.
         slice_id: subject and slice; with ``seed`` and the number of the draw they seed the noise,
             as in translation, so two models start from the same noise.
-        settings: ``sampler`` and ``steps``.
-        draws: samples.
+        settings: as in translation.
 
     Returns:
         (steps + 1, draws, H, W) samples x_t as intensities, pure noise first, and the time that
         each of them is at (-1 is clean).
     """
-    sources = source.expand(draws, -1, -1, -1)
-    noise = SliceNoise([seed_of(seed, *slice_id, n) for n in range(draws)], source.device)
+    schedule = model.schedule
+    sources = source.expand(settings.draws, -1, -1, -1)
+    noise = SliceNoise([seed_of(seed, *slice_id, n) for n in range(settings.draws)], source.device)
     x = noise(source.shape[1:])
-    times = model.schedule.timesteps(settings["steps"])
+    times = timesteps(schedule, settings.steps, len(schedule) - 1, settings.spacing)
     path, reached = [x], [times[0]]
-    run = SAMPLERS[settings["sampler"]]
-    for step in run(model.schedule, model.denoiser(sources), x, times, noise):
+    run: Callable = SAMPLERS[settings.sampler]
+    denoise = model.denoiser(sources, settings.precision)
+    for step in run(schedule, denoise, x, times, noise, **settings.options()):
         path.append(step.x)
         reached.append(step.t)
     images = torch.stack([model.to_image(each)[:, 0] for each in path])
@@ -155,8 +158,9 @@ def trace(
         models: ``GUIDED`` and ``UNGUIDED`` -> the model's settings.
         weights: the same keys -> safetensors file.
         volumes: ``source`` and ``target`` -> volumes of the same subjects in the same order.
-        settings: ``sampler``, ``steps``, ``draws``, ``slice`` (share of the volume), ``shown``
-            (how many steps get pictures) and ``names``, the printed name of each model.
+        settings: ``sampling``, of which :class:`SamplingSettings` are made, ``slice`` (share of the
+            volume), ``shown`` (how many steps get pictures) and ``names``, the printed name of each
+            model.
         seed: the study's.
         device: where to sample.
 
@@ -169,10 +173,11 @@ def trace(
     z = min(int(settings["slice"] * depth), depth - 1)
     one = source[z : z + 1].to(device)
     plane = Plane.of(torch.cat([truth, source])[:, 0].numpy())
+    sampling = settings_of(SamplingSettings, settings["sampling"], "sampling")
     paths, loaded = {}, {}
     for kind in (GUIDED, UNGUIDED):
         loaded[kind] = diffusion.load(models[kind], read_weights(Path(weights[kind])), device)
-        paths[kind] = sample_paths(loaded[kind], one, ids[z], settings, seed, settings["draws"])
+        paths[kind] = sample_paths(loaded[kind], one, ids[z], sampling, seed)
     clouds = {"target": truth[:, 0], "source": source[:, 0]}
     clouds |= {"this source": source[z], "its truth": truth[z]}
     points = points_of(plane, {name: cloud.numpy() for name, cloud in clouds.items()}, paths)

@@ -118,6 +118,23 @@ def record(
     }
 
 
+def origin(inputs: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
+    """The record of a benchmark, written beside its numbers.
+
+    Args:
+        inputs: a rule's named inputs; ``code`` are the modules, the others are hashed by name.
+    """
+    given = {k: [v] if isinstance(v, str) else list(v) for k, v in inputs.items() if k != "code"}
+    return {
+        "code_sha256": sha256_of(inputs["code"]),
+        "commit": _commit(),
+        "versions": versions(),
+        "files": {
+            name: {Path(path).name: sha256(path) for path in paths} for name, paths in given.items()
+        },
+    }
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 

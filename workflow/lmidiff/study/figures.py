@@ -53,8 +53,8 @@ def figure1_settings(study: Study) -> dict[str, Any]:
     block = study.config["figures"].get("figure1", {})
     own = {key: block.get(key, default) for key, default in DEFAULTS.items()}
     names = {kind: _name_of(study, model) for kind, model in figure1_models(study).items()}
-    sampler = study.config["sampling"].get("sampler", "dpm_solver")
-    return {"sampler": sampler, "names": names, **own}
+    sampling = {**study.config["sampling"], "steps": own.pop("steps"), "draws": own.pop("draws")}
+    return {"sampling": sampling, "names": names, **own}
 
 
 def figure1_source(study: Study) -> str:
