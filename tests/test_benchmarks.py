@@ -1,11 +1,13 @@
 """The benchmarks run, and write what they say; no test looks at how fast anything is."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from workflows import copy_project, run
 
 from lmidiff.benchmarks import end_to_end, lmi, throughput
 from lmidiff.benchmarks.alignment import summarise_subjects
@@ -27,8 +29,10 @@ from lmidiff.benchmarks.models import build, model_settings, sampling_settings, 
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK
 from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
 from lmidiff.errors import StudyError
+from lmidiff.files import sha256, sha256_of
 from lmidiff.guidance import PAPER
 from lmidiff.lmi import local_mutual_information
+from lmidiff.records.provenance import modules_behind, versions
 
 CONFIG = Path(__file__).parents[1] / "config"
 CPU = torch.device("cpu")
@@ -197,3 +201,21 @@ def test_pairs_of_one_person_and_of_two_are_counted_apart():
     assert (one["pairs"], one["aligned"], one["flagged"], one["neither"]) == (4, 0.5, 0.25, 0.25)
     assert (one["error95_worst_mm"], one["dice_least"], one["variation_fell"]) == (3.0, 0.7, 0.75)
     assert (two["pairs"], two["flagged"]) == (2, 0.5)
+
+
+@pytest.mark.study
+def test_the_rules_write_tables_figures_and_what_they_come_from(tmp_path):
+    project = copy_project(tmp_path / "project")
+    settings = project / "config" / "bench.yaml"
+    settings.write_text(settings.read_text().replace("quick: false", "quick: true"))
+    folder = project / "results" / "benchmarks"
+    # Not `bench`: timing a whole network at every batch size is the function's test above.
+    run(project, *(f"results/benchmarks/{name}.csv" for name in ("lmi", "end_to_end")))
+    for name in ("lmi", "end_to_end"):
+        assert {f.suffix for f in folder.glob(f"{name}.*")} == {".csv", ".json", ".png", ".pdf"}
+        assert len(pd.read_csv(folder / f"{name}.csv")) > 1
+        came_from = json.loads((folder / f"{name}.json").read_text())
+        assert came_from["files"]["settings"] == {"bench.yaml": sha256(settings)}
+        script = project / "workflow" / "scripts" / f"benchmark_{name}.py"
+        assert came_from["code_sha256"] == sha256_of(modules_behind(script))
+        assert came_from["versions"] == versions()
