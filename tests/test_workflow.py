@@ -116,6 +116,7 @@ def test_every_promised_file_is_there(finished: Path) -> None:
             "verdicts.csv",
             "verdict_parts.csv",
             "comparisons.csv",
+            "gap.csv",
             "report.md",
             "record/cost.csv",
             "record/provenance.json",

@@ -162,7 +162,8 @@ def figure_files():
 
 def verdict_files():
     """The verdicts, the comparisons behind them, and the summary of the study."""
-    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"]
+    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "gap.csv"]
+    names.append("report.md")
     return expand(f"{OUT}/{{name}}", name=names)
 
 
@@ -222,6 +223,7 @@ PAGES["comparisons"] = (
     "Verdicts",
     "Comparisons, sortable",
 )
+PAGES["gap"] = (f"{OUT}/gap.csv", "Verdicts", "Gap to the supervised bound, sortable")
 
 
 def report_pages():

@@ -2,6 +2,7 @@
 localrules:
     write_verdicts,
     write_comparisons,
+    write_gap,
     write_report,
 
 
@@ -60,6 +61,31 @@ rule write_comparisons:
         seed=study.seed,
     script:
         "../scripts/write_comparisons.py"
+
+
+rule write_gap:
+    input:
+        metrics=f"{OUT}/metrics.csv",
+        slices=f"{OUT}/slices.csv",
+        code=code("write_gap.py"),
+    output:
+        report(
+            f"{OUT}/gap.csv",
+            category=CATEGORIES["Verdicts"],
+            caption="../report/gap.rst",
+            labels={"item": "Gap to the supervised bound, CSV"},
+        ),
+    log:
+        f"{OUT}/logs/write_gap.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        subjects=study.subjects("test"),
+        seed=study.seed,
+    script:
+        "../scripts/write_gap.py"
 
 
 rule write_report:

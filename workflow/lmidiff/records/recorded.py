@@ -18,6 +18,7 @@ KEPT = (
     "verdicts.csv",
     "verdict_parts.csv",
     "comparisons.csv",
+    "gap.csv",
     "report.md",
     "figures/*",
     "extracts/*",

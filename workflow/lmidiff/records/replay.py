@@ -20,6 +20,7 @@ DERIVED = (
     "verdicts.csv",
     "verdict_parts.csv",
     "comparisons.csv",
+    "gap.csv",
     "report.md",
     "figures/*",
     "report/*",
