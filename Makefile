@@ -100,9 +100,9 @@ record: env ## Keep CONFIG's finished study under results/reference and refill R
 	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)"
 	@PYTHONPATH=workflow $(RUN) lmidiff readme
 
-test: .venv/.ready-dev ## Set up and run all tests: those without studies in TESTERS processes (2)
-	$(RUN) pytest -m "not study" -n $(TESTERS) --dist loadfile
-	$(RUN) pytest -m study
+test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): those without studies, then studies
+	$(RUN) pytest -m "not study" -n $(TESTERS)
+	$(RUN) pytest -m study -n $(TESTERS)
 
 test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: twenty kills of the smoke study, all of it on Slurm
 	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py

@@ -2,10 +2,30 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clusters import SCORES, SMALL, overlay
 from workflows import SMOKE, copy_project, run
+
+#: Tests that stand on the same fixture, which takes minutes, go to the same process.
+TOGETHER = {
+    **dict.fromkeys(("test_workflow.py", "test_report.py"), "finished"),
+    **dict.fromkeys(("test_slurm.py", "test_kills.py"), "small"),
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `pytest -n`, spread files over the processes; those of ``TOGETHER`` stay together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixture(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            name = Path(nodeid.split("::")[0]).name
+            return TOGETHER.get(name, name)
+
+    return ByFixture(config, log)
 
 
 @pytest.fixture(autouse=True)
