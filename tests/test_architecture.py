@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import TOGETHER
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workflow" / "lmidiff"
@@ -72,3 +73,16 @@ def test_modules_have_one_job(path):
 
 def test_front_door_is_short():
     assert len((ROOT / "Snakefile").read_text().splitlines()) < 65
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda p: p.name)
+def test_files_of_one_costly_fixture_run_in_one_process(path):
+    functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+    own = {function.name for function in functions}
+    short = [f for f in functions if "long_test" not in {ast.unparse(d) for d in f.decorator_list}]
+    asked = {argument.arg for function in short for argument in function.args.args} - own
+    costly = asked & {"finished", "small"}
+    marked = "pytest.mark.study" in path.read_text()
+    assert not marked or costly <= {TOGETHER.get(path.name)}, (
+        f"{path.name} asks for {costly}: name it in conftest.TOGETHER, or they are made twice"
+    )
