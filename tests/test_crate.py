@@ -17,6 +17,7 @@ from lmidiff.records.checkpoints import keep_weights, missing_weights, take_mode
 from lmidiff.records.crate import add_crate, sources_of, template_sources
 from lmidiff.records.recorded import SUMS, check_record
 from lmidiff.records.replay import recorded_config, recorded_members, restorable, restore
+from lmidiff.study.models import merge
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,6 +91,27 @@ def test_inputs_come_with_the_ledgers_checksum_and_licence(tmp_path):
     assert found[1].checksum == f"sha256:{hashlib.sha256(b'scan').hexdigest()}"
     assert found[1].licence == "not public"
     assert [s.name.split("_")[2] for s in template_sources("1.0")] == ["gm", "t1", "wm"]
+
+
+@pytest.mark.parametrize(
+    ("study", "inputs"),
+    [
+        ("anatomies", [f"training_seg_{n:02d}.nii.gz" for n in (1, 16)]),
+        ("sri24", ["spgr.nii.gz", "erly.nii.gz", "late.nii.gz"]),
+        ("ixi", ["IXI-T1.tar", "IXI-PD.tar", "IXI-T2.tar"]),
+    ],
+)
+def test_the_inputs_of_every_kind_of_cohort_come_from_the_ledger(kept, monkeypatch, study, inputs):
+    monkeypatch.chdir(ROOT)
+    config = kept / "record" / "config.yaml"
+    own = yaml.safe_load((ROOT / "config" / f"{study}.yaml").read_text())
+    config.write_text(yaml.safe_dump(merge(yaml.safe_load(config.read_text()), own)))
+    add_crate(kept, kept)
+    found = {each["name"]: each for each in ROCrate(kept).get("#run")["object"]}
+    ledger = {entry.file: entry for entry in read_ledger("config/datasets.tsv")}
+    for name in inputs:
+        assert found[name].id == ledger[name].url
+    assert not any("not public" in str(each.get("license")) for each in found.values())
 
 
 def test_a_record_without_provenance_is_one_line(kept, monkeypatch):

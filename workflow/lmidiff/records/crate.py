@@ -17,10 +17,12 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from lmidiff.data.ixi import archive_of
 from lmidiff.data.ledger import Entry, read_ledger
 from lmidiff.errors import StudyError
 from lmidiff.files import sha256
-from lmidiff.study.cohorts import subjects_of
+from lmidiff.study.cohorts import Subject, subjects_of
+from lmidiff.study.downloads import Downloads
 
 LEDGER = Path("config/datasets.tsv")
 CRATE = "ro-crate-metadata.json"
@@ -183,20 +185,28 @@ def _file(crate: ROCrate, path: Path, folder: Path) -> Any:
     return crate.add_file(path, dest_path=name, properties=properties)
 
 
+def files_of(
+    person: Subject, cohorts: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]
+) -> list[str]:
+    """What a person's images come from: scans, a label map, or the archives that hold the scans."""
+    if cohorts[person.cohort]["kind"] == "ixi":
+        return [archive_of(modality) for modality in modalities]
+    return [file for file in (*person.scans.values(), person.anatomy) if file]
+
+
 def add_crate(folder: Path, goal: Path) -> None:
     """Describe the run of the study in ``folder`` inside its record ``goal``.
 
     Raises:
         StudyError: the record is not readable, or the study's inputs are gone.
     """
-    config = yaml.safe_load((folder / "record" / "config.yaml").read_text())
-    people = subjects_of(
-        config["data"]["cohorts"],
-        [config["data"]["target"], *config["data"]["sources"]],
-        [Path(root) for root in config["data"]["roots"]],
-    )
-    files = [file for person in people for file in (*person.scans.values(), person.anatomy) if file]
-    inputs = sources_of(files, read_ledger(LEDGER))
+    data = yaml.safe_load((folder / "record" / "config.yaml").read_text())["data"]
+    modalities = [data["target"], *data["sources"]]
+    ledger, roots = read_ledger(LEDGER), [Path(root) for root in data["roots"]]
+    downloads = Downloads(ledger, roots)
+    people = subjects_of(data["cohorts"], modalities, downloads, data.get("exclude", ()))
+    files = [file for person in people for file in files_of(person, data["cohorts"], modalities)]
+    inputs = sources_of(files, ledger)
     if any(not person.scans and not person.anatomy for person in people):
         inputs += template_sources(importlib.metadata.version("nilearn"))
     write_crate(goal, Path("results/reference") / folder.name, inputs)
