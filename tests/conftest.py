@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from clusters import SCORES, SMALL, overlay
+from method_cases import SOURCE, SUBJECTS, untrained_models, write
 from workflows import SMOKE, copy_project, run
 
 #: Tests that stand on the same fixture, which takes minutes, go to the same process.
@@ -53,3 +54,18 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("small") / "a project")
     run(folder, SCORES, *overlay(folder, SMALL))
     return folder
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str | None, Any]:
+    """Tiny untrained models, by condition or family."""
+    return untrained_models()
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> list[Path]:
+    """PDw volumes of three people, of one to three slices."""
+    folder = tmp_path / "volumes"
+    return [
+        write(folder / f"sub-0{i + 1}_PDw.nii.gz", SOURCE[rows]) for i, rows in enumerate(SUBJECTS)
+    ]
