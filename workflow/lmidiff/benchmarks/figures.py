@@ -76,7 +76,8 @@ def figure_end_to_end(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
                 edgecolor="white",
                 height=0.65,
             )
-            text = f"{shown} s  (× {row.times_the_default:,.0f})"
+            times = row.times_the_default
+            text = f"{shown} s  (× {f'{times:,.0f}' if times >= 10 else f'{times:.2g}'})"
             axes.annotate(
                 text,
                 (seconds, place),
