@@ -220,12 +220,12 @@ def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path
     shutil.copytree(REFERENCE / "default", results)
     derived = [
         *(f"table1.{kind}" for kind in ("csv", "md", "tex", "html")),
-        *("verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"),
+        *("verdicts.csv", "verdict_parts.csv", "comparisons.csv", "gap.csv", "report.md"),
     ]
     for name in derived:
         (results / name).unlink()
     wanted = [f"results/default/{name}" for name in derived if name not in ("table1.tex",)]
-    rules = ("write_table", "write_verdicts", "write_comparisons", "write_report")
+    rules = ("write_table", "write_verdicts", "write_comparisons", "write_gap", "write_report")
     run(folder, *wanted, "--allowed-rules", *rules, "--rerun-triggers", "mtime")
     for name in derived:
         assert (results / name).read_bytes() == (REFERENCE / "default" / name).read_bytes(), name
