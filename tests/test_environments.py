@@ -43,6 +43,11 @@ def test_a_lock_has_all_that_its_list_asks_for(extra):
     assert asked(f"requirements{extra}.in") <= set(everything)
 
 
+def test_snakemake_can_write_its_report_without_the_tools_for_developers():
+    # It imports these when a report is asked for, and does not depend on them.
+    assert {"pygments", "jinja2"} <= set(pins("requirements.lock"))
+
+
 @pytest.mark.parametrize("extra", ["-dev", "-hpc"])
 def test_an_additional_lock_builds_on_the_first_and_repins_nothing(extra):
     assert "-r requirements.in" in (ENVS / f"requirements{extra}.in").read_text()
