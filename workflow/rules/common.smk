@@ -162,9 +162,8 @@ def figure_files():
 
 def verdict_files():
     """The verdicts, the comparisons behind them, and the summary of the study."""
-    names = ["verdicts.csv", "verdict_parts.csv", "comparisons.csv", "gap.csv"]
-    names.append("report.md")
-    return expand(f"{OUT}/{{name}}", name=names)
+    names = ["verdicts", "verdict_parts", "comparisons", "gap"]
+    return [*expand(f"{OUT}/{{name}}.csv", name=names), f"{OUT}/report.md"]
 
 
 def bench_files():

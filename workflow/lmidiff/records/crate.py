@@ -22,9 +22,8 @@ from lmidiff.data.ledger import Entry, read_ledger
 from lmidiff.errors import StudyError
 from lmidiff.files import sha256
 from lmidiff.study.cohorts import Subject, subjects_of
-from lmidiff.study.downloads import Downloads
+from lmidiff.study.downloads import LEDGER, Downloads
 
-LEDGER = Path("config/datasets.tsv")
 CRATE = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 LICENCES = {
