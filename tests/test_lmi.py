@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
 import lmidiff
-from lmidiff.lmi import ESTIMATORS, local_mutual_information
+from lmidiff.lmi import ESTIMATORS, joint, local_mutual_information, renyi2
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "official_lmi_small.npz")
 GOLDEN_MAPS = [name for name in GOLDEN.files if name.startswith(("self", "cross"))]
@@ -358,6 +358,43 @@ def test_autocast_changes_nothing(estimator):
         lmi = local_mutual_information(y, x, estimator=estimator)
     assert lmi.dtype == torch.float32
     assert torch.equal(lmi, expected)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("estimator", DIFFERENTIABLE)
+def test_work_in_parts_gives_the_same_map_and_gradient(
+    monkeypatch, estimator, normalized, gradient
+):
+    y, x = images(11, 9, count=2)
+
+    def lmi():
+        sample = x.clone().requires_grad_(gradient)
+        found = local_mutual_information(y, sample, estimator=estimator, normalized=normalized)
+        slope = torch.autograd.grad(found.square().sum(), sample)[0] if gradient else found
+        return found.detach(), slope
+
+    expected = lmi()
+    # Sizes that do not divide the work, so that the last part is a shorter or an overlapping one.
+    monkeypatch.setattr(renyi2, "CHUNK_CPU", 37)
+    monkeypatch.setattr(joint, "BLOCK_CPU", 13)
+    monkeypatch.setattr(joint, "BLOCK_CPU_DENSE", 7)
+    for part, whole in zip(lmi(), expected, strict=True):
+        torch.testing.assert_close(part, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_model_can_be_trained_on_a_map(estimator, normalized):
+    y, x = images(dtype=torch.float32)
+    kept = y.clone(), x.clone()
+    lmi = local_mutual_information(y, x, estimator=estimator, normalized=normalized)
+    assert torch.equal(y, kept[0])
+    assert torch.equal(x, kept[1])
+    layer = torch.nn.Conv2d(1, 2, 3)
+    layer(lmi).sum().backward()  # keeps the map, which no tensor of inference mode allows
+    expected = lmi[..., 1:-1, 1:-1].sum()
+    torch.testing.assert_close(layer.weight.grad[0, 0, 1, 1], expected)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
