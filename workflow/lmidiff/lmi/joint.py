@@ -15,7 +15,7 @@ from lmidiff.lmi.reference import joint_histograms
 
 # Pixels at a time. Small blocks stay in a CPU's cache, dense ones having all bins of every pixel;
 # a GPU launches kernels per block.
-BLOCK_CPU, BLOCK_CPU_DENSE, BLOCK_CUDA = 128, 64, 4096
+BLOCK_CPU, BLOCK_CPU_DENSE, BLOCK_CUDA = 192, 64, 4096
 
 
 class Patches(NamedTuple):
@@ -62,7 +62,8 @@ class Patches(NamedTuple):
             for r in (offsets, range(patch_size))
         )
         corners = ((image * lines + row) * pitch + column)[:, None] + shifts
-        return cls(corners, steps, start.flatten()[corners], width[order])
+        start = start.flatten().index_select(0, corners.flatten()).view_as(corners)
+        return cls(corners, steps, start, width[order])
 
     def positions(self, at: slice) -> Tensor:
         """Positions of the patches' pixels, (pixels, p * p, offsets)."""
@@ -94,9 +95,7 @@ class JointSums(torch.autograd.Function):
             weighted = elementwise("log2", joint, out=memory).mul_(joint)
             # Over whole lines first.
             found[at] = weighted.sum(1).unflatten(1, (offsets, -1)).sum(-1)
-        sums = torch.empty_like(found)
-        sums[order] = found
-        return sums
+        return torch.empty_like(found).index_copy_(0, order, found)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -132,27 +131,27 @@ def _joint_blocks(
     """
     bins, count = kernels[0].shape[-1], len(patches[0].width)
     block = BLOCK_CUDA if kernels[0].is_cuda else BLOCK_CPU
-    # The widest windows of each block.
-    padding = (0, -count % block)
-    widest = [F.pad(p.width, padding).view(-1, block).amax(1).tolist() for p in patches]
-    largest = max(n * m for n, m in zip(*widest, strict=True))
+    widths, sides = [], []
+    for kernel, patch in zip(kernels, patches, strict=True):
+        # Windows are as wide as the block's widest, and end with the last bin.
+        widest = F.pad(patch.width, (0, -count % block)).view(-1, block).amax(1)
+        last = (bins - widest).repeat_interleave(block)[:count, None]
+        # As positions in the table of all bins of all pixels.
+        first = torch.minimum(patch.start, last).add_(patch.corners, alpha=bins)
+        widths.append(widest.tolist())
+        sides.append((kernel.flatten(), first[:, None], patch.steps[:, None] * bins))
     offsets = patches[1].corners.shape[1]
+    largest = max(n * m for n, m in zip(*widths, strict=True))
     memory = kernels[0].new_empty(2, min(block, count) * offsets * largest)
-    # Corners and steps as positions in the tables of all bins of all pixels.
-    sides = [
-        (k.flatten(), p.start, p.corners * bins, p.steps[:, None] * bins)
-        for k, p in zip(kernels, patches, strict=True)
-    ]
-    for first, *sizes in zip(range(0, count, block), *widest, strict=True):
-        length = min(block, count - first)
-        windows = []
-        for (table, start, corners, steps), size in zip(sides, sizes, strict=True):
-            # Windows are as wide as the block's widest, and end with the last bin.
-            rows = start.narrow(0, first, length).clamp(max=bins - size)
-            rows = rows.add_(corners.narrow(0, first, length))[:, None] + steps
-            window = table.unfold(0, size, 1).index_select(0, rows.flatten())
-            windows.append(window.view(length, len(steps), -1))
-        shape = length, windows[0].shape[-1], windows[1].shape[-1]
-        joint, spare = (m[: math.prod(shape)].view(shape) for m in memory)
-        torch.bmm(windows[0].transpose(1, 2), windows[1], out=joint)
-        yield slice(first, first + length), joint, spare
+    for start, *sizes in zip(range(0, count, block), *widths, strict=True):
+        length = min(block, count - start)
+        a, b = (
+            table.unfold(0, size, 1)
+            .index_select(0, (first.narrow(0, start, length) + steps).flatten())
+            .view(length, len(steps), -1)
+            for (table, first, steps), size in zip(sides, sizes, strict=True)
+        )
+        shape = length, a.shape[-1], b.shape[-1]
+        joint, spare = memory.narrow(1, 0, math.prod(shape)).view(2, *shape)
+        torch.bmm(a.transpose(1, 2), b, out=joint)
+        yield slice(start, start + length), joint, spare

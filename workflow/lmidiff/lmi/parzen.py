@@ -75,7 +75,7 @@ def _information(
     patches_x = Patches.of(order, shape, patch_size, offsets, windows_x.start, width_x)
     logarithms = JointSums.apply(kernel_y, kernel_x, order, patches_y, patches_x)
     totals = _joint_totals(kernel_y.sum(-1), kernel_x.sum(-1), patch_size, offsets)
-    bits_yx = totals.log2() - logarithms / totals
+    bits_yx = elementwise("log2", totals, out=torch.empty_like(totals)) - logarithms / totals
     bits_y = bits_y[..., None]
     information = bits_y + bits_x - bits_yx.view(count, height, width, -1)
     if normalized:

@@ -90,7 +90,8 @@ def _best_offsets(
     share = 2 / patch_size**4
     totals = _patch_sum(partial(_add_maps, pairs), patch_size, pitch)
     means = totals * share
-    inverses, nats = 1 / (1 + means), -elementwise("log1p", means.clone())
+    inverses = (1 + means).reciprocal_()
+    nats = elementwise("log1p", means, out=torch.empty_like(means)).neg_()
     total_y, scale_y, nats_y = totals[0], inverses[0] * share, nats[0] + NMI_EPS
 
     halo = reach * (pitch + 1)
