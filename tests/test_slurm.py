@@ -143,7 +143,9 @@ def test_a_job_out_of_memory_is_tried_again_with_more(lab, small, tmp_path) -> N
     assert all("exceeded memory limit" in log.read_text() for log in kept)
     assert last.state == "COMPLETED"
     asked = [int(job.memory.removesuffix("M")) for job in (*killed, last)]
-    assert asked == [asked[0] * attempt for attempt in range(1, len(asked) + 1)]
+    # Twice, three times ... the first request, each rounded up by itself.
+    for attempt, memory_mb in enumerate(asked, start=1):
+        assert 0 <= asked[0] * attempt - memory_mb < attempt
 
 
 def test_killed_driver_recovered_without_network_gives_the_same_bytes(lab, small, tmp_path) -> None:
