@@ -183,12 +183,31 @@ def test_renyi2_follows_parzen_on_clean_images():
 
 def test_parzen_leaves_out_no_bin_that_matters():
     # Single precision skips the bins out of a patch's reach, double precision none.
-    for low, high in ((0.0, 1.0), (0.4, 0.5), (-0.2, 0.1), (0.3, 0.3)):
+    for low, high in ((0.0, 1.0), (0.4, 0.5), (-0.2, 0.1), (0.9, 1.0), (0.3, 0.3)):
         for options in ({}, {"bins": 80}, {"patch_size": 5}):
             y, x = images(12, 11, low=low, high=high, dtype=torch.float32)
             single = local_mutual_information(y, x, estimator="parzen", **options)
             double = local_mutual_information(y.double(), x.double(), estimator="parzen", **options)
             torch.testing.assert_close(single.double(), double, atol=2e-6, rtol=0)
+
+
+def test_parzen_in_single_precision_follows_double():
+    # There alone bins are left out, and pixels taken in another order than the image's.
+    y, x = images(16, 12)
+    for image in (y, x):
+        image[..., :4] = 1 - 0.1 * image[..., :4]  # nearly white: the last bins count
+        image[..., 4:8] *= 0.2
+
+    def map_and_gradient(dtype):
+        sample = x.to(dtype).requires_grad_()
+        lmi = local_mutual_information(y.to(dtype), sample, estimator="parzen")
+        weights = torch.linspace(1, 2, lmi.numel(), dtype=dtype).view_as(lmi)
+        return lmi.detach().double(), torch.autograd.grad((weights * lmi).sum(), sample)[0].double()
+
+    tolerances = (5e-6, 5e-5)
+    pairs = zip(map_and_gradient(torch.float32), map_and_gradient(torch.float64), strict=True)
+    for (single, double), atol in zip(pairs, tolerances, strict=True):
+        torch.testing.assert_close(single, double, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("normalized", [True, False])
