@@ -17,6 +17,7 @@ import numpy as np
 from nibabel import orientations
 from scipy import ndimage
 
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.anatomy import icbm_anatomy
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
@@ -24,7 +25,6 @@ from lmidiff.data.labelmaps import TISSUE_MIXES, read_label_map
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.sequences import TISSUES, Tissue, sequence_of
 from lmidiff.data.simulate import add_rician_noise
-from lmidiff.seeds import generator_of
 
 ANATOMIES = Path(__file__).parents[2] / "shared" / "data" / "anatomies"
 NAMES = (

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.align import AlignedSubject, align_subject, write_aligned, write_transform
 from lmidiff.data.bias import correct_bias, variation
 from lmidiff.data.brain import find_brain
@@ -37,8 +38,7 @@ from lmidiff.data.registration import (
     surface_points,
 )
 from lmidiff.data.volumes import Volume, read_volume
-from lmidiff.errors import StudyError
-from lmidiff.figures.quality import draw_quality
+from lmidiff.figures.alignment_check import draw_quality
 from lmidiff.report.quality_page import write_page
 
 HELD_OUT = 13

@@ -44,7 +44,6 @@ def test_core_imports_torch_and_itself_alone(path):
     modules(
         *(f"{name}/*.py" for name in ("data", "evaluation", "figures", "report", "verdicts")),
         "records/recorded.py",
-        "segmentation.py",
     ),
     ids=lambda p: str(p.relative_to(PACKAGE)),
 )

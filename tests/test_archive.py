@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.archive import extract, members
-from lmidiff.errors import StudyError
 
 WANTED = "IXI012-HH-1211-PD.nii.gz"
 CONTENT = bytes(range(256)) * 40

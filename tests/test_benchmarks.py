@@ -28,8 +28,8 @@ from lmidiff.benchmarks.measure import (
 from lmidiff.benchmarks.models import build, model_settings, sampling_settings, slices
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK
 from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
-from lmidiff.errors import StudyError
-from lmidiff.files import sha256, sha256_of
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import sha256, sha256_of
 from lmidiff.guidance import PAPER
 from lmidiff.lmi import local_mutual_information
 from lmidiff.records.provenance import modules_behind, versions

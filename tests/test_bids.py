@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.bids import read_bids
 from lmidiff.data.sheet import OPTIONAL, REQUIRED
-from lmidiff.errors import StudyError
 
 WANTED = ("PDw", "T1w")
 

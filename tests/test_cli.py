@@ -15,10 +15,10 @@ from lmidiff.__main__ import main
 from lmidiff.cli.common import SAMPLING
 from lmidiff.data.own_space import back, read_own, stack_of, to_slices
 from lmidiff.data.volumes import read_volume
+from lmidiff.evaluation.segmentation import KMeansModel
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.histogram import QUANTILES
 from lmidiff.models.weights import publish
-from lmidiff.segmentation import KMeansModel
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -7,7 +7,7 @@ from method_cases import (
     SOURCE,
 )
 
-from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 
 
 def randomised(images, seed=0, **settings):

@@ -10,8 +10,8 @@ import yaml
 from rocrate.rocrate import ROCrate
 from safetensors.torch import load_file, save_file
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import read_ledger
-from lmidiff.errors import StudyError
 from lmidiff.records import checkpoints
 from lmidiff.records.checkpoints import keep_weights, missing_weights, take_model
 from lmidiff.records.crate import add_crate, sources_of, template_sources

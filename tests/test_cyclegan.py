@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 import lmidiff
+from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import StudyError
 from lmidiff.methods.build import build_method
 from lmidiff.methods.cyclegan import CycleGAN, CycleGANUnseen
 from lmidiff.models import cyclegan

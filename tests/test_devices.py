@@ -11,16 +11,16 @@ import pytest
 import torch
 from toys import PACKAGE
 
-from lmidiff.devices import pick_device, pick_devices
-from lmidiff.errors import StudyError
-from lmidiff.running import cards
+from lmidiff.common import cards
+from lmidiff.common.devices import pick_device, pick_devices
+from lmidiff.common.errors import StudyError
 
 CPU = torch.device("cpu")
 TAKE = """
 import sys, time
 sys.path.insert(0, {package!r})
 from pathlib import Path
-from lmidiff.running import cards
+from lmidiff.common import cards
 got = cards.claim({names!r}, {count}, Path({folder!r}), promised={promised}, grace=0.3)
 print(*got, flush=True)
 time.sleep(60)

@@ -6,10 +6,10 @@ import pytest
 import yaml
 from workflows import ROOT
 
+from lmidiff.common.errors import StudyError
+from lmidiff.data.downloads import Downloads, ordered
 from lmidiff.data.fetch import fetch
 from lmidiff.data.ledger import Entry, read_ledger
-from lmidiff.errors import StudyError
-from lmidiff.study.downloads import Downloads, ordered
 from lmidiff.study.study import Study, merge
 
 MD5_OF_X = "md5:9dd4e461268c8034f5c8564e155c67a6"

@@ -7,11 +7,12 @@ import torch
 import yaml
 from scipy.stats import rankdata
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
-from lmidiff.errors import StudyError
 from lmidiff.evaluation.ablation import compare_rows
 from lmidiff.evaluation.data_quality import check_volumes, odd_ones
 from lmidiff.evaluation.failures import worst_slices
+from lmidiff.evaluation.pictures import intensities, read_pictures, write_pictures
 from lmidiff.evaluation.through_plane import flicker_of, step_between_slices
 from lmidiff.evaluation.training_cost import training_seconds
 from lmidiff.evaluation.uncertainty import (
@@ -22,11 +23,10 @@ from lmidiff.evaluation.uncertainty import (
     sparsification,
 )
 from lmidiff.figures.panels import cut_panels, drawn_cells, read_panels
-from lmidiff.figures.pictures import intensities, read_pictures, write_pictures
 from lmidiff.methods.lmidiffusion import LMIDiffusion
 from lmidiff.methods.sampling import SamplingSettings
+from lmidiff.methods.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.models.diffusion import DiffusionModel
-from lmidiff.models.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.study.figures import figure1_models, flow
 from lmidiff.study.study import Study, merge
 

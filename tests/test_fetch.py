@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from file_server import FileServer, file_server
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.download import Patience
 from lmidiff.data.fetch import addresses, fetch, is_verified, require_verified
 from lmidiff.data.ledger import Entry
-from lmidiff.errors import StudyError
 
 BODY = random.Random(1).randbytes(3_000_000)
 OTHER = random.Random(2).randbytes(3_000_000)

@@ -7,12 +7,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from lmidiff.errors import StudyError
-from lmidiff.figures.grid import figure2
-from lmidiff.figures.panel import Panel, choose_roi
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.panel import Panel, choose_roi
+from lmidiff.evaluation.tables import MethodInfo
+from lmidiff.figures.figure2 import figure2
 from lmidiff.figures.scores import figure_curves, figure_scores
 from lmidiff.figures.style import OKABE_ITO, TISSUE_COLOURS
-from lmidiff.report.tables import MethodInfo
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 COLOUR_VISION = {

@@ -4,9 +4,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from lmidiff.common.errors import StudyError
 from lmidiff.diffusion import Schedule, SliceNoise, dpm_solver, final
-from lmidiff.errors import StudyError
-from lmidiff.frequency import LIMIT, high_pass, low_pass
+from lmidiff.images.frequency import LIMIT, high_pass, low_pass
 from lmidiff.methods.ilvr import ILVR
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from workflows import ROOT, copy_project, counted, jobs_of, planned_on_cluster
 
 from lmidiff.__main__ import main
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check_config
 from lmidiff.data.ixi import (
     SHARES,
     Person,
@@ -23,11 +25,9 @@ from lmidiff.data.ixi import (
     write_people,
 )
 from lmidiff.data.ledger import read_ledger
-from lmidiff.errors import StudyError
 from lmidiff.records.provenance import record
 from lmidiff.study.data import StudyData
 from lmidiff.study.study import Study, merge
-from lmidiff.study.validation import check_config
 
 SPLIT = ROOT / "config" / "ixi_split.tsv"
 HEADER = "subject\tsite\tscan\tsplit"

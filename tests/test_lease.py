@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from toys import PACKAGE
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.training.lease import Owner, lease
 
 QUICK = {"beat": 0.05, "patience": 1.0}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import columns
 from lmidiff.data.ledger import Entry, read_ledger, verify
-from lmidiff.errors import StudyError
-from lmidiff.study.validation import columns
 
 LEDGER = Path(__file__).parents[1] / "config" / "datasets.tsv"
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -6,8 +6,8 @@ import torch
 from method_cases import CPU, IDS, QUANTILES, SIZE, SOURCE, SUBJECTS, WHICH, brains, method
 from skimage.exposure import match_histograms
 
-from lmidiff.devices import autocast
-from lmidiff.errors import StudyError
+from lmidiff.common.devices import autocast
+from lmidiff.common.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
 from lmidiff.models import FAMILIES, family_of
@@ -139,7 +139,7 @@ def test_wrong_settings_are_named(models, name, settings, message):
 
 def test_automatic_precision_is_resolved_on_this_machine():
     # Not "anything but float32 is bfloat16": a machine without it must compute in float32.
-    from lmidiff.devices import resolve_precision
+    from lmidiff.common.devices import resolve_precision
 
     layer = torch.nn.Linear(2, 2)
     for wanted in ("auto", "float32", "bfloat16"):

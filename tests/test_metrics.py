@@ -8,7 +8,7 @@ import pytest
 from skimage.metrics import structural_similarity
 from sklearn.metrics import f1_score
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.metrics import dice, mae, psnr, score_subject, ssim_map
 
 

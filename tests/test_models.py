@@ -17,8 +17,8 @@ from method_cases import (
 )
 from safetensors.torch import save_file
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import StudyError
 from lmidiff.methods.build import build_method
 from lmidiff.models import diffusion, histogram
 from lmidiff.models.weights import publish, read_weights, state_folder

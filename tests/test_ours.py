@@ -6,8 +6,8 @@ import torch
 from scipy.stats import binned_statistic
 from sklearn.isotonic import IsotonicRegression
 
-from lmidiff.errors import StudyError
-from lmidiff.intensities import by_subject, conditional_mean, match_quantiles
+from lmidiff.common.errors import StudyError
+from lmidiff.images.intensities import by_subject, conditional_mean, match_quantiles
 from lmidiff.methods.ours import SelfConsistentLMIDiffusion
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.statistics import bootstrap_interval
 from lmidiff.verdicts.paired import (
     EXACT_SUBJECTS,
     MOST_SUBJECTS,
@@ -16,7 +17,6 @@ from lmidiff.verdicts.paired import (
     sign_flip_p,
     subjects_to_settle,
 )
-from lmidiff.verdicts.statistics import bootstrap_interval
 
 RANDOM = np.random.default_rng(20)
 

@@ -13,17 +13,17 @@ import pytest
 import torch
 from toys import CPU
 
+from lmidiff.common.errors import Interrupted, StudyError
+from lmidiff.common.settings import settings_of
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import Interrupted, StudyError
-from lmidiff.models import FAMILIES, diffusion
+from lmidiff.models import FAMILIES, diffusion, launch
+from lmidiff.models.launch import train_model
 from lmidiff.models.weights import state_folder
-from lmidiff.settings import settings_of
-from lmidiff.training import launch, ranks
-from lmidiff.training.launch import train_model
+from lmidiff.models.worker import PATIENCE
+from lmidiff.training import ranks
 from lmidiff.training.lease import lease
 from lmidiff.training.loop import TrainingSettings
-from lmidiff.training.worker import PATIENCE
 
 SIZE = 16
 TOGETHER = [CPU, CPU]
@@ -102,7 +102,7 @@ def workers(pid: int | None = None) -> list[psutil.Process]:
     """The training processes below a process, in the order of their ranks."""
     found = []
     for process in psutil.Process(pid).children(recursive=True):
-        if "lmidiff.training.worker" in process.cmdline() and "RANK" in process.environ():
+        if "lmidiff.models.worker" in process.cmdline() and "RANK" in process.environ():
             found.append(process)
     return sorted(found, key=lambda process: int(process.environ()["RANK"]))
 

@@ -12,6 +12,7 @@ from nibabel import orientations
 from nibabel.processing import resample_from_to
 from scipy import ndimage
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.preprocess import (
     Grid,
     PreprocessedSubject,
@@ -22,7 +23,6 @@ from lmidiff.data.preprocess import (
 )
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.volumes import Volume, read_volume
-from lmidiff.errors import StudyError
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared" / "data"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.figures.previews import figure_previews
 from lmidiff.training.loop import LossLearner, TrainingSettings, fit
 from lmidiff.training.previews import COUNT, write_previews

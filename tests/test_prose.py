@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.report.prose import fill, filled, pages, without_blocks
 
 ROOT = Path(__file__).parents[1]

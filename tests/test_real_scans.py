@@ -6,12 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.align import align_subject
 from lmidiff.data.bias import correct_bias
 from lmidiff.data.brain import find_brain
 from lmidiff.data.registration import distances, surface_points
 from lmidiff.data.volumes import Volume, read_volume
-from lmidiff.errors import StudyError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

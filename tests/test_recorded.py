@@ -10,7 +10,7 @@ import yaml
 from workflows import copy_project, run
 
 from lmidiff.__main__ import main, summary
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
 from lmidiff.records.recorded import SUMS, check_record, record
 from lmidiff.report.page import report_text

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import StudyError
 from lmidiff.methods.regression import ContrastRandomisedRegression, Supervised
 from lmidiff.models import regression, supervised
 

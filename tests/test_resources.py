@@ -11,11 +11,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from workflows import ROOT, copy_project, counted, planned_on_cluster
 
 from lmidiff.benchmarks.measure import load_config
+from lmidiff.benchmarks.measured_costs import derive_costs, overhead_text, with_overhead
 from lmidiff.benchmarks.overhead import benchmark_overhead
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.common.settings import settings_of
 from lmidiff.networks.unet import UNet, UNetSettings
-from lmidiff.running.measured_costs import derive_costs, overhead_text, with_overhead
-from lmidiff.running.resources import (
+from lmidiff.study.resources import (
     LEAST_MINUTES,
     TIME_MARGIN,
     Needs,
@@ -23,7 +24,6 @@ from lmidiff.running.resources import (
     network_operations,
     read_costs,
 )
-from lmidiff.settings import settings_of
 from lmidiff.study.study import Study, merge
 
 CONFIG, REFERENCE = ROOT / "config", ROOT / "results/reference"

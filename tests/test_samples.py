@@ -6,7 +6,8 @@ import torch
 from discs import CPU, trained_on_discs
 from PIL import Image
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import seed_of
 from lmidiff.evaluation.sample_quality import (
     REAL,
     TRAINING,
@@ -17,9 +18,8 @@ from lmidiff.evaluation.sample_quality import (
     sample_distances,
 )
 from lmidiff.figures.samples import figure_samples, sample_rows
+from lmidiff.methods.unconditional import draw, is_unconditional
 from lmidiff.models import diffusion, stylegan
-from lmidiff.models.unconditional import draw, is_unconditional
-from lmidiff.seeds import seed_of
 
 
 def blobs(count, seed, centre=0.0, sharp=1.0, side=32):

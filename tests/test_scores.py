@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.metrics import Score
 from lmidiff.evaluation.scores import (
     METRIC_COLUMNS,

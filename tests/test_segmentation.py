@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from lmidiff import segmentation
-from lmidiff.errors import StudyError
-from lmidiff.segmentation import KMeansModel, fit_kmeans, segment
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation import segmentation
+from lmidiff.evaluation.segmentation import KMeansModel, fit_kmeans, segment
 
 
 def tissues(size: int = 4000) -> np.ndarray:

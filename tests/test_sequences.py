@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.sequences import (
     SEQUENCES,
     TISSUES,
@@ -13,7 +14,6 @@ from lmidiff.data.sequences import (
     spin_echo,
     spoiled_gradient_echo,
 )
-from lmidiff.errors import StudyError
 
 GM = TISSUES["GM"]
 LONG = 1e9

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check
 from lmidiff.data.sheet import OPTIONAL, REQUIRED, read_sheet
 from lmidiff.data.splits import SPLITS, read_split, write_split
-from lmidiff.errors import StudyError
-from lmidiff.study.validation import check
 
 HEADER = "subject\tmodality\tpath\tsplit"
 FULL = HEADER + "\tlabels\tmask"

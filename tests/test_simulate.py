@@ -13,6 +13,8 @@ import pytest
 from scipy import stats
 
 import lmidiff
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.anatomy import Anatomy, _Warp, icbm_anatomy, label_map_anatomy
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
@@ -23,8 +25,6 @@ from lmidiff.data.simulate import (
     simulate_subject,
     write_subject,
 )
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
 
 ALL = ("T1w", "PDw", "T2w", "FLAIR")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "anatomies"

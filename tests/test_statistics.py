@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
-from lmidiff.verdicts.statistics import bootstrap_interval
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
+from lmidiff.evaluation.statistics import bootstrap_interval
 
 
 def test_is_scipys_percentile_bootstrap():

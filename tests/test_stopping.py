@@ -9,8 +9,8 @@ import pytest
 import torch
 from toys import Duel, line_of, same_bits, settings_of, start, wait_for
 
-from lmidiff.errors import Interrupted, StudyError
-from lmidiff.running.jobs import TRY_AGAIN, job
+from lmidiff.common.errors import Interrupted, StudyError
+from lmidiff.common.jobs import TRY_AGAIN, job
 from lmidiff.training.loop import fit
 from lmidiff.training.stopping import SIGNALS, StopRequest
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from workflows import ROOT, SMOKE, Job, copy_project, planned
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check_config
 from lmidiff.data.slices import subject_of
-from lmidiff.errors import StudyError
 from lmidiff.records.provenance import PLUMBING, modules_behind
 from lmidiff.study.models import merge
 from lmidiff.study.study import Study
-from lmidiff.study.validation import check_config
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 

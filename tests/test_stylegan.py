@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from discs import CPU, SMALL, TRAINING, discs, trained_on_discs
 from torch import nn
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import SliceNoise
-from lmidiff.errors import StudyError
 from lmidiff.models import stylegan
 from lmidiff.networks.stylegan import (
     Discriminator,

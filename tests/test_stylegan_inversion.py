@@ -4,11 +4,11 @@ import pytest
 import torch
 from discs import CPU, trained_on_discs
 
-from lmidiff.contrast import ContrastSettings, randomise_contrast
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.images.contrast import ContrastSettings, randomise_contrast
+from lmidiff.images.structure import edge_features, silhouette_error
 from lmidiff.methods.stylegan import StyleGANInversion, autocorrelation, normalise
 from lmidiff.models import stylegan
-from lmidiff.structure import edge_features, silhouette_error
 
 FAST = {"candidates": 32, "steps": 15, "scales": [1]}
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost
 from lmidiff.evaluation.scores import METRIC_COLUMNS
-from lmidiff.report.table_writers import best_rows, caption, tidy, write_table1
-from lmidiff.report.tables import (
+from lmidiff.evaluation.statistics import bootstrap_interval
+from lmidiff.evaluation.tables import (
     NOT_OBTAINED,
     QUANTITIES,
     MethodInfo,
@@ -23,7 +23,7 @@ from lmidiff.report.tables import (
     read_published,
     table1,
 )
-from lmidiff.verdicts.statistics import bootstrap_interval
+from lmidiff.report.table_writers import best_rows, caption, tidy, write_table1
 
 METHODS = [
     MethodInfo("oracle", "True T1w", "nothing", "nothing"),

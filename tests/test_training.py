@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from toys import CPU, Toy, same_bits, settings_of
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch, fit
 
 

@@ -16,9 +16,8 @@ from method_cases import (
 )
 from skimage.metrics import structural_similarity
 
-from lmidiff import translation, tuning
-from lmidiff.errors import StudyError
-from lmidiff.methods import method_of
+from lmidiff.common.errors import StudyError
+from lmidiff.methods import method_of, translation, tuning
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
 

@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmidiff.contrast import ContrastSettings
+from lmidiff.common.devices import PRECISIONS
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import SCHEMAS, check_config
+from lmidiff.common.settings import settings_of
 from lmidiff.data.grid import Grid
 from lmidiff.data.simulate import _RANGES, SimulationSettings
 from lmidiff.data.splits import SPLITS
-from lmidiff.devices import PRECISIONS
 from lmidiff.diffusion import PARAMETERISATIONS, SAMPLERS, VARIANCES
-from lmidiff.errors import StudyError
 from lmidiff.guidance import CONDITIONS, Guidance
+from lmidiff.images.contrast import ContrastSettings
 from lmidiff.lmi import ESTIMATORS
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.cyclegan import CycleGANSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
 from lmidiff.models.stylegan import StyleGANSettings
 from lmidiff.networks.unet import UNetSettings
-from lmidiff.settings import settings_of
-from lmidiff.study.validation import SCHEMAS, check_config
 from lmidiff.training.loop import TrainingSettings
 
 ROOT = Path(__file__).parents[1]

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.scores import METRIC_COLUMNS, SLICE_COLUMNS, read_scores
-from lmidiff.report.tables import QUANTITIES
+from lmidiff.evaluation.statistics import Interval
+from lmidiff.evaluation.tables import QUANTITIES
 from lmidiff.verdicts.claims import Claim, Claims, read_claims
 from lmidiff.verdicts.comparisons import compare_rows
 from lmidiff.verdicts.differences import PairedScores
@@ -27,7 +28,6 @@ from lmidiff.verdicts.rule import (
     judge,
     weigh,
 )
-from lmidiff.verdicts.statistics import Interval
 from lmidiff.verdicts.text import write_frame
 
 ROOT = Path(__file__).parents[1]

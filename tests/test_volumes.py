@@ -9,10 +9,10 @@ import pytest
 import torch
 from nibabel import orientations
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.slices import load_slices, load_stack, save_stack, subject_of
 from lmidiff.data.volumes import Volume, read_volume, require_same_grid
-from lmidiff.errors import StudyError
 
 AFFINE = np.array([[1.2, 0, 0, -20], [0, 0.9, 0, 7], [0, 0, 2.5, -31], [0, 0, 0, 1.0]])
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
-from lmidiff.settings import settings_of
 from lmidiff.training import ranks
 from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train

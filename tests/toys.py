@@ -90,7 +90,7 @@ import torch
 torch.set_num_threads(1)
 from pathlib import Path
 import toys
-from lmidiff.running.jobs import job
+from lmidiff.common.jobs import job
 from lmidiff.training.loop import fit
 with job():
     settings = toys.settings_of(**{changes!r})

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from lmidiff.benchmarks.measured_costs import derive_costs, with_overhead
 from lmidiff.cli import preprocess, segment, translate
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
+from lmidiff.common.logs import set_up_logging
 from lmidiff.data.ixi import SUFFIXES, write_split_of
-from lmidiff.errors import StudyError
-from lmidiff.files import write_text
 from lmidiff.records.checkpoints import keep_weights
 from lmidiff.records.crate import add_crate
 from lmidiff.records.recorded import record
 from lmidiff.report.prose import fill
 from lmidiff.report.summary import read_table, short_rows
-from lmidiff.running.logs import set_up_logging
-from lmidiff.running.measured_costs import derive_costs, with_overhead
 from lmidiff.verdicts.text import read_verdicts, verdict_sentences
 
 REFERENCE = Path("results/reference")

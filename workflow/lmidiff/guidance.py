@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lmidiff.diffusion import Denoiser, Schedule
-from lmidiff.frequency import high_pass
+from lmidiff.images.frequency import high_pass
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
 
 CONDITIONS = ("none", "self", "cross", "both", "image", "frequency")

@@ -11,13 +11,13 @@ sys.path.insert(0, str(PACKAGE))
 from lmidiff.study import figures as study_figures
 from lmidiff.verdicts.claims import read_claims
 from lmidiff.data.ledger import read_ledger
-from lmidiff.running.environment import promise_gpus, share_package
-from lmidiff.errors import StudyError
+from lmidiff.common.environment import promise_gpus, share_package
+from lmidiff.common.errors import StudyError
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
-from lmidiff.running.resources import Needs, read_costs
+from lmidiff.study.resources import Needs, read_costs
 from lmidiff.study.study import LABELS, MASK, Study
-from lmidiff.study.validation import check_config
+from lmidiff.common.schema import check_config
 
 share_package(PACKAGE)
 if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value:

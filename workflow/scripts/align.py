@@ -1,11 +1,11 @@
 """Find the brain in a subject's raw scans, correct them and lay them over the reference."""
 
+from lmidiff.common.devices import set_up
+from lmidiff.common.jobs import job
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
-from lmidiff.devices import set_up
-from lmidiff.figures.quality import draw_quality
-from lmidiff.running.jobs import job
+from lmidiff.figures.alignment_check import draw_quality
 
 with job(snakemake.log):
     params, made = snakemake.params, snakemake.output

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+from lmidiff.common.devices import pick_device, set_up
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.data.slices import load_slices, subject_of
-from lmidiff.devices import pick_device, set_up
 from lmidiff.evaluation.sample_quality import sample_distances
 from lmidiff.figures.samples import figure_samples, sample_rows
-from lmidiff.files import write_text
-from lmidiff.models.unconditional import draw
+from lmidiff.methods.unconditional import draw
 from lmidiff.models.weights import read_weights
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -2,10 +2,10 @@
 
 from lmidiff.benchmarks.alignment import measure_subjects, summarise_subjects
 from lmidiff.benchmarks.brain_masks import write_comparison
-from lmidiff.devices import set_up
-from lmidiff.files import write_json
+from lmidiff.common.devices import set_up
+from lmidiff.common.files import write_json
+from lmidiff.common.jobs import job
 from lmidiff.records.provenance import origin
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     set_up(1)

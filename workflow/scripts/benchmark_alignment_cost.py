@@ -2,11 +2,11 @@
 
 from lmidiff.benchmarks.alignment_cost import measure_cost
 from lmidiff.benchmarks.brain_masks import write_comparison
+from lmidiff.common.devices import set_up
+from lmidiff.common.files import write_json
+from lmidiff.common.jobs import job
 from lmidiff.data.ixi import read_people
-from lmidiff.devices import set_up
-from lmidiff.files import write_json
 from lmidiff.records.provenance import origin
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     set_up(1)

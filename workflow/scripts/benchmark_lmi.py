@@ -3,10 +3,10 @@
 from lmidiff.benchmarks.figures import figure_lmi
 from lmidiff.benchmarks.lmi import benchmark
 from lmidiff.benchmarks.measure import load_settings
-from lmidiff.devices import pick_device, set_up
-from lmidiff.files import write_json, write_text
+from lmidiff.common.devices import pick_device, set_up
+from lmidiff.common.files import write_json, write_text
+from lmidiff.common.jobs import job
 from lmidiff.records.provenance import origin
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

@@ -1,10 +1,10 @@
 """Compare ways to find the brain."""
 
 from lmidiff.benchmarks.brain_masks import compare_masks, summarise, write_comparison
-from lmidiff.devices import set_up
-from lmidiff.files import write_json
+from lmidiff.common.devices import set_up
+from lmidiff.common.files import write_json
+from lmidiff.common.jobs import job
 from lmidiff.records.provenance import origin
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     set_up(1)

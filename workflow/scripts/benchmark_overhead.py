@@ -4,9 +4,9 @@ from pathlib import Path
 
 from lmidiff.benchmarks.measure import load_settings
 from lmidiff.benchmarks.overhead import benchmark_overhead
-from lmidiff.files import write_json, write_text
+from lmidiff.common.files import write_json, write_text
+from lmidiff.common.jobs import job
 from lmidiff.records.provenance import origin
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     names, cores = snakemake.wildcards, snakemake.params.cores

@@ -3,10 +3,10 @@
 from lmidiff.benchmarks.figures import figure_throughput
 from lmidiff.benchmarks.measure import load_config, load_settings
 from lmidiff.benchmarks.throughput import benchmark
-from lmidiff.devices import set_up
-from lmidiff.files import write_json, write_text
+from lmidiff.common.devices import set_up
+from lmidiff.common.files import write_json, write_text
+from lmidiff.common.jobs import job
 from lmidiff.records.provenance import origin
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -1,8 +1,8 @@
 """Measure every preprocessed volume, and keep slices of the first and of the oddest subjects."""
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.data_quality import check_volumes, cut_examples, odd_ones
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

@@ -1,8 +1,8 @@
 """One table and one page of how preprocessing went."""
 
+from lmidiff.common.jobs import job
 from lmidiff.data.quality import collect_quality, write_quality_table
 from lmidiff.report.quality_page import write_page
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     table = collect_quality(snakemake.input.judgements)

@@ -1,8 +1,8 @@
 """Keep each method's worst test slice, chosen by brain SSIM."""
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.failures import cut_failures, worst_slices
 from lmidiff.evaluation.scores import read_scores
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params = snakemake.params

@@ -1,7 +1,7 @@
 """Keep the slices that Figure 2 shows."""
 
+from lmidiff.common.jobs import job
 from lmidiff.figures.panels import cut_panels
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params = snakemake.params

@@ -1,8 +1,8 @@
 """Keep reformats of one subject's volumes, and measure every volume's flicker."""
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.through_plane import cut_reformats, flicker_of, flicker_table
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output, rows = snakemake.params, snakemake.output, []

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from lmidiff.common.jobs import job
 from lmidiff.data.archive import extract
+from lmidiff.data.downloads import ordered
 from lmidiff.data.fetch import require_verified
-from lmidiff.running.jobs import job
-from lmidiff.study.downloads import ordered
 
 with job(snakemake.log):
     roots = snakemake.config["data"]["roots"]

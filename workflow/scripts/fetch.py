@@ -1,8 +1,8 @@
 """See that a file of the ledger is here, and that it is the right one."""
 
+from lmidiff.common.jobs import job
+from lmidiff.data.downloads import ordered
 from lmidiff.data.fetch import fetch
-from lmidiff.running.jobs import job
-from lmidiff.study.downloads import ordered
 
 with job(snakemake.log):
     # Not parameters: other places for the same bytes must not repeat the job.

@@ -1,8 +1,8 @@
 """Compare every map of spread with the error it should foretell."""
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.uncertainty import frames, measure
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     measured = []

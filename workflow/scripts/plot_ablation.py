@@ -1,10 +1,10 @@
 """Draw what each row of an ablation is worth."""
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.ablation import compare_rows
 from lmidiff.evaluation.scores import read_scores
 from lmidiff.figures.bars import figure_bars
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

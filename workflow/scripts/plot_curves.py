@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.figures.scores import figure_curves
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     models, output = snakemake.params.models, snakemake.output

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
+from lmidiff.evaluation.pictures import read_pictures
 from lmidiff.figures.failures import figure_failures
-from lmidiff.figures.pictures import read_pictures
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     path, output = snakemake.input.pictures, snakemake.output

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from lmidiff.figures.one import figure1
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
+from lmidiff.figures.figure1 import figure1
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -1,9 +1,9 @@
 """Draw the paper's Figure 2: images, close-ups and K-Means labels of every method."""
 
-from lmidiff.figures.grid import figure2
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
+from lmidiff.figures.figure2 import figure2
 from lmidiff.figures.panels import drawn_cells, read_panels
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output, settings = snakemake.params, snakemake.output, snakemake.params.settings

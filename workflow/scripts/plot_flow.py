@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.figures.flow import COLUMNS, figure_flow
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

@@ -4,9 +4,9 @@ import pandas as pd
 
 from lmidiff.benchmarks.figures import figure_pareto
 from lmidiff.benchmarks.pareto import SHOWN, pareto_table
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

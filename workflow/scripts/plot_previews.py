@@ -1,7 +1,7 @@
 """Draw what each trained model made at moments of its training."""
 
+from lmidiff.common.jobs import job
 from lmidiff.figures.previews import figure_previews
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     models, output = snakemake.params.models, snakemake.output

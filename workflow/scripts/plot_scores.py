@@ -1,9 +1,9 @@
 """Draw the scores of every method."""
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
+from lmidiff.evaluation.tables import MethodInfo
 from lmidiff.figures.scores import figure_scores
-from lmidiff.report.tables import MethodInfo
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     output = snakemake.output

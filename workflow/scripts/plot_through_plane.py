@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.figures.through_plane import figure_through_plane
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
+from lmidiff.evaluation.tables import MethodInfo
 from lmidiff.evaluation.training_cost import quality_and_cost
 from lmidiff.figures.cost import figure_training_cost, kind_of
-from lmidiff.files import write_text
-from lmidiff.report.tables import MethodInfo
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from lmidiff.common.jobs import job
+from lmidiff.common.progress import track
+from lmidiff.common.settings import settings_of
 from lmidiff.data.grid import Grid
 from lmidiff.data.preprocess import preprocess_subject, write_preprocessed
 from lmidiff.data.quality import refuse_flagged
 from lmidiff.data.volumes import read_volume
-from lmidiff.running.jobs import job
-from lmidiff.running.progress import track
-from lmidiff.settings import settings_of
 
 with job(snakemake.log):
     params = snakemake.params

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from lmidiff.common.jobs import job
 from lmidiff.data.volumes import read_array
 from lmidiff.evaluation.metrics import score_subject
 from lmidiff.evaluation.scores import frames_of, write_scores
-from lmidiff.running.jobs import job
-from lmidiff.segmentation import KMeansModel, segment
+from lmidiff.evaluation.segmentation import KMeansModel, segment
 
 with job(snakemake.log):
     params, names = snakemake.params, snakemake.wildcards

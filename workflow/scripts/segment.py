@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from lmidiff.common.files import atomic_folder
+from lmidiff.common.jobs import job
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import read_affine, read_array
-from lmidiff.files import atomic_folder
-from lmidiff.running.jobs import job
-from lmidiff.segmentation import KMeansModel, segment
+from lmidiff.evaluation.segmentation import KMeansModel, segment
 
 with job(snakemake.log), atomic_folder(Path(snakemake.output[0])) as folder:
     model = KMeansModel.load(snakemake.input.model[0])

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from lmidiff.common.jobs import job
+from lmidiff.common.progress import track
+from lmidiff.common.settings import settings_of
 from lmidiff.data.anatomy import icbm_anatomy, label_map_anatomy
 from lmidiff.data.grid import Grid
 from lmidiff.data.simulate import SimulationSettings, simulate_subject, write_subject
-from lmidiff.running.jobs import job
-from lmidiff.running.progress import track
-from lmidiff.settings import settings_of
 
 with job(snakemake.log):
     params = snakemake.params

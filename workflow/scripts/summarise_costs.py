@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.costs import summarise_costs
-from lmidiff.files import write_text
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     costs = summarise_costs(Path(snakemake.params.benchmarks))

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from lmidiff.files import atomic
+from lmidiff.common.files import atomic
+from lmidiff.common.jobs import job
 from lmidiff.records.checkpoints import take_model
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     given, output = snakemake.input, snakemake.output

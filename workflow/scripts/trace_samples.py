@@ -1,10 +1,10 @@
 """Follow two samplers from the same noise, and keep what Figure 1 is drawn from."""
 
-from lmidiff.devices import pick_device, set_up
-from lmidiff.figures.pictures import write_pictures
-from lmidiff.files import write_text
-from lmidiff.models.trajectories import GUIDED, UNGUIDED, trace
-from lmidiff.running.jobs import job
+from lmidiff.common.devices import pick_device, set_up
+from lmidiff.common.files import write_text
+from lmidiff.common.jobs import job
+from lmidiff.evaluation.pictures import write_pictures
+from lmidiff.methods.trajectories import GUIDED, UNGUIDED, trace
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

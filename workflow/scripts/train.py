@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from lmidiff.common.devices import describe, pick_devices, set_up
+from lmidiff.common.jobs import job
 from lmidiff.data.training_data import ROLES, TrainingData
-from lmidiff.devices import describe, pick_devices, set_up
+from lmidiff.models.launch import train_model
 from lmidiff.models.weights import publish, state_folder, write_curve
-from lmidiff.running.jobs import job
-from lmidiff.training.launch import train_model
 from lmidiff.training.previews import write_previews
 
 with job(snakemake.log):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lmidiff.devices import set_up
-from lmidiff.running.jobs import job
+from lmidiff.common.devices import set_up
+from lmidiff.common.jobs import job
 from lmidiff.training.brain import train_brain_network
 
 with job(snakemake.log):

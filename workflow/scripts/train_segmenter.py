@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from lmidiff.common.jobs import job
 from lmidiff.data.volumes import read_array
-from lmidiff.running.jobs import job
-from lmidiff.segmentation import fit_kmeans
+from lmidiff.evaluation.segmentation import fit_kmeans
 
 with job(snakemake.log):
     pairs = zip(snakemake.input.target, snakemake.input.masks, strict=True)

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from lmidiff.devices import pick_device, set_up
+from lmidiff.common.devices import pick_device, set_up
+from lmidiff.common.jobs import job
 from lmidiff.methods.build import build_method
-from lmidiff.running.jobs import job
-from lmidiff.translation import translate_volumes
+from lmidiff.methods.translation import translate_volumes
 
 with job(snakemake.log):
     params, given, names = snakemake.params, snakemake.input, snakemake.wildcards

@@ -1,10 +1,10 @@
 """Choose a method's settings on validation subjects."""
 
-from lmidiff.devices import pick_device, set_up
-from lmidiff.files import write_json, write_text
+from lmidiff.common.devices import pick_device, set_up
+from lmidiff.common.files import write_json, write_text
+from lmidiff.common.jobs import job
 from lmidiff.methods.build import build_method
-from lmidiff.running.jobs import job
-from lmidiff.tuning import tune
+from lmidiff.methods.tuning import tune
 
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input

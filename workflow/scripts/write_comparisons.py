@@ -2,8 +2,8 @@
 
 import logging
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
-from lmidiff.running.jobs import job
 from lmidiff.verdicts.claims import read_claims
 from lmidiff.verdicts.comparisons import compare_rows
 from lmidiff.verdicts.differences import PairedScores

@@ -1,7 +1,7 @@
 """Say how much of the way from the source to the supervised bound each row goes."""
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
-from lmidiff.running.jobs import job
 from lmidiff.verdicts.differences import PairedScores
 from lmidiff.verdicts.gap import gap_closed
 from lmidiff.verdicts.text import write_frame

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
 from lmidiff.report.sortable import subjects_frame, table1_frame, verdicts_frame, write_sortable
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, path = snakemake.params, snakemake.input.csv

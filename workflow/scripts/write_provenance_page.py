@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from lmidiff.common.jobs import job
 from lmidiff.report.provenance_page import write_provenance_page
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     record = json.loads(Path(snakemake.input.provenance).read_text())

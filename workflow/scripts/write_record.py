@@ -2,10 +2,10 @@
 
 import yaml
 
-from lmidiff.devices import describe, pick_device
-from lmidiff.files import write_json, write_text
+from lmidiff.common.devices import describe, pick_device
+from lmidiff.common.files import write_json, write_text
+from lmidiff.common.jobs import job
 from lmidiff.records.provenance import record
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given = snakemake.params, snakemake.input

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from lmidiff.common.jobs import job
 from lmidiff.data.splits import write_split
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     table = pd.DataFrame(snakemake.params.members, columns=["subject", "split", "cohort"])

@@ -4,11 +4,11 @@ import logging
 
 import pandas as pd
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.costs import row_costs
 from lmidiff.evaluation.scores import read_scores
+from lmidiff.evaluation.tables import MethodInfo, holes, read_published, table1
 from lmidiff.report.table_writers import write_table1
-from lmidiff.report.tables import MethodInfo, holes, read_published, table1
-from lmidiff.running.jobs import job
 
 with job(snakemake.log):
     params, given, output = snakemake.params, snakemake.input, snakemake.output

@@ -1,7 +1,7 @@
 """Decide the claims on the study's scores."""
 
+from lmidiff.common.jobs import job
 from lmidiff.evaluation.scores import read_scores
-from lmidiff.running.jobs import job
 from lmidiff.verdicts.claims import read_claims
 from lmidiff.verdicts.differences import PairedScores
 from lmidiff.verdicts.rule import judge

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.benchmarks.brain_masks import dice
+from lmidiff.common.errors import StudyError
+from lmidiff.common.progress import Progress
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.align import AlignedSubject, align_subject
 from lmidiff.data.bias import variation
 from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.registration import distances, surface_points
 from lmidiff.data.volumes import Volume
-from lmidiff.errors import StudyError
-from lmidiff.running.progress import Progress
-from lmidiff.seeds import generator_of
 
 SOURCE, TARGET = "PDw", "T1w"
 AXIAL = ((240.0, 240.0, 162.5), (0.9375, 0.9375, 1.25))

@@ -25,7 +25,7 @@ from lmidiff.data.heads import read_head
 from lmidiff.data.preprocess import preprocess_subject, write_preprocessed
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
-from lmidiff.figures.quality import draw_quality
+from lmidiff.figures.alignment_check import draw_quality
 
 GRID = Grid(image_size=128, pixel_size=1.5, slices=20)
 """Of config/ixi.yaml."""

@@ -15,12 +15,12 @@ import pandas as pd
 from scipy import ndimage
 
 from lmidiff.benchmarks.brain_candidates import candidates
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
+from lmidiff.common.progress import Progress
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.volumes import Volume
-from lmidiff.errors import StudyError
-from lmidiff.files import write_text
-from lmidiff.running.progress import Progress
-from lmidiff.seeds import generator_of
 
 logger = logging.getLogger("lmidiff")
 

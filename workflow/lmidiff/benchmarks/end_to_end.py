@@ -17,7 +17,7 @@ from lmidiff.benchmarks.models import (
     sampling_settings,
     slices,
 )
-from lmidiff.devices import describe
+from lmidiff.common.devices import describe
 from lmidiff.diffusion import SAMPLERS, SliceNoise
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.spacing import timesteps

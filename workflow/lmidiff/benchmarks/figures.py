@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK, PHASES
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
 _ESTIMATORS = {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lmidiff.benchmarks.measure import interleaved, one_block, peak_mb, peak_memory
 from lmidiff.benchmarks.names import ONE_BLOCK
-from lmidiff.devices import describe
+from lmidiff.common.devices import describe
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
 
 COLUMNS = (

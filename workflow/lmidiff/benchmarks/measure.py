@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from lmidiff import guidance
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.lmi import reference as lmi_reference
 from lmidiff.study.models import merge
 

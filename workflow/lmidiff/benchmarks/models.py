@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from lmidiff.benchmarks.lmi import image
+from lmidiff.common.settings import settings_of
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.diffusion import DiffusionModel
-from lmidiff.settings import settings_of
 from lmidiff.study.models import merge
 
 

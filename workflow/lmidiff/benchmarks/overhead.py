@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 HOW = {
     "study": "plan of the default study",

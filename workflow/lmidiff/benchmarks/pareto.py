@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from lmidiff.errors import StudyError
-from lmidiff.report.tables import QUANTITIES, values_by_subject
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.statistics import bootstrap_interval
+from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
 from lmidiff.spacing import SPACINGS
-from lmidiff.verdicts.statistics import bootstrap_interval
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 COLUMNS = (

@@ -10,7 +10,7 @@ import torch
 from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
 from lmidiff.benchmarks.models import build, model_settings, slices
 from lmidiff.benchmarks.names import MEASURED, PHASES
-from lmidiff.devices import describe
+from lmidiff.common.devices import describe
 from lmidiff.training.loop import LossLearner, TrainingSettings
 
 COLUMNS = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from lmidiff.devices import pick_device
-from lmidiff.errors import StudyError
+from lmidiff.common.devices import pick_device
+from lmidiff.common.errors import StudyError
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 

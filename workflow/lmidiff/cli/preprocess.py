@@ -4,12 +4,12 @@ import argparse
 import logging
 from pathlib import Path
 
+from lmidiff.common.devices import set_up
+from lmidiff.common.errors import StudyError
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
-from lmidiff.devices import set_up
-from lmidiff.errors import StudyError
-from lmidiff.figures.quality import draw_quality
+from lmidiff.figures.alignment_check import draw_quality
 
 logger = logging.getLogger("lmidiff")
 

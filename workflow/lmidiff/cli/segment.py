@@ -5,10 +5,10 @@ from pathlib import Path
 
 from lmidiff.cli.common import add_model, add_scan, load
 from lmidiff.cli.translate import translate
+from lmidiff.common.devices import set_up
+from lmidiff.common.errors import StudyError
 from lmidiff.data.own_space import normalised, read_own, require_out
-from lmidiff.devices import set_up
-from lmidiff.errors import StudyError
-from lmidiff.segmentation import KMeansModel, segment
+from lmidiff.evaluation.segmentation import KMeansModel, segment
 
 _EPILOG = """The segmenter knows the intensities of one modality, the study's target. A scan of
 that modality is taken through the study's preprocessing; a scan of another is first translated, if

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from lmidiff.cli.common import Slices, add_model, add_scan, load
+from lmidiff.common.devices import set_up
+from lmidiff.common.progress import Progress
 from lmidiff.data.own_space import (
     OwnScan,
     back,
@@ -17,9 +19,7 @@ from lmidiff.data.own_space import (
     stack_of,
     to_slices,
 )
-from lmidiff.devices import set_up
 from lmidiff.methods.base import Method
-from lmidiff.running.progress import Progress
 
 logger = logging.getLogger("lmidiff")
 

@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic
+from lmidiff.common.progress import Progress
 from lmidiff.data.bias import correct_bias
 from lmidiff.data.brain import find_brain
 from lmidiff.data.nifti import write_nifti
@@ -22,9 +25,6 @@ from lmidiff.data.orientation import itk_transform
 from lmidiff.data.quality import ScanQuality, scan_quality
 from lmidiff.data.registration import register, resample_onto
 from lmidiff.data.volumes import Volume, require_same_grid
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
-from lmidiff.running.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
 from lmidiff.data.labelmaps import read_label_map
-from lmidiff.seeds import generator_of
 
 _SEARCH_BOX = ((-96, 97), (-132, 97), (-88, 105))  # mm; every warped ICBM brain lies inside
 

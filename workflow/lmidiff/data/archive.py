@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic
 
 MEMBER_BYTES = 256 << 20
 """Largest member if the ledger names no bound: a raw brain scan, compressed, is below 64 MiB."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.sheet import OPTIONAL, REQUIRED
 from lmidiff.data.splits import SPLITS, read_split
-from lmidiff.errors import StudyError
 
 _ENTITY = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_[a-z]+-[A-Za-z0-9]+)*$")
 

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.brain_network import brain_share
 from lmidiff.data.volumes import Volume
-from lmidiff.errors import StudyError
 
 STRIPPED_RATIO = 1.35
 """What is not zero is the brain if it holds at most this many times the found brain's volume."""

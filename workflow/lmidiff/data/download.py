@@ -17,8 +17,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from lmidiff.errors import StudyError
-from lmidiff.running.progress import Progress
+from lmidiff.common.errors import StudyError
+from lmidiff.common.progress import Progress
 
 logger = logging.getLogger("lmidiff")
 

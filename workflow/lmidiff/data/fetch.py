@@ -15,10 +15,10 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_json
 from lmidiff.data.download import CHUNK, Patience, Refused, discard, download, require_room, save
 from lmidiff.data.ledger import Entry, fault_of, verify
-from lmidiff.errors import StudyError
-from lmidiff.files import write_json
 
 logger = logging.getLogger("lmidiff")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 MIN_AREA = 0.10
 """Axial slices with less than this share of the largest brain area do not count as brain."""

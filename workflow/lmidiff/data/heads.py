@@ -13,12 +13,12 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.labelmaps import TISSUE_MIXES
 from lmidiff.data.sequences import TISSUE_NAMES, TISSUES, Tissue, sequence_of
 from lmidiff.data.simulate import WHITE_MATTER_UNITS, add_rician_noise
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
 
 HEAD_TISSUES: dict[tuple[int, ...], Tissue] = {
     (511,): Tissue(t1=350.0, t2=45.0, t2s=20.0, pd=0.80),  # skin, with the fat below it

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
+from lmidiff.common.seeds import seed_of
 from lmidiff.data.archive import members
 from lmidiff.data.splits import SPLITS
 from lmidiff.data.tsv import read_tsv
-from lmidiff.errors import StudyError
-from lmidiff.files import write_text
-from lmidiff.seeds import seed_of
 
 SUFFIXES = {"T1w": "T1", "PDw": "PD", "T2w": "T2"}
 """Modality of the study to IXI's name of it."""

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 TISSUE_MIXES: dict[tuple[int, ...], tuple[float, float, float]] = {
     # labels: (CSF, GM, WM)

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.tsv import read_tsv
-from lmidiff.errors import StudyError
 
 SIZES = ("bytes", "member_bytes")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic
 
 
 def write_nifti(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:

@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from nibabel import orientations
 from scipy import linalg
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import Volume
-from lmidiff.errors import StudyError
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns coordinates of one convention into the other."""

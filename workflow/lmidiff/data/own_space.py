@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.bias import correct_bias
 from lmidiff.data.brain import find_brain
 from lmidiff.data.grid import MIN_AREA, Grid
@@ -14,7 +15,6 @@ from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import OwnSpace, from_itk, own_space, to_itk
 from lmidiff.data.preprocess import PreprocessedSubject, normalise, preprocess_subject
 from lmidiff.data.volumes import Volume, read_volume, require_same_grid
-from lmidiff.errors import StudyError
 
 _MIN_SHARE = 0.05
 """Where less of a pixel is brain, there is nothing to interpolate from."""

@@ -8,10 +8,10 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import Volume, require_same_grid
-from lmidiff.errors import StudyError
 
 TISSUES = (1, 2, 3)
 """Label values: cerebrospinal fluid, grey matter, white matter; 0 is everything else."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_json, write_text
 from lmidiff.data.registration import Registration
 from lmidiff.data.volumes import Volume
-from lmidiff.errors import StudyError
-from lmidiff.files import write_json, write_text
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.orientation import from_itk, itk_transform, matrix_of, to_itk, volume_to_itk
 from lmidiff.data.volumes import Volume
-from lmidiff.errors import StudyError
 
 COARSE_MM = 4.0
 """Voxels of the coarse level, where both starts are tried; at 8 mm the metric has false maxima."""

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 Values = float | np.ndarray
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import columns
 from lmidiff.data.tsv import read_tsv
-from lmidiff.errors import StudyError
-from lmidiff.study.validation import columns
 
 REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
 from lmidiff.data.anatomy import Anatomy
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.sequences import TISSUE_NAMES, TISSUES, Tissue, sequence_of
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
 
 Axes = tuple[np.ndarray, ...]
 

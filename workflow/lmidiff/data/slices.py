@@ -7,9 +7,9 @@ from pathlib import Path
 import nibabel as nib
 import torch
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import read_array
-from lmidiff.errors import StudyError
 
 _FILE_SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)_")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmidiff.errors import StudyError
-from lmidiff.files import write_text
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
 
 SPLITS = ("train", "val", "test")
 """The vocabulary, in the order the manifest lists it."""

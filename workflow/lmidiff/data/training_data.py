@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import sha256_of
 from lmidiff.data.slices import load_slices, subject_of
-from lmidiff.errors import StudyError
-from lmidiff.files import sha256_of
 
 ROLES = frozenset({"target", "source", "pairs"})
 

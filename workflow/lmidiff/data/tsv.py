@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lmidiff.errors import StudyError
-from lmidiff.study.validation import check, columns
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check, columns
 
 
 def read_tsv(

@@ -12,7 +12,7 @@ from nibabel import orientations
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 NEGATIVE_SHARE = 0.01
 """Share of the summed absolute intensity that may be negative and is clipped to 0."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lmidiff.errors import StudyError
-from lmidiff.report.tables import QUANTITIES, values_by_subject
-from lmidiff.verdicts.statistics import Interval, bootstrap_interval
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.statistics import Interval, bootstrap_interval
+from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 

@@ -8,7 +8,7 @@ import pandas as pd
 from skimage.metrics import normalized_mutual_information
 
 from lmidiff.data.volumes import read_affine, read_array
-from lmidiff.figures.pictures import write_pictures
+from lmidiff.evaluation.pictures import write_pictures
 
 COLUMNS = (
     "subject",

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import read_array
-from lmidiff.errors import StudyError
-from lmidiff.figures.panel import SOURCE, TARGET
-from lmidiff.figures.pictures import write_pictures
+from lmidiff.evaluation.panel import SOURCE, TARGET
+from lmidiff.evaluation.pictures import write_pictures
 
 REGION, METRIC = "brain", "ssim"
 COLUMNS = ("method", "source", "subject", "slice", "ssim_brain", "median_ssim_brain")

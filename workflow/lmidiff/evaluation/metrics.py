@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
-from lmidiff.segmentation import TISSUES
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.segmentation import TISSUES
 
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
 
 GRID, CELLS, DIRECTIONS = 16, 4, 8
 SPLITS = 50

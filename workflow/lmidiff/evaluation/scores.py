@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
 from lmidiff.evaluation.metrics import Score
-from lmidiff.files import write_text
 
 KEYS = ["study", "method", "source", "target", "subject"]
 METRIC_COLUMNS = [*KEYS, "region", "metric", "value"]

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import read_affine, read_array
-from lmidiff.errors import StudyError
-from lmidiff.figures.panel import TARGET
-from lmidiff.figures.pictures import write_pictures
+from lmidiff.evaluation.panel import TARGET
+from lmidiff.evaluation.pictures import write_pictures
 
 COLUMNS = ("source", "method", "subject", "step", "step_of_truth", "flicker")
 

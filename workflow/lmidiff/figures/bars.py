@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.ablation import SHOWN
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 

@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.ablation import SHOWN
+from lmidiff.evaluation.tables import MethodInfo
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
-from lmidiff.report.tables import MethodInfo
 
 _LOOKS = {
     "zero-shot": (OKABE_ITO["blue"], "o"),

@@ -10,10 +10,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.panel import SOURCE, TARGET
+from lmidiff.evaluation.pictures import intensities, read_pictures
 from lmidiff.figures.page import GREY, Page, content_box, show_slice
-from lmidiff.figures.panel import SOURCE, TARGET
-from lmidiff.figures.pictures import intensities, read_pictures
 from lmidiff.figures.style import WIDTH_MM, save, style
 
 _CELLS = {SOURCE: "source", TARGET: "true target", "image": "translation", "error": "error"}

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from lmidiff.figures.panel import Box
+from lmidiff.evaluation.panel import Box
 from lmidiff.figures.style import inches
 
 OUTLINE = [effects.withStroke(linewidth=1.4, foreground="black")]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.data.volumes import read_array
-from lmidiff.figures.panel import SOURCE, TARGET, Panel
-from lmidiff.figures.pictures import intensities, read_pictures, write_pictures
+from lmidiff.evaluation.panel import SOURCE, TARGET, Panel
+from lmidiff.evaluation.pictures import intensities, read_pictures, write_pictures
 
 KINDS = ("images", "labels")
 

@@ -7,7 +7,7 @@ from zipfile import BadZipFile
 import numpy as np
 from matplotlib.figure import Figure
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.figures.style import WIDTH_MM, inches, save, style
 
 

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.sample_quality import nearest
 from lmidiff.figures.style import WIDTH_MM, inches, save, style
 

@@ -11,11 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
+from lmidiff.evaluation.statistics import bootstrap_interval
+from lmidiff.evaluation.tables import QUANTITIES, MethodInfo, values_by_subject
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
-from lmidiff.files import write_text
-from lmidiff.report.tables import QUANTITIES, MethodInfo, values_by_subject
-from lmidiff.verdicts.statistics import bootstrap_interval
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "psnr_brain", "dice_kmeans_mean"))
 _KINDS = {
@@ -49,7 +49,7 @@ def figure_scores(
         methods: rows of every panel, top to bottom.
         out_csv: the points drawn: ``source, method, label, quantity, subject, value``.
         sources: panels in order; ``None`` takes those in ``metrics``, sorted.
-        seed: of the bootstrap, as in :func:`lmidiff.report.tables.table1`.
+        seed: of the bootstrap, as in :func:`lmidiff.evaluation.tables.table1`.
 
     Raises:
         StudyError: no scores, or a file cannot be written.

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from lmidiff.files import atomic
+from lmidiff.common.files import atomic
 
 WIDTH_MM = 180.0
 """Width of a printed double column."""

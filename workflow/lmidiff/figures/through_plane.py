@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.panel import SOURCE, TARGET
+from lmidiff.evaluation.pictures import intensities, read_pictures
+from lmidiff.evaluation.statistics import bootstrap_interval
 from lmidiff.figures.page import GREY, Page
-from lmidiff.figures.panel import SOURCE, TARGET
-from lmidiff.figures.pictures import intensities, read_pictures
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
-from lmidiff.verdicts.statistics import bootstrap_interval
 
 _LABEL, _GAP, _ROW_GAP, _HEAD, _FOOT = 38.0, 0.8, 1.2, 7.0, 12.0
 _PLOT = 44.0

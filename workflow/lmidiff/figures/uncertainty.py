@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.statistics import bootstrap_interval
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
-from lmidiff.verdicts.statistics import bootstrap_interval
 
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = "osD^v<>"

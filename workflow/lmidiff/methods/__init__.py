@@ -6,7 +6,7 @@ give it a block in the config.
 
 from importlib import import_module
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.methods.base import Method
 
 METHODS = {

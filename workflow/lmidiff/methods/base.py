@@ -45,7 +45,7 @@ class Method(ABC):
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Check and keep the settings; raises StudyError for an unknown key."""
-        from lmidiff.settings import settings_of
+        from lmidiff.common.settings import settings_of
 
         settings_of(NoSettings, settings, "methods")
 

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import Denoiser
-from lmidiff.errors import StudyError
-from lmidiff.frequency import low_pass
+from lmidiff.images.frequency import low_pass
 from lmidiff.methods.base import Method, SliceId, Translation
 from lmidiff.methods.sampling import SamplingSettings, sample
-from lmidiff.settings import settings_of
 
 
 class ILVR(Method):

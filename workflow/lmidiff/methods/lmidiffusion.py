@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
+from lmidiff.common.settings import settings_of
 from lmidiff.methods.base import Method, SliceId, Translation
 from lmidiff.methods.sampling import SamplingSettings, sample
-from lmidiff.settings import settings_of
 
 
 class LMIDiffusion(Method):

@@ -5,9 +5,10 @@ things are known of the true answer without having seen a source image before:
 
 1. Within a person, the target's intensity is nearly a function of the source's. At every step the
    guess of x_0 is moved a share ``consistency`` of the way to its own mean given the source's
-   intensity (:func:`lmidiff.intensities.conditional_mean`), which is the function of the source
-   that explains most of it: the correlation ratio, registration's asymmetric sibling of mutual
-   information (Roche et al. 1998). The function is estimated anew at every step, from the guess.
+   intensity (:func:`lmidiff.images.intensities.conditional_mean`), which is the function of the
+   source that explains most of it: the correlation ratio, registration's asymmetric sibling of
+   mutual information (Roche et al. 1998). The function is estimated anew at every step, from the
+   guess.
 2. The target's histogram is known from its training images. The mean of the draws is moved a share
    ``prior`` of the way to that histogram, rank by rank: a mean is flatter than what it averages.
 
@@ -20,12 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import Denoiser
-from lmidiff.errors import StudyError
-from lmidiff.intensities import by_subject, conditional_mean, match_quantiles
+from lmidiff.images.intensities import by_subject, conditional_mean, match_quantiles
 from lmidiff.methods.base import Method, SliceId, Translation
 from lmidiff.methods.sampling import SamplingSettings, sample
-from lmidiff.settings import settings_of
 
 
 class SelfConsistentLMIDiffusion(Method):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmidiff.devices import PRECISIONS
+from lmidiff.common.devices import PRECISIONS
+from lmidiff.common.seeds import seed_of
 from lmidiff.diffusion import SAMPLERS, VARIANCES, Denoiser, SliceNoise, final
 from lmidiff.methods.base import SliceId, Translation
 from lmidiff.models.diffusion import DiffusionModel
-from lmidiff.seeds import seed_of
 from lmidiff.spacing import SPACINGS, timesteps
 
 
@@ -25,7 +25,7 @@ class SamplingSettings:
         variance: of the ancestral sampler, "small" or "large".
         final_noise: of the ancestral sampler, noise at the last step too (the authors' code).
         spacing: of the times, see :mod:`lmidiff.spacing`: "trailing", "quadratic" or "log_snr".
-        precision: of the network, see :func:`lmidiff.devices.resolve_precision`.
+        precision: of the network, see :func:`lmidiff.common.devices.resolve_precision`.
     """
 
     sampler: str = "dpm_solver"

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lmidiff.intensities import by_subject, match_quantiles
+from lmidiff.images.intensities import by_subject, match_quantiles
 from lmidiff.methods.base import Method, SliceId, Translation
 
 

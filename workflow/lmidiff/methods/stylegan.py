@@ -7,7 +7,8 @@ are optimised by Adam under a loss, with the noise kept free of signal by equati
 Departures from that projector:
 
 - The loss may not compare intensities, since the source's modality is another. ``loss`` names a
-  contrast-blind one: ``edges``, unsigned normalised gradient fields (:mod:`lmidiff.structure`);
+  contrast-blind one: ``edges``, unsigned normalised gradient fields
+  (:mod:`lmidiff.images.structure`);
   ``lmi``, one minus the mean LMI (bits) over the brain and ``guidance.bandwidths``, by an estimator
   that passes a gradient; or the sum of ``both``. A config lists them under ``tune``, so that each
   study chooses on validation subjects. To either comes ``silhouette``, signal where the source has
@@ -30,13 +31,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import seed_of
+from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import SliceNoise
-from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
+from lmidiff.images.structure import edge_features, silhouette_error
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.seeds import seed_of
-from lmidiff.settings import settings_of
-from lmidiff.structure import edge_features, silhouette_error
 
 CHUNK = 10
 LOSSES = ("edges", "lmi", "both")
@@ -53,7 +54,7 @@ class InversionSettings:
         rate: first step of a latent, in units of the spread of w; the noise's is the same.
         loss: "edges", "lmi" or "both".
         silhouette: weight of that term of the loss.
-        edge_noise: see :func:`lmidiff.structure.edge_features`.
+        edge_noise: see :func:`lmidiff.images.structure.edge_features`.
         scales: at which edges are compared, in pixels.
         prior: weight of the squared distance to the mean of w, in units of its spread.
         noise: weight of the penalty on the noise's autocorrelation.

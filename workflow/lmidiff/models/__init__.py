@@ -13,7 +13,7 @@ The rules hand a training job the files of its declared roles and no others.
 from importlib import import_module
 from typing import Any
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 FAMILIES = {
     "cyclegan": "lmidiff.models.cyclegan",

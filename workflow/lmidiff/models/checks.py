@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 
 def check_size(images: Tensor, multiple: int) -> None:

@@ -25,9 +25,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lmidiff.common.devices import autocast, resolve_precision
+from lmidiff.common.errors import StudyError
+from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
-from lmidiff.devices import autocast, resolve_precision
-from lmidiff.errors import StudyError
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.cyclegan import (
     NORMALISATIONS,
@@ -36,7 +37,6 @@ from lmidiff.networks.cyclegan import (
     ImagePool,
     Standardised,
 )
-from lmidiff.settings import settings_of
 from lmidiff.training.loop import TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT

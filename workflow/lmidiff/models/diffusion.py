@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lmidiff.contrast import ContrastSettings, randomise_contrast
+from lmidiff.common.devices import autocast, resolve_precision
+from lmidiff.common.errors import StudyError
+from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
-from lmidiff.devices import autocast, resolve_precision
 from lmidiff.diffusion import (
     PARAMETERISATIONS,
     Denoiser,
@@ -20,12 +21,11 @@ from lmidiff.diffusion import (
     dpm_solver,
     final,
 )
-from lmidiff.errors import StudyError
 from lmidiff.guidance import Guidance
+from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.histogram import quantiles
 from lmidiff.networks.unet import UNet, UNetSettings
-from lmidiff.settings import settings_of
 from lmidiff.training import ranks
 from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train

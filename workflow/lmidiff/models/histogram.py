@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import StudyError
 
 needs = frozenset({"target"})
 defaults: tuple[str, ...] = ()

@@ -23,14 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import seed_of
+from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import SliceNoise
-from lmidiff.errors import StudyError
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.penalties import path_lengths, r1_penalty
 from lmidiff.networks.stylegan import Discriminator, Generator, shifted
-from lmidiff.seeds import seed_of
-from lmidiff.settings import settings_of
 from lmidiff.training.loop import TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT

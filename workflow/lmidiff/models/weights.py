@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic, sha256_of, write_json, write_text
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic, sha256_of, write_json, write_text
 
 NOT_IN_STATE = ("processes", "checkpoint_every", "checkpoint_minutes")
 

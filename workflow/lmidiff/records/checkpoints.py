@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic
 from lmidiff.models.weights import publish, read_weights
 
 WEIGHTS = "weights.safetensors"

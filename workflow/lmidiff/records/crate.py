@@ -17,12 +17,12 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import sha256
+from lmidiff.data.cohorts import Subject, subjects_of
+from lmidiff.data.downloads import LEDGER, Downloads
 from lmidiff.data.ixi import archive_of
 from lmidiff.data.ledger import Entry, read_ledger
-from lmidiff.errors import StudyError
-from lmidiff.files import sha256
-from lmidiff.study.cohorts import Subject, subjects_of
-from lmidiff.study.downloads import LEDGER, Downloads
 
 CRATE = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"

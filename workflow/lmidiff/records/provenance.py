@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lmidiff.files import sha256, sha256_of
+from lmidiff.common.files import sha256, sha256_of
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -19,8 +19,10 @@ PACKAGE = Path(__file__).parents[1]
 PLUMBING = frozenset(
     f"lmidiff{name}"
     for name in (
-        *("", ".errors", ".running.jobs", ".running.logs", ".running.progress"),
-        *(".running.cards", *(f".training.{name}" for name in ("launch", "lease", "stopping"))),
+        "",
+        *(f".common.{name}" for name in ("errors", "jobs", "logs", "progress", "cards")),
+        ".models.launch",
+        *(f".training.{name}" for name in ("lease", "stopping")),
     )
 )
 

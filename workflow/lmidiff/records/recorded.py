@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic_folder, sha256
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic_folder, sha256
 from lmidiff.report.summary import cost_text, read_table, scores_text, spread_text
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 

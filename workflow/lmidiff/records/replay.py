@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic
+from lmidiff.data.cohorts import Subject
 from lmidiff.data.splits import read_split
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
 from lmidiff.records.recorded import SUMS, check_record
-from lmidiff.study.cohorts import Subject
 
 #: Made anew from the rest, whether or not the record keeps a copy to compare with.
 DERIVED = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.report.summary import cost_text, holes_text, read_table, scores_text, spread_text
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from lmidiff.errors import StudyError
-from lmidiff.files import write_text
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
 from lmidiff.records.recorded import results_text, verdicts_text
 
 PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md")

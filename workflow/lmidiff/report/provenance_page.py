@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from lmidiff.files import write_text
+from lmidiff.common.files import write_text
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from lmidiff.files import write_text
+from lmidiff.common.files import write_text
 
 EMBEDDED = 40
 """Pictures of up to this many subjects are put into the page; beyond, only flagged ones are."""

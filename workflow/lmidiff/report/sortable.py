@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment
 
-from lmidiff.files import write_text
-from lmidiff.report.tables import QUANTITIES, values_by_subject
+from lmidiff.common.files import write_text
+from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 SHORT_COLUMNS = {
     "ssim_brain": "brain SSIM",

@@ -8,11 +8,11 @@ import pandas as pd
 from markupsafe import Markup
 from markupsafe import escape as escape_html
 
+from lmidiff.common.files import write_text
 from lmidiff.evaluation.metrics import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
-from lmidiff.files import write_text
+from lmidiff.evaluation.statistics import LEVEL, SAMPLES
+from lmidiff.evaluation.tables import NOT_OBTAINED, QUANTITIES, Quantity
 from lmidiff.report.table_html import page
-from lmidiff.report.tables import NOT_OBTAINED, QUANTITIES, Quantity
-from lmidiff.verdicts.statistics import LEVEL, SAMPLES
 
 MISSING = "missing"
 UNDEFINED = "–"
@@ -26,7 +26,7 @@ LAST_COLUMNS = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's va
 def write_table1(
     table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str | Path, html: str | Path
 ) -> None:
-    """Write a frame of :func:`lmidiff.report.tables.table1` in four forms.
+    """Write a frame of :func:`lmidiff.evaluation.tables.table1` in four forms.
 
     - ``csv``: tidy numbers, a row per source, method and quantity, columns ``mean, low, high, n``.
     - ``md``: a GitHub table, bold for the best.

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lmidiff.common.errors import StudyError
+from lmidiff.data.cohorts import Subject, subjects_of
+from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
-from lmidiff.errors import StudyError
 from lmidiff.records.replay import recorded_members
-from lmidiff.study.cohorts import Subject, subjects_of
-from lmidiff.study.downloads import Downloads
 
 MASK, LABELS = "desc-brain_mask", "dseg"
 
@@ -21,7 +21,7 @@ class StudyData:
     """The people and images of a study.
 
     Args:
-        config: validated, see :func:`lmidiff.study.validation.check_config`.
+        config: validated, see :func:`lmidiff.common.schema.check_config`.
         ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
@@ -143,7 +143,7 @@ class StudyData:
         return [self.downloads.stand_in(path) for path in maps]
 
     def scan_files(self, subject: str) -> list[str]:
-        """What stands for a subject's scans, see :class:`lmidiff.study.downloads.Downloads`."""
+        """What stands for a subject's scans, see :class:`lmidiff.data.downloads.Downloads`."""
         return self._stand_ins(self.subject(subject).scans.values())
 
     def preprocess_files(self, subject: str) -> list[str]:

@@ -49,7 +49,7 @@ def figure1_models(study: Study) -> dict[str, str]:
 
 
 def figure1_settings(study: Study) -> dict[str, Any]:
-    """Settings of :func:`lmidiff.models.trajectories.trace`."""
+    """Settings of :func:`lmidiff.methods.trajectories.trace`."""
     block = study.config["figures"].get("figure1", {})
     own = {key: block.get(key, default) for key, default in DEFAULTS.items()}
     names = {kind: _name_of(study, model) for kind, model in figure1_models(study).items()}

@@ -4,8 +4,8 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
-from lmidiff.errors import StudyError
 from lmidiff.models import family_of
 from lmidiff.study.data import StudyData
 
@@ -23,7 +23,7 @@ class StudyModels(StudyData):
     """The models of a study.
 
     Args:
-        config: validated, see :func:`lmidiff.study.validation.check_config`.
+        config: validated, see :func:`lmidiff.common.schema.check_config`.
         ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
-from lmidiff.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
-from lmidiff.models.unconditional import is_unconditional
+from lmidiff.methods.unconditional import is_unconditional
 from lmidiff.study.data import LABELS, MASK
 from lmidiff.study.models import StudyModels, merge
 
@@ -25,7 +25,7 @@ class Study(StudyModels):
     """One study.
 
     Args:
-        config: validated, see :func:`lmidiff.study.validation.check_config`.
+        config: validated, see :func:`lmidiff.common.schema.check_config`.
         ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:

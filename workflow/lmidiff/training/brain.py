@@ -17,12 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from lmidiff.common.files import atomic, write_json
+from lmidiff.common.progress import Progress
+from lmidiff.common.seeds import seed_of
 from lmidiff.data.brain_network import SIDE, VOXEL_MM, BrainNetwork, scale_intensities
 from lmidiff.data.heads import read_head
 from lmidiff.data.labelmaps import TISSUE_MIXES
-from lmidiff.files import atomic, write_json
-from lmidiff.running.progress import Progress
-from lmidiff.seeds import seed_of
 
 logger = logging.getLogger("lmidiff")
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 logger = logging.getLogger("lmidiff")
 

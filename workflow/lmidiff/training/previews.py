@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lmidiff.files import atomic
+from lmidiff.common.files import atomic
 
 MOMENTS = 5
 """Pictures a training, the last one at its end."""

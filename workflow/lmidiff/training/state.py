@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lmidiff.files import atomic
+from lmidiff.common.files import atomic
 from lmidiff.training import ranks
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from lmidiff.errors import StudyError
-from lmidiff.report.tables import QUANTITIES
-from lmidiff.study.validation import check
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check
+from lmidiff.evaluation.tables import QUANTITIES
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Claim:
         sentence: what it says, in words.
         row: the row it speaks of.
         against: the rows it is compared with; it must hold against each.
-        quantities: keys of :data:`lmidiff.report.tables.QUANTITIES`; it must hold in each.
+        quantities: keys of :data:`lmidiff.evaluation.tables.QUANTITIES`; it must hold in each.
         shows: ``better`` (by more than what matters) or ``not_worse`` (by no more than it).
         least_sources: it is about several source modalities, and not run on fewer.
     """

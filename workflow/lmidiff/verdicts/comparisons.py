@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmidiff.report.tables import QUANTITIES, Quantity
+from lmidiff.evaluation.tables import QUANTITIES, Quantity
 from lmidiff.verdicts.differences import PairedScores
 from lmidiff.verdicts.paired import hierarchical_intervals, holm, sign_flip_p
 from lmidiff.verdicts.rule import stacked

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
-from lmidiff.report.tables import QUANTITIES, Quantity
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.tables import QUANTITIES, Quantity
 
 _QUANTITY = {quantity.key: quantity for quantity in QUANTITIES}
 

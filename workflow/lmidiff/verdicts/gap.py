@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmidiff.report.tables import QUANTITIES
-from lmidiff.seeds import generator_of
+from lmidiff.common.seeds import generator_of
+from lmidiff.evaluation.statistics import LEVEL, SAMPLES, percentile_ends
+from lmidiff.evaluation.tables import QUANTITIES
 from lmidiff.verdicts.differences import PairedScores
-from lmidiff.verdicts.statistics import LEVEL, SAMPLES, percentile_ends
 
 COLUMNS = [
     *("source", "method", "label", "quantity", "start", "goal"),

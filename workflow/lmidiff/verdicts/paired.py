@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
-from lmidiff.verdicts.statistics import LEVEL, SAMPLES, Interval, percentile_ends
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
+from lmidiff.evaluation.statistics import LEVEL, SAMPLES, Interval, percentile_ends
 
 #: Up to this many subjects every pattern of signs is tried, beyond it this power of 2 at random.
 EXACT_SUBJECTS = 14

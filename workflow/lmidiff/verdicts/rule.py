@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from lmidiff.evaluation.statistics import Interval
 from lmidiff.verdicts.claims import Claim, Claims
 from lmidiff.verdicts.differences import Differences, PairedScores
 from lmidiff.verdicts.paired import (
@@ -32,7 +33,6 @@ from lmidiff.verdicts.paired import (
     sign_flip_p,
     subjects_to_settle,
 )
-from lmidiff.verdicts.statistics import Interval
 
 HELD, NOT_HELD, UNDECIDED, NOT_RUN = "held", "did not hold", "undecided", "not run"
 UNKNOWN = "unknown"

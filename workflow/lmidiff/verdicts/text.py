@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from lmidiff.errors import StudyError
-from lmidiff.files import write_text
-from lmidiff.report.tables import QUANTITIES
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
+from lmidiff.evaluation.tables import QUANTITIES
 from lmidiff.verdicts.rule import NOT_RUN, UNDECIDED, UNKNOWN, VERDICTS
 
 COUNTS = frozenset({"subjects", "parts", "parts_above", "parts_below"})

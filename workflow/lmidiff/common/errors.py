@@ -11,5 +11,5 @@ class StudyError(Exception):
 class Interrupted(Exception):
     """Work was asked to stop and left a checkpoint; running it again goes on from there.
 
-    Scripts print the one line and exit with :data:`lmidiff.running.jobs.TRY_AGAIN`.
+    Scripts print the one line and exit with :data:`lmidiff.common.jobs.TRY_AGAIN`.
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.study.study import Study
 
 COLUMNS = ("cost", "value", "unit", "source")

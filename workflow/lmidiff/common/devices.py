@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from lmidiff.errors import StudyError
-from lmidiff.running import cards
+from lmidiff.common import cards
+from lmidiff.common.errors import StudyError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -34,7 +34,7 @@ def pick_devices(
     Args:
         wanted: the config's ``device``.
         count: processes of the job, a device each.
-        asked: GPUs that the job asks for: see :func:`lmidiff.running.cards.promised`.
+        asked: GPUs that the job asks for: see :func:`lmidiff.common.cards.promised`.
         seen: how many GPUs there are, if not those that torch sees.
         locks: folder of the locks on the cards, if not the machine's own.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 GRACE = 30.0
 """Seconds to wait for a card that a job which is just ending still holds."""

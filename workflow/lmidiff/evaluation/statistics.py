@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
-from lmidiff.seeds import generator_of
+from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import generator_of
 
 SAMPLES = 2000
 LEVEL = 0.95

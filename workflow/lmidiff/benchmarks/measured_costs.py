@@ -9,8 +9,8 @@ import yaml
 from tabulate import tabulate
 
 from lmidiff.benchmarks.overhead import HOW
-from lmidiff.errors import StudyError
-from lmidiff.running.resources import COLUMNS, Work
+from lmidiff.common.errors import StudyError
+from lmidiff.study.resources import COLUMNS, Work
 from lmidiff.study.study import Study
 
 OVERHEAD = "benchmarks/overhead"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic
 
 LEVELS = 255
 

@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lmidiff.common.errors import Interrupted, StudyError
 from lmidiff.data.training_data import TrainingData
-from lmidiff.errors import Interrupted, StudyError
 from lmidiff.models import family_of
 from lmidiff.training.ranks import LIFELINE
 from lmidiff.training.stopping import BY_LAUNCHER, StopRequest
@@ -110,7 +110,7 @@ def _run_together(task: Mapping[str, Any], processes: int) -> None:
 
 def _command(processes: int, task: Path) -> list[str]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return [*torchrun, f"--nproc-per-node={processes}", "-m", "lmidiff.training.worker", str(task)]
+    return [*torchrun, f"--nproc-per-node={processes}", "-m", "lmidiff.models.worker", str(task)]
 
 
 def _environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from lmidiff.data.slices import load_stack
 from lmidiff.data.volumes import read_array
 from lmidiff.evaluation.metrics import ssim_map
 from lmidiff.methods.base import Method
-from lmidiff.translation import translate_batches
+from lmidiff.methods.translation import translate_batches
 
 
 def tune(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmidiff.common.seeds import seed_of
+from lmidiff.common.settings import settings_of
 from lmidiff.methods.sampling import SamplingSettings, sample
 from lmidiff.models import family_of
-from lmidiff.seeds import seed_of
-from lmidiff.settings import settings_of
 
 CHUNK = 32
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 Settings = TypeVar("Settings")
 

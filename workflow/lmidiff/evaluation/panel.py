@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 SOURCE, TARGET = "source", "target"
 Box = tuple[int, int, int, int]

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from skimage.feature import canny
 
+from lmidiff.common.files import atomic
 from lmidiff.data.align import AlignedSubject
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, style
-from lmidiff.files import atomic
 
 OUTLINE, EDGES = OKABE_ITO["orange"], OKABE_ITO["sky"]
 """Both stand out from grey under every common colour blindness; they are never on one picture."""

@@ -8,9 +8,9 @@ put there by hand, is not to be deleted.
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data.fetch import is_verified
 from lmidiff.data.ledger import Entry, read_ledger, verify
-from lmidiff.errors import StudyError
 
 LEDGER = "config/datasets.tsv"
 

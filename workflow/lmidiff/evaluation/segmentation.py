@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
-from lmidiff.files import write_json
-from lmidiff.seeds import generator_of, seed_of
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_json
+from lmidiff.common.seeds import generator_of, seed_of
 
 TISSUES = ("csf", "gm", "wm")
 """Names of labels 1, 2, 3."""

@@ -1,4 +1,4 @@
-"""One of the processes that train a model together; :mod:`lmidiff.training.launch` starts it."""
+"""One of the processes that train a model together; :mod:`lmidiff.models.launch` starts it."""
 
 import datetime
 import json
@@ -14,10 +14,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from lmidiff.common.devices import set_up
+from lmidiff.common.errors import Interrupted, StudyError
 from lmidiff.data.training_data import TrainingData
-from lmidiff.devices import set_up
-from lmidiff.errors import Interrupted, StudyError
-from lmidiff.training.launch import MARK
+from lmidiff.models.launch import MARK
 
 logger = logging.getLogger("lmidiff")
 

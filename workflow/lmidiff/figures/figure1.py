@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from lmidiff.evaluation.pictures import intensities, read_pictures
 from lmidiff.figures.page import GREY, OUTLINE, Page, content_box, show_slice
-from lmidiff.figures.pictures import intensities, read_pictures
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
 
 GUIDED, UNGUIDED = "guided", "unguided"
@@ -39,8 +39,8 @@ def figure1(
     """Draw the plane with its trajectories, and below it the samples and LMI maps on the way.
 
     Args:
-        points: see :func:`lmidiff.models.trajectories.points_of`.
-        pictures_path: the pictures that :func:`lmidiff.models.trajectories.trace` made.
+        points: see :func:`lmidiff.methods.trajectories.points_of`.
+        pictures_path: the pictures that :func:`lmidiff.methods.trajectories.trace` made.
         source_label, target_label: modalities.
 
     Raises:

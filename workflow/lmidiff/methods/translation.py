@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import atomic_folder
+from lmidiff.common.progress import Progress
 from lmidiff.data.slices import load_slices, load_stack, save_stack, subject_of
-from lmidiff.errors import StudyError
-from lmidiff.files import atomic_folder
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.running.progress import Progress
 
 
 @torch.no_grad()

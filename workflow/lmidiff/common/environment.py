@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from lmidiff.running.cards import PROMISE
+from lmidiff.common.cards import PROMISE
 
 
 def share_package(folder: Path) -> None:

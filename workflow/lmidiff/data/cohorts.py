@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from lmidiff.common.errors import StudyError
 from lmidiff.data import ixi
 from lmidiff.data.bids import read_bids
+from lmidiff.data.downloads import Downloads
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import SPLITS
-from lmidiff.errors import StudyError
-from lmidiff.study.downloads import Downloads
 
 
 @dataclass(frozen=True)

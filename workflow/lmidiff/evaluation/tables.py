@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost
-from lmidiff.segmentation import TISSUES
-from lmidiff.verdicts.statistics import Interval, bootstrap_interval
+from lmidiff.evaluation.segmentation import TISSUES
+from lmidiff.evaluation.statistics import Interval, bootstrap_interval
 
 NOT_OBTAINED = "not obtained"
 PUBLISHED_COLUMNS = ["method", "source", "metric", "region", "value", "page"]

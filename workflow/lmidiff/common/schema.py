@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 

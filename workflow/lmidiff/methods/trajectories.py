@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from lmidiff.common.seeds import seed_of
+from lmidiff.common.settings import settings_of
 from lmidiff.data.slices import load_slices
 from lmidiff.diffusion import SAMPLERS, SliceNoise
 from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models import diffusion
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.weights import read_weights
-from lmidiff.seeds import seed_of
-from lmidiff.settings import settings_of
 from lmidiff.spacing import timesteps
 
 GUIDED, UNGUIDED = "guided", "unguided"
@@ -166,7 +166,7 @@ def trace(
 
     Returns:
         The points (``POINTS``), the pictures by key and their index, for
-        :func:`lmidiff.figures.pictures.write_pictures`.
+        :func:`lmidiff.evaluation.pictures.write_pictures`.
     """
     (source, ids), (truth, _) = (load_slices(volumes[kind]) for kind in ("source", "target"))
     depth = sum(subject == ids[0][0] for subject, _ in ids)

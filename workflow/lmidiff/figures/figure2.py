@@ -12,7 +12,8 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from lmidiff.errors import StudyError
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.panel import SOURCE, TARGET, Box, Panel, choose_roi
 from lmidiff.figures.page import (
     GREY,
     Page,
@@ -23,7 +24,6 @@ from lmidiff.figures.page import (
     show_missing,
     show_slice,
 )
-from lmidiff.figures.panel import SOURCE, TARGET, Box, Panel, choose_roi
 from lmidiff.figures.style import TISSUE_COLOURS, WIDTH_MM, save, style
 
 LINES = {"image": "image", "closeup": "close-up", "labels": "K-Means"}

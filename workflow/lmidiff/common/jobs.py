@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from lmidiff.errors import Interrupted, StudyError
-from lmidiff.running.logs import set_up_logging
+from lmidiff.common.errors import Interrupted, StudyError
+from lmidiff.common.logs import set_up_logging
 
 logger = logging.getLogger("lmidiff")
 

@@ -1,0 +1,1 @@
+"""Images as arrays: contrast, frequencies, intensities, structure."""

@@ -1,1 +1,0 @@
-"""What a job needs around its work: logs, progress, cards, resources."""
