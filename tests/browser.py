@@ -1,26 +1,31 @@
 """A real Chromium, headless, that remembers what the console said and what was asked for."""
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:", "chrome-extension:")
 
 
 @contextmanager
-def chromium() -> Iterator["Browser"]:
-    """A browser; the test is skipped where there is none."""
+def chromium(webgl: bool = False) -> Iterator["Browser"]:
+    """A browser, with ``webgl`` one that draws it in software; without any the test is skipped."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not browser or not driver:
         pytest.skip("needs Debian's chromium and chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1500,1000"):
+    drawing = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+    graphics = drawing if webgl else ("--disable-gpu",)
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1500,1000", *graphics):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     process = webdriver.Chrome(options, webdriver.ChromeService(driver))
@@ -64,6 +69,25 @@ class Browser:
     def script(self, text: str, *arguments):
         """Run JavaScript in the page."""
         return self.driver.execute_script(text, *arguments)
+
+    def pictures(self, css: str) -> list[np.ndarray]:
+        """What every such element looks like now: grey levels 0..255."""
+        from selenium.webdriver.common.by import By
+
+        found = self.driver.find_elements(By.CSS_SELECTOR, css)
+        images = (Image.open(io.BytesIO(each.screenshot_as_png)).convert("L") for each in found)
+        return [np.asarray(image, dtype=float) for image in images]
+
+    def scroll(self, css: str, number: int, lines: int) -> None:
+        """Turn the wheel over the middle of such an element."""
+        from selenium.webdriver import ActionChains
+        from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+        from selenium.webdriver.common.by import By
+
+        element = self.driver.find_elements(By.CSS_SELECTOR, css)[number]
+        origin = ScrollOrigin.from_element(element, -60, 60)
+        for _ in range(lines):
+            ActionChains(self.driver).scroll_from_origin(origin, 0, 100).perform()
 
     def overheard(self) -> tuple[list[str], list[str]]:
         """Errors of the console and addresses that are not on this machine, since the start."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from lmidiff.benchmarks.measured_costs import derive_costs, with_overhead
-from lmidiff.cli import preprocess, segment, translate
+from lmidiff.cli import preprocess, segment, translate, view
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.common.logs import set_up_logging
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
     commands.add_parser("costs", help="derive config/costs.csv and docs/cluster.md's table")
-    for command in (translate, segment, preprocess):
+    for command in (translate, segment, preprocess, view):
         command.add(commands)
     split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
     for modality, suffix in SUFFIXES.items():

@@ -1,0 +1,175 @@
+"""A page to look at volumes side by side, in three planes with one cross-hair.
+
+Everything is in the page: the volumes, in 256 grey levels, and the viewer (NiiVue, BSD-2-Clause,
+``vendor/``), so that it opens on a computer without a network and asks nobody for anything.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import nibabel as nib
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import write_text
+from lmidiff.evaluation.pictures import LEVELS, read_pictures, write_pictures
+from lmidiff.evaluation.segmentation import TISSUES
+from lmidiff.figures.style import TISSUE_COLOURS
+
+HERE = Path(__file__).parent
+KINDS = ("image", "spread", "labels")
+MOST = 12
+"""Volumes a page: each is drawn by a WebGL context of its own, and browsers give few."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume as the page shows it.
+
+    Attributes:
+        title: printed above it.
+        kind: "image" in grey, "spread" in a colour map with its scale, or "labels" 0..3 in the
+            colours of the tissues.
+        levels: (X, Y, Z) 8-bit: labels as they are, other values from ``low`` to ``high`` in 255
+            steps.
+        affine: (4, 4) voxels to mm, RAS.
+        low, high: what black and white stand for, in the units of the volume.
+    """
+
+    title: str
+    kind: str
+    levels: NDArray[np.uint8]
+    affine: NDArray[np.floating]
+    low: float = 0.0
+    high: float = 1.0
+
+
+def volume_of(
+    path: str | Path, title: str, kind: str = "image", top: float | None = None
+) -> Volume:
+    """Read a NIfTI volume for the page.
+
+    Args:
+        path: of three dimensions, or of four with one volume.
+        title: printed above it.
+        kind: see :class:`Volume`.
+        top: what white stands for, above black at 0; by default black is the 0.1th percentile,
+            and white the 99.9th of what is above it.
+
+    Raises:
+        StudyError: no such file, no NIfTI volume, or none of three dimensions.
+    """
+    try:
+        image = nib.load(path)
+        data = np.asarray(image.dataobj)
+    except FileNotFoundError as error:
+        raise StudyError(f"{path}: no such file") from error
+    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read as a volume ({error})") from error
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
+    if data.ndim != 3:
+        raise StudyError(
+            f"{path}: has shape {data.shape}; the viewer shows volumes of 3 dimensions"
+        )
+    if kind == "labels":
+        return Volume(title, kind, np.clip(np.rint(data), 0, LEVELS).astype(np.uint8), image.affine)
+    data = np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low = 0.0 if top is not None else float(np.percentile(data, 0.1))
+    if top is None:
+        above = data[data > low]
+        top = float(np.percentile(above, 99.9)) if above.size else low + 1.0
+    levels = np.rint(np.clip((data - low) / max(top - low, 1e-12), 0, 1) * LEVELS)
+    return Volume(title, kind, levels.astype(np.uint8), image.affine, low, top)
+
+
+def keep_volumes(path: str | Path, volumes: Sequence[Volume]) -> None:
+    """Write volumes to one file, see :mod:`lmidiff.evaluation.pictures`; a record keeps it."""
+    arrays = {f"{number:02d}": volume.levels for number, volume in enumerate(volumes)}
+    index = [
+        {
+            "title": volume.title,
+            "kind": volume.kind,
+            "affine": volume.affine.tolist(),
+            "low": volume.low,
+            "high": volume.high,
+        }
+        for volume in volumes
+    ]
+    write_pictures(path, arrays, index)
+
+
+def kept_volumes(path: str | Path) -> list[Volume]:
+    """Read what :func:`keep_volumes` wrote; raises StudyError if it is missing or damaged."""
+    arrays, index = read_pictures(path)
+    return [
+        Volume(levels=arrays[f"{number:02d}"], **{**entry, "affine": np.array(entry["affine"])})
+        for number, entry in enumerate(index)
+    ]
+
+
+def write_viewer(volumes: Sequence[Volume], path: str | Path, title: str, note: str) -> None:
+    """Write the page, the same bytes for the same volumes.
+
+    Args:
+        volumes: in the order of the page; grids may differ, places are matched in mm.
+        path: the HTML file.
+        title, note: at its head.
+
+    Raises:
+        StudyError: no volume, or more than ``MOST``.
+    """
+    if not 0 < len(volumes) <= MOST:
+        raise StudyError(f"{path}: a page shows 1 to {MOST} volumes, {len(volumes)} were given")
+    entries = [_entry(number, volume) for number, volume in enumerate(volumes)]
+    labelled = any(volume.kind == "labels" for volume in volumes)
+    template = jinja2.Environment(autoescape=True).from_string((HERE / "viewer.html").read_text())
+    text = template.render(
+        title=title,
+        note=note,
+        tissues=TISSUE_COLOURS if labelled else {},
+        volumes=Markup(json.dumps(entries).replace("<", "\\u003c")),
+        niivue=Markup((HERE / "vendor" / "niivue.umd.js").read_text()),
+        licence=Markup((HERE / "vendor" / "NIIVUE_LICENSE.txt").read_text()),
+    )
+    write_text(path, text)
+
+
+def _entry(number: int, volume: Volume) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "key": f"volume-{number:02d}",
+        "title": volume.title,
+        "kind": volume.kind,
+        "nifti": base64.b64encode(_nifti(volume)).decode(),
+        "low": volume.low,
+        "high": volume.high,
+        "digits": 3 if volume.high <= 10 else 0,
+    }
+    if volume.kind == "labels":
+        entry |= {"low": 0, "high": len(TISSUES), "labels": ["", *map(str.upper, TISSUES)]}
+        entry["colours"] = _colours(TISSUE_COLOURS)
+    return entry
+
+
+def _nifti(volume: Volume) -> bytes:
+    image = nib.Nifti1Image(volume.levels, volume.affine)
+    if volume.kind != "labels":
+        image.header.set_slope_inter((volume.high - volume.low) / LEVELS, volume.low)
+    return gzip.compress(image.to_bytes(), mtime=0)
+
+
+def _colours(tissues: Mapping[str, str]) -> dict[str, Any]:
+    """NiiVue's table of labels: air is clear, the tissues have their colours."""
+    triples = [(0, 0, 0), *(tuple(bytes.fromhex(tissues[name][1:])) for name in TISSUES)]
+    red, green, blue = (list(channel) for channel in zip(*triples, strict=True))
+    alpha = [0, *[255] * len(TISSUES)]
+    places, names = list(range(len(triples))), ["air", *map(str.upper, TISSUES)]
+    return {"R": red, "G": green, "B": blue, "A": alpha, "I": places, "labels": names}
