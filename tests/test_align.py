@@ -194,7 +194,7 @@ def test_a_given_mask_is_used_and_checked(scans: dict[str, Volume]) -> None:
     alone = align_subject({"PDw": scan}, "PDw", Volume(box, scan.affine, "mask.nii.gz"))
     np.testing.assert_array_equal(alone.brain, box > 0)
     assert any("ml" in flag for flag in alone.quality[0].flags)
-    for mask, says in ((box * 0, "mask is empty"), (box[1:], "is not on the grid")):
+    for mask, says in ((box * 0, "mask selects nothing"), (box[1:], "is not on the grid")):
         with pytest.raises(StudyError, match=says):
             align_subject({"PDw": scan}, "PDw", Volume(mask, scan.affine, "mask.nii.gz"))
 

@@ -303,10 +303,13 @@ def test_mistakes_name_the_file() -> None:
         ((images, Volume(labels.data * 7, AFFINE, "seg.nii"), mask), "seg.nii: holds label 7;"),
         (
             (images, labels, Volume(mask.data * 0, AFFINE, "m.nii")),
-            "m.nii: the brain mask is empty",
+            "m.nii: the mask selects nothing",
         ),
         (({"PDw": full}, None, None), "skull.nii.gz: the background is not zero"),
-        ((images, None, Volume(ends, AFFINE, "m.nii")), "m.nii: the brain mask is empty in the sl"),
+        (
+            (images, None, Volume(ends, AFFINE, "m.nii")),
+            "m.nii: the brain mask is empty in the sl",
+        ),
         ((images, None, Volume(flat, AFFINE, "m.nii")), "m.nii: the brain is one voxel high"),
         (
             ({**images, "T1w": Volume(corner, AFFINE, "T1.nii")}, None, mask),
@@ -327,7 +330,7 @@ def test_empty_mask_on_the_grid_is_reported_too() -> None:
     image = Volume(ellipsoid((16, 16, 3)) * np.float32(2), np.diag([3.0, 3, 3, 1]), "PD.nii")
     empty = Volume(image.data * 0, image.affine, "m.nii")
     text = message_of(lambda: preprocess_subject({"PDw": image}, None, empty, Grid(16, 3.0, 3)))
-    assert text.startswith("m.nii: the brain mask is empty")
+    assert text.startswith("m.nii: the mask selects nothing")
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_split_of_a_sheet(files: Path) -> None:
     [
         ("subject\tsplit\nsub-1\ttrain\nsub-1\ttest\n", "line 3 (sub-1): subject is in splits"),
         ("subject\tsplit\nsub-1\tdev\n", "line 2 (sub-1): split 'dev' is unknown"),
-        ("subject\tsplit\nsub-1\n", "line 2: write one subject"),
+        ("subject\tsplit\nsub-1\n", "line 2: write a cell for each"),
         ("subject,split\nsub-1,train\n", "line 1: the header"),
         ("subject\tsplit\n", "no subject"),
         ("", "line 1: the header"),

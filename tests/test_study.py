@@ -86,8 +86,18 @@ def test_a_subject_in_two_splits_of_a_sheet(config: dict, tmp_path: Path) -> Non
 def test_an_id_in_two_cohorts(config: dict, tmp_path: Path) -> None:
     rows = ("01 T1w test", "01 PDw test", "01 T2w test")
     config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
-    text = message_of(config)
-    assert "sub-01 is in cohort simulated (train) and in cohort mine (test)" in text
+    config["data"]["cohorts"]["again"] = config["data"]["cohorts"]["mine"]
+    assert "sub-01 is in cohort mine (test) and in cohort again (test)" in message_of(config)
+
+
+def test_simulated_people_are_named_apart_from_real_ones(config: dict, tmp_path: Path) -> None:
+    plain = Study(config).subjects(cohort="simulated")
+    rows = ("01 T1w test", "01 PDw test", "01 T2w test")
+    config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
+    study = Study(config)
+    assert study.subjects(cohort="mine") == ["sub-01"]
+    apart = study.subjects(cohort="simulated")
+    assert apart == [name.replace("sub-", "sub-simulated") for name in plain]
 
 
 def test_a_subject_without_a_modality(config: dict, tmp_path: Path) -> None:

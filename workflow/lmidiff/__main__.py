@@ -1,6 +1,5 @@
 """The command line of the study: look at results, record them, work on one's own scans."""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -8,9 +7,11 @@ from tabulate import tabulate
 
 from lmidiff.benchmarks.measured_costs import derive_costs, with_overhead
 from lmidiff.cli import preprocess, segment, translate, view
+from lmidiff.cli.common import OneLine, whole
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.common.logs import set_up_logging
+from lmidiff.common.outputs import check_outputs
 from lmidiff.data.ixi import SUFFIXES, write_split_of
 from lmidiff.records.checkpoints import keep_weights
 from lmidiff.records.crate import add_crate
@@ -24,7 +25,7 @@ REFERENCE = Path("results/reference")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m lmidiff", description=__doc__)
+    parser = OneLine(prog="python -m lmidiff", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print a finished study's table in the terminal")
     show.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     split = commands.add_parser("ixi-split", help="write IXI's split from its archives")
     for modality, suffix in SUFFIXES.items():
         split.add_argument(modality, type=Path, help=f"IXI-{suffix}.tar")
-    split.add_argument("--seed", type=int, default=1)
+    split.add_argument("--seed", type=whole(0, 2**63 - 1), default=1)
     split.add_argument("--out", type=Path, default=Path("config/ixi_split.tsv"))
     given = parser.parse_args(arguments)
     try:
@@ -54,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"recorded in {record(given.folder, REFERENCE, *additions)}")
         elif given.command == "ixi-split":
             archives = {modality: getattr(given, modality) for modality in SUFFIXES}
+            check_outputs([given.out], archives.values())
             print(write_split_of(archives, given.out, given.seed))
         elif given.command == "costs":
             write_text("config/costs.csv", derive_costs(REFERENCE).to_csv(index=False))

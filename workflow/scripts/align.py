@@ -11,7 +11,7 @@ with job(snakemake.log):
     params, made = snakemake.params, snakemake.output
     set_up(1)
     scans = {
-        name: read_volume(path, subject=params.subject, role=name)
+        name: read_volume(path, subject=params.subject, role=name, flat=name == "mask")
         for name, path in params.scans.items()
     }
     mask = scans.pop("mask", None)

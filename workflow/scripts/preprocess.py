@@ -17,7 +17,8 @@ with job(snakemake.log):
     folders = {Path(file).name.split("_")[0]: Path(file).parent for file in snakemake.output.files}
     for subject, scans in track(params.scans.items(), "preprocess", len(params.scans)):
         volumes = {
-            name: read_volume(path, subject=subject, role=name) for name, path in scans.items()
+            name: read_volume(path, subject=subject, role=name, flat=name == "mask")
+            for name, path in scans.items()
         }
         labels, mask = volumes.pop("labels", None), volumes.pop("mask", None)
         ready = preprocess_subject(volumes, labels, mask, grid, percentile=params.percentile)

@@ -2,14 +2,16 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
+from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 
@@ -35,6 +37,12 @@ def add_scan(parser: argparse.ArgumentParser, what: str) -> None:
     """The options of a command that takes a raw scan."""
     parser.add_argument("--source", type=Path, required=True, metavar="NIFTI", help=what)
     parser.add_argument(
+        "--volume",
+        type=whole(0, 10_000),
+        metavar="N",
+        help="of a file that holds several volumes; the first is 0",
+    )
+    parser.add_argument(
         "--mask",
         type=Path,
         metavar="NIFTI",
@@ -59,17 +67,39 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "lmidiffusion_cr, or inverted_histogram)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--steps", type=_positive, default=SAMPLING["steps"], help="of the sampler")
     parser.add_argument(
-        "--draws", type=_positive, default=SAMPLING["draws"], help="their mean is the translation"
+        "--steps", type=whole(1, 1000), default=SAMPLING["steps"], help="of the sampler"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the noise")
+    parser.add_argument(
+        "--draws",
+        type=whole(1, 1000),
+        default=SAMPLING["draws"],
+        help="their mean is the translation",
+    )
+    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, help="of the noise")
     parser.add_argument(
         "--spacing",
-        type=float,
+        type=number(0.1, 50),
         metavar="MM",
         help="from slice to slice (default: the model's pixel size)",
     )
+
+
+def files_read(given: argparse.Namespace) -> list[Path]:
+    """The files that the options name for reading: scan, mask, weights and their config."""
+    weights = getattr(given, "weights", None)
+    files = [given.source, given.mask, weights, weights and config_of(weights)]
+    return [path for path in files if path is not None]
+
+
+def source_of(given: argparse.Namespace) -> str:
+    """The scan, with the number of the volume in its file if the options give one."""
+    return str(given.source) if given.volume is None else f"{given.source}#{given.volume}"
+
+
+def config_of(weights: Path) -> Path:
+    """What says what weights are, beside them."""
+    return weights.with_name("config.json")
 
 
 def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
@@ -81,7 +111,13 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     device = pick_device(given.device)
     settings = _settings(given.weights)
     slices = _slices(settings, given.weights)
-    name = given.method or _method_of(settings)
+    fitting = methods_for(settings)
+    name = given.method or _method_of(settings, fitting)
+    if name not in fitting:
+        raise StudyError(
+            f"--method {name}: {given.weights} is a model of family {settings['family']}, which "
+            f"serves {', '.join(fitting) or 'no method of this version'}"
+        )
     block = {
         "name": name,
         "settings": {**SAMPLING, "steps": given.steps, "draws": given.draws}
@@ -94,7 +130,7 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
 
 
 def _settings(weights: Path) -> dict[str, Any]:
-    path = weights.with_name("config.json")
+    path = config_of(weights)
     try:
         settings = json.loads(path.read_text())
     except FileNotFoundError as error:
@@ -119,21 +155,56 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
         )
     except (KeyError, TypeError) as error:
         raise StudyError(
-            f"{weights.with_name('config.json')}: does not say what the model's slices are like "
+            f"{config_of(weights)}: does not say what the model's slices are like "
             f"(key {IMAGES!r}); train the model again with this version"
         ) from error
 
 
-def _method_of(settings: dict[str, Any]) -> str:
+def _method_of(settings: dict[str, Any], fitting: list[str]) -> str:
+    """How a model translates if nobody says: as it was trained."""
     if settings["family"] == "histogram":
         return "inverted_histogram"
-    if settings["family"] == "diffusion" and settings["guidance"]["condition"] != "none":
-        return "lmidiffusion_cr" if settings.get("contrast_randomised") else "lmidiffusion"
-    raise StudyError(f"a model of family {settings['family']} needs --method")
+    usual = "lmidiffusion_cr" if settings.get("contrast_randomised") else "lmidiffusion"
+    if usual in fitting:
+        return usual
+    if len(fitting) == 1:
+        return fitting[0]
+    raise StudyError(f"--method: name one of those that these weights serve: {', '.join(fitting)}")
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not in {low}..{high}")
+        return value
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """The type of an option that takes a number from ``low`` to ``high``."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= value <= high:  # not a number is in no range
+            raise argparse.ArgumentTypeError(f"{text} is not in {low:g}..{high:g}")
+        return value
+
+    return read
+
+
+class OneLine(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the options, and end with status 2."""
+        self.exit(2, f"ERROR {message}; see {self.prog} --help\n")

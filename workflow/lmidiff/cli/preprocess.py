@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
+from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
@@ -39,26 +40,52 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Preprocess, and say where the results are and what is flagged."""
-    set_up(1)
     paths = dict(_named(text) for text in given.scans)
     if len(paths) < len(given.scans):
         raise StudyError("--scans: a modality is named twice; give each scan its own name")
+    _check_distinct(paths)
+    reference = next(iter(paths))
+    images = {name: given.out / f"{name}.nii.gz" for name in paths}
+    mask_file, judged = given.out / "brain_mask.nii.gz", given.out / "quality.json"
+    picture = given.out / "quality.png"
+    transforms = {
+        name: given.out / f"from-{name}_to-{reference}_xfm.tfm"
+        for name in paths
+        if name != reference
+    }
+    check_outputs(
+        [*images.values(), *transforms.values(), mask_file, judged, picture],
+        [*paths.values(), *([given.mask] if given.mask else [])],
+        folder=given.out,
+    )
+    set_up(1)
     scans = {name: read_volume(path, role=name) for name, path in paths.items()}
-    mask = read_volume(given.mask, role="mask") if given.mask else None
-    reference = next(iter(scans))
+    mask = read_volume(given.mask, role="mask", flat=True) if given.mask else None
     subject = align_subject(scans, reference, mask)
-    images = {name: given.out / f"{name}.nii.gz" for name in scans}
-    write_aligned(subject, images, given.out / "brain_mask.nii.gz")
-    for name in list(scans)[1:]:
-        write_transform(given.out / f"from-{name}_to-{reference}_xfm.tfm", subject.transforms[name])
-    write_quality(given.out / "quality.json", str(given.out), reference, subject.quality)
-    draw_quality(subject, str(given.out), given.out / "quality.png")
+    write_aligned(subject, images, mask_file)
+    for name, path in transforms.items():
+        write_transform(path, subject.transforms[name])
+    write_quality(judged, str(given.out), reference, subject.quality)
+    draw_quality(subject, str(given.out), picture)
     print(given.out)
     flags = [f"{scan.modality}: {flag}" for scan in subject.quality for flag in scan.flags]
     if flags and not given.keep:
         raise StudyError(f"{given.out}: flagged: {'; '.join(flags)}; look at quality.png")
     for flag in flags:
         logger.warning("WARNING %s", flag)
+
+
+def _check_distinct(paths: dict[str, Path]) -> None:
+    """Raise StudyError if one file is given as two contrasts, by whatever names."""
+    names = list(paths)
+    for number, name in enumerate(names):
+        for other in names[:number]:
+            one, two = paths[other], paths[name]
+            if one.exists() and two.exists() and one.samefile(two):
+                raise StudyError(
+                    f"--scans: {two} is given as {name} and as {other}; name each contrast's own "
+                    "file"
+                )
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -1,14 +1,20 @@
 """``python -m lmidiff segment``: CSF, grey and white matter of a scan, by a study's K-Means."""
 
 import argparse
+import logging
 from pathlib import Path
 
-from lmidiff.cli.common import add_model, add_scan, load
+from lmidiff.cli.common import add_model, add_scan, files_read, load, number, source_of
 from lmidiff.cli.translate import translate
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
-from lmidiff.data.own_space import normalised, read_own, require_out
-from lmidiff.evaluation.segmentation import KMeansModel, segment
+from lmidiff.common.outputs import check_outputs
+from lmidiff.data.own_space import check_plausible, normalised, read_own, require_out
+from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue, segment
+
+logger = logging.getLogger("lmidiff")
+
+TOLERANCE = 1e-3
 
 _EPILOG = """The segmenter knows the intensities of one modality, the study's target. A scan of
 that modality is taken through the study's preprocessing; a scan of another is first translated, if
@@ -34,7 +40,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--translated", action="store_true", help="the scan is a translation: 0..1, brain only"
     )
     parser.add_argument(
-        "--percentile", type=float, default=99.5, help="of the brain that becomes 1 (default 99.5)"
+        "--percentile",
+        type=number(1, 100),
+        default=99.5,
+        help="of the brain that becomes 1 (default 99.5)",
     )
     add_model(parser, required=False)
     parser.set_defaults(run=run)
@@ -43,18 +52,33 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(given: argparse.Namespace) -> None:
     """Label, and say where the result is."""
     require_out(given.out)
+    check_outputs([given.out], [*files_read(given), given.model])
     if given.translated and given.weights:
         raise StudyError("--translated is for a scan that is translated; leave out --weights")
     set_up(1)
     model = KMeansModel.load(given.model)
     method = load(given) if given.weights else None
-    scan = read_own(given.source, given.mask, ready=given.translated)
+    scan = read_own(source_of(given), given.mask, ready=given.translated)
     if method:
         image, _ = translate(scan, *method, given.spacing)
         brain = scan.brain & (image > 0)
     elif given.translated:
         image, brain = scan.volume.data, scan.brain
+        if image.max() > 1 + TOLERANCE:
+            raise StudyError(
+                f"{given.source}: is no translation: its values reach {image.max():g}, a "
+                "translation's 1; leave out --translated"
+            )
     else:
+        for odd in check_plausible(scan):
+            logger.warning("WARNING %s", odd)
         image, brain = normalised(scan, given.percentile), scan.brain
-    scan.write(given.out, segment(model, image, brain))
+    labels = segment(model, image, brain)
+    if not lies_as_tissue(labels, scan.volume.voxel_mm):
+        logger.warning(
+            "WARNING %s: what is labelled white matter does not lie deepest in the brain, so this "
+            "may not be the modality the segmenter knows; look at the result, or give --weights",
+            given.source,
+        )
+    scan.write(given.out, labels)
     print(given.out)

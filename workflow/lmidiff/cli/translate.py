@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmidiff.cli.common import Slices, add_model, add_scan, load
+from lmidiff.cli.common import Slices, add_model, add_scan, files_read, load, source_of
 from lmidiff.common.devices import set_up
+from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
 from lmidiff.data.own_space import (
     OwnScan,
@@ -24,7 +25,7 @@ from lmidiff.methods.base import Method
 logger = logging.getLogger("lmidiff")
 
 BATCH = 16
-"""Slices a network takes at a time; methods without one look at the whole brain."""
+"""Slices a network takes at a time; the method looks at the whole brain."""
 
 SUBJECT = "source"
 
@@ -54,9 +55,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(given: argparse.Namespace) -> None:
     """Translate, and say where the result is."""
     require_out(given.out)
+    results = [given.out, *([uncertainty_path(given.out)] if given.uncertainty else [])]
+    check_outputs(results, files_read(given))
     set_up(1)
     method, like, device = load(given)
-    scan = read_own(given.source, given.mask)
+    scan = read_own(source_of(given), given.mask)
     image, spread = translate(scan, method, like, device, given.spacing)
     scan.write(given.out, image)
     print(given.out)
@@ -72,7 +75,7 @@ def translate(
     scan: OwnScan, method: Method, like: Slices, device: torch.device, spacing: float | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """A scan's translation and its standard deviation over the draws, on the scan's voxels."""
-    if odd := check_plausible(scan):
+    for odd in check_plausible(scan):
         logger.warning("WARNING %s", odd)
     slices = to_slices(
         scan,
@@ -82,20 +85,27 @@ def translate(
         percentile=like.percentile,
     )
     source = stack_of(slices)
-    progress = Progress(f"translate to {like.target}", len(source), every=4.0)
-    size = BATCH if method.family == "diffusion" else len(source)
-    images, spreads = [], []
+    _watch(method, like.target, len(source))
     with torch.no_grad():
-        for first in range(0, len(source), size):
-            part = source[first : first + size].to(device)
-            ids = [(SUBJECT, first + row) for row in range(len(part))]
-            result = method.translate(part, ids)
-            images.append(result.image.clamp(0, 1).cpu())
-            if result.spread is not None:
-                spreads.append(result.spread.cpu())
-            progress.step(count=len(part))
-    image = back(scan, slices, torch.cat(images))
-    return image, back(scan, slices, torch.cat(spreads)) if spreads else None
+        result = method.translate(
+            source.to(device), [(SUBJECT, place) for place in range(len(source))]
+        )
+    image = back(scan, slices, result.image.clamp(0, 1).cpu())
+    return image, None if result.spread is None else back(scan, slices, result.spread.cpu())
+
+
+def _watch(method: Method, target: str, slices: int) -> None:
+    """Show progress, and let a network take a few slices at a time: the method gets the brain.
+
+    What a method takes from the brain as a whole, such as its histogram, is so of all of it.
+    """
+    settings = getattr(method, "settings", None)
+    if method.family != "diffusion" or settings is None:
+        logger.info("translate %d slices to %s", slices, target)
+        return
+    progress = Progress(f"translate to {target}", slices * settings.steps * settings.draws, every=4)
+    method.model.at_once = BATCH
+    method.model.watch = lambda count: progress.step(count=count)
 
 
 def uncertainty_path(out: Path) -> Path:

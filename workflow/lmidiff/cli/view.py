@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.outputs import check_outputs
 from lmidiff.report.viewer import MOST, Volume, volume_of, write_viewer
 
 
@@ -49,6 +50,7 @@ def run(given: argparse.Namespace) -> None:
         raise StudyError(f"view: shows up to {MOST} volumes, {len(files)} were given")
     if given.out.suffix.lower() not in (".html", ".htm"):
         raise StudyError(f"view: --out {given.out}: the page is HTML; name it *.html")
+    check_outputs([given.out], files)
     shown = [_volume(path, "image") for path in given.volumes]
     shown += [_volume(path, "labels") for path in given.labels]
     names = ", ".join(path.name for path in files)

@@ -24,7 +24,10 @@ from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import itk_transform
 from lmidiff.data.quality import ScanQuality, scan_quality
 from lmidiff.data.registration import register, resample_onto
-from lmidiff.data.volumes import Volume, require_same_grid
+from lmidiff.data.volumes import Volume, brain_of, require_same_grid
+
+LEAST_SLICES = 5
+"""A scan of fewer slices, along any axis, shows too little to say how a head is turned."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,13 @@ def align_subject(
 
     Raises:
         StudyError: the reference is missing, a scan shows no brain, a mask lies elsewhere, or two
-            scans cannot be brought to overlap.
+            scans cannot be brought to overlap, or a scan has too few slices for that.
     """
     if reference not in scans:
         raise StudyError(f"no {reference} scan among {', '.join(scans)}; it is the reference")
+    if len(scans) > 1:
+        for scan in scans.values():
+            _check_thick(scan)
     order = [reference, *(name for name in scans if name != reference)]
     progress = Progress(f"align {scans[reference].name}", 2 * len(order), every=4.0)
     brains: dict[str, np.ndarray] = {}
@@ -118,9 +124,14 @@ def write_transform(path: str | Path, matrix: np.ndarray) -> None:
         sitk.WriteTransform(itk_transform(matrix), str(temporary))
 
 
+def _check_thick(scan: Volume) -> None:
+    if min(scan.data.shape) < LEAST_SLICES:
+        raise StudyError(
+            f"{scan.name}: shape {scan.data.shape} is too thin to register; it takes "
+            f"{LEAST_SLICES} slices"
+        )
+
+
 def _given(mask: Volume, scan: Volume) -> np.ndarray:
     require_same_grid(scan, mask)
-    brain = mask.data > 0.5
-    if not brain.any():
-        raise StudyError(f"{mask.name}: the brain mask is empty; check it")
-    return brain
+    return brain_of(mask)

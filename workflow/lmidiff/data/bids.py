@@ -11,6 +11,10 @@ from lmidiff.data.sheet import OPTIONAL, REQUIRED
 from lmidiff.data.splits import SPLITS, read_split
 
 _ENTITY = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_[a-z]+-[A-Za-z0-9]+)*$")
+_SESSION = re.compile(r"_(ses-[A-Za-z0-9]+)_")
+_PART = re.compile(r"_part-([A-Za-z0-9]+)_")
+TOGETHER = {"PDT2": ("PDw", "T2w")}
+"""Suffixes of files that hold several contrasts, and what they are."""
 
 
 def read_bids(
@@ -19,32 +23,42 @@ def read_bids(
     """The anatomical images of a BIDS data set.
 
     A modality is the suffix of the file name. Sessions are taken as they come, as long as a
-    subject has one image of each modality; two are an error, because which is meant is not said.
+    subject has one image of each modality, all of one session; two are an error, because which is
+    meant is not said. Of an image in parts the magnitude is taken.
 
     Args:
         folder: holds the ``sub-*`` folders.
         modalities: suffixes wanted; files of others are passed over.
         split: ``train``, ``val`` or ``test`` for everybody, or a TSV with the columns ``subject``
-            and ``split``, relative to ``folder`` unless absolute; who is not in it is left out.
+            and ``split``, relative to ``folder`` unless absolute; who is not in it is left out,
+            and who is in it alone is an error.
         exclude: subjects to pass over.
 
     Returns:
         A table as :func:`lmidiff.data.sheet.read_sheet` gives it, sorted by subject.
 
     Raises:
-        StudyError: no such folder, no subject, two images of one modality, a bad split.
+        StudyError: no such folder, no subject, two images of one modality, images of two
+            sessions, an image of which only the phase is there, a bad split.
     """
     folder = Path(folder)
     people = sorted(path for path in folder.glob("sub-*") if path.is_dir())
     if not people:
         raise StudyError(f"{folder}: has no folder sub-*; give the top of a BIDS data set")
     splits = _splits(folder, split)
+    if splits is not None:
+        _check_known(splits, {person.name for person in people}, folder, split)
     rows = []
     for person in people:
         if person.name in exclude or (splits is not None and person.name not in splits):
             continue
+        chosen: dict[str, Path] = {}
         for modality in modalities:
             found = _images(person, modality)
+            _check_parts(person, modality, found, folder)
+            found = [path for path in found if _part(path) in ("", "mag")]
+            if not found:
+                _check_together(person, modality, folder)
             if len(found) > 1:
                 names = ", ".join(str(path.relative_to(folder)) for path in found)
                 raise StudyError(
@@ -52,8 +66,10 @@ def read_bids(
                     "name the one you mean in a sample sheet (kind: sheet)"
                 )
             if found:
-                where = split if splits is None else splits[person.name]
-                rows.append((person.name, modality, str(found[0]), where, "", ""))
+                chosen[modality] = found[0]
+        _check_sessions(person.name, chosen, folder)
+        where = split if splits is None else splits[person.name]
+        rows += [(person.name, name, str(path), where, "", "") for name, path in chosen.items()]
     if not rows:
         raise StudyError(
             f"{folder}: no subject has anat/sub-*_{modalities[0]}.nii.gz; check names and split"
@@ -71,6 +87,53 @@ def _splits(folder: Path, split: str) -> dict[str, str] | None:
             f"{path}: no such split file; give train, val or test, or a TSV of subject and split"
         )
     return {subject: name for name, members in read_split(path).items() for subject in members}
+
+
+def _check_known(splits: dict[str, str], people: set[str], folder: Path, split: str) -> None:
+    unknown = sorted(splits.keys() - people)
+    if unknown:
+        raise StudyError(
+            f"{folder / split}: {', '.join(unknown[:5])} {'is' if len(unknown) == 1 else 'are'} "
+            f"not in {folder}; correct the name, or take the line out"
+        )
+
+
+def _part(path: Path) -> str:
+    found = _PART.search(path.name)
+    return found[1] if found else ""
+
+
+def _check_parts(person: Path, modality: str, found: list[Path], folder: Path) -> None:
+    """Raise StudyError where an image is there only in parts that are no magnitude."""
+    if found and all(_part(path) not in ("", "mag") for path in found):
+        raise StudyError(
+            f"{folder}: of {person.name}'s {modality} there is only "
+            f"{', '.join(path.name for path in found)}, which is no magnitude image; add part-mag"
+        )
+
+
+def _check_together(person: Path, modality: str, folder: Path) -> None:
+    """Raise StudyError where a contrast that is missing lies in a file of several."""
+    for suffix, held in TOGETHER.items():
+        found = _images(person, suffix) if modality in held else []
+        if found:
+            path = found[0].relative_to(folder)
+            each = ", ".join(f"{path}#{number}" for number, _ in enumerate(held))
+            raise StudyError(
+                f"{folder}: {person.name} has no {modality}, but {path} holds "
+                f"{' and '.join(held)}; name its volumes in a sample sheet (kind: sheet): {each}"
+            )
+
+
+def _check_sessions(subject: str, chosen: dict[str, Path], folder: Path) -> None:
+    sessions = {name: _SESSION.search(path.name) for name, path in chosen.items()}
+    named = {name: found[1] if found else "no session" for name, found in sessions.items()}
+    if len(set(named.values())) > 1:
+        where = ", ".join(f"{chosen[name].relative_to(folder)}" for name in named)
+        raise StudyError(
+            f"{folder}: {subject}'s images are of different sessions ({where}), perhaps months "
+            "apart; name a pair of one session in a sample sheet (kind: sheet)"
+        )
 
 
 def _images(person: Path, modality: str) -> list[Path]:

@@ -1,7 +1,7 @@
 """Who is in a study: the cohorts of the config turned into subjects with a split each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,14 @@ def subjects_of(
         "bids": _bids,
         "ixi": _ixi,
     }
+    found = {
+        name: makers[cohort["kind"]](name, cohort, modalities, downloads, exclude)
+        for name, cohort in cohorts.items()
+    }
+    _name_apart(found, cohorts)
     members: list[Subject] = []
-    for name, cohort in cohorts.items():
-        for member in makers[cohort["kind"]](name, cohort, modalities, downloads, exclude):
+    for name, people in found.items():
+        for member in people:
             if member.id in exclude:
                 continue
             clash = next((other for other in members if other.id == member.id), None)
@@ -75,6 +80,20 @@ def subjects_of(
                 )
             members.append(member)
     return members
+
+
+def _name_apart(found: dict[str, list[Subject]], cohorts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Where a simulated person has a real one's name, name that cohort's people after it."""
+    real = {
+        member.id
+        for name, people in found.items()
+        if cohorts[name]["kind"] != "simulated"
+        for member in people
+    }
+    for name, people in found.items():
+        if cohorts[name]["kind"] == "simulated" and any(member.id in real for member in people):
+            kind = "".join(filter(str.isalnum, name))
+            found[name] = [replace(m, id=f"sub-{kind}{m.id.removeprefix('sub-')}") for m in people]
 
 
 def _counts(cohort: Mapping[str, Any]) -> list[str]:

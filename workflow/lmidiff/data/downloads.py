@@ -11,6 +11,7 @@ from pathlib import Path
 from lmidiff.common.errors import StudyError
 from lmidiff.data.fetch import is_verified
 from lmidiff.data.ledger import Entry, read_ledger, verify
+from lmidiff.data.volumes import split_volume
 
 LEDGER = "config/datasets.tsv"
 
@@ -83,8 +84,12 @@ class Downloads:
         A file that was verified and has changed since is checked here and now.
 
         Raises:
-            StudyError: it is not the ledger's file any more.
+            StudyError: it is not the ledger's file any more, or its name has braces, which a rule
+                would take for a wildcard.
         """
+        if "{" in path or "}" in path:
+            raise StudyError(f"{path}: a file or folder has braces in its name; rename it")
+        path = str(split_volume(path)[0])
         key = Path(path).parent.name, Path(path).name
         if key not in self.entries or path != self.target(*key):
             return path

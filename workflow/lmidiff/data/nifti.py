@@ -9,18 +9,30 @@ import numpy as np
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic
 
+Forms = tuple[tuple[np.ndarray | None, int], tuple[np.ndarray | None, int]]
 
-def write_nifti(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
+
+def write_nifti(
+    path: str | Path,
+    array: np.ndarray,
+    affine: np.ndarray,
+    *,
+    forms: Forms | None = None,
+    unit: str = "mm",
+) -> None:
     """Write a NIfTI-1 file atomically, with the same bytes for the same arguments.
 
     The array's type is kept (bool becomes uint8, float64 becomes float32, other integers of more
     than 32 bits become int32), no intensity scaling is stored, both sform and qform carry
-    ``affine`` (code 1, scanner) and the unit is mm. The gzip header has no name and no time.
+    ``affine`` (code 1, scanner) unless ``forms`` says otherwise. The gzip header has no name and
+    no time.
 
     Args:
         path: ``.nii`` or ``.nii.gz``; missing folders are made.
         array: voxels, 2 to 4 axes.
         affine: (4, 4) voxel index to mm, RAS.
+        forms: sform and qform, each a (4, 4) and its code, in ``unit``; code 0 leaves one out.
+        unit: of length: "mm", "micron", "meter" or "unknown".
 
     Raises:
         StudyError: the name is not NIfTI, the affine is not invertible, or the file cannot be
@@ -32,10 +44,13 @@ def write_nifti(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None
     affine = np.asarray(affine, dtype=np.float64)
     if affine.shape != (4, 4) or not np.isfinite(affine).all() or np.linalg.det(affine) == 0:
         raise StudyError(f"{path}: the affine is not an invertible 4 x 4 matrix")
-    image = nib.Nifti1Image(_storable(np.asarray(array)), affine)
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    image.header.set_xyzt_units("mm")
+    (sform, sform_code), (qform, qform_code) = forms or ((affine, 1), (affine, 1))
+    # nibabel writes an image's affine over a form that differs: it is the one that readers take.
+    stored = sform if sform_code else qform if qform_code else affine
+    image = nib.Nifti1Image(_storable(np.asarray(array)), stored)
+    image.set_sform(sform, code=sform_code, update_affine=False)
+    image.set_qform(qform, code=qform_code, update_affine=False)
+    image.header.set_xyzt_units(unit)
     data = image.to_bytes()
     if path.name.endswith(".gz"):
         data = gzip.compress(data, compresslevel=6, mtime=0)

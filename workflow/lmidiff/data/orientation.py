@@ -7,16 +7,14 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from nibabel import orientations
+from nibabel.spatialimages import HeaderDataError
 from scipy import linalg
 
 from lmidiff.common.errors import StudyError
-from lmidiff.data.volumes import Volume
+from lmidiff.data.volumes import MOST_SHEAR_MM, Volume, affine_mm, shear_mm, split_volume
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns coordinates of one convention into the other."""
-
-SHEAR_MM = 0.5
-"""How far a voxel may lie from where a grid without shear has it."""
 
 
 @dataclass(frozen=True)
@@ -24,24 +22,46 @@ class OwnSpace:
     """How a file stores its volume.
 
     Attributes:
-        shape: of the file, three axes.
-        affine: (4, 4) of the file.
+        shape: of the file, or of the volume taken from it: three axes, and more of length 1 where
+            the file has them.
+        affine: (4, 4) of the file, voxels to RAS mm.
+        forms: the file's sform and qform, each a (4, 4) in the file's own unit and its code; None
+            where the file has none.
+        unit: of length, as NIfTI names it.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     affine: np.ndarray
+    forms: tuple[tuple[np.ndarray | None, int], tuple[np.ndarray | None, int]] | None = None
+    unit: str = "mm"
 
     def restore(self, canonical: np.ndarray) -> np.ndarray:
         """Permute and flip an array on the axes of :func:`read_volume` to those of the file."""
         there = orientations.io_orientation(self.affine)
         back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), there)
-        return np.ascontiguousarray(orientations.apply_orientation(canonical, back))
+        stored = orientations.apply_orientation(canonical, back)
+        return np.ascontiguousarray(stored).reshape(self.shape)
 
 
 def own_space(path: str | Path) -> OwnSpace:
     """The axes of a file that :func:`lmidiff.data.volumes.read_volume` could read."""
-    image = nib.load(path)
-    return OwnSpace(tuple(image.shape[:3]), np.asarray(image.affine, dtype=float))
+    file, number = split_volume(path)
+    image = nib.load(file)
+    shape = tuple(image.shape if number is None else image.shape[:3])
+    affine = affine_mm(image)
+    if not isinstance(image, nib.Nifti1Pair):
+        return OwnSpace(shape, affine)
+    header = image.header
+    sform = header.get_sform(coded=True)
+    try:
+        qform = header.get_qform(coded=True)
+    except (HeaderDataError, ValueError):  # its rounded numbers are no rotation
+        qform = (None, 0)
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = "unknown"
+    return OwnSpace(shape, affine, (sform, qform), unit)
 
 
 def to_itk(data: np.ndarray, affine: np.ndarray, name: str = "volume") -> sitk.Image:
@@ -94,10 +114,10 @@ def _straight(
     """The nearest orthonormal axes of an affine, and the voxel's edges."""
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     directions, _ = linalg.polar(affine[:3, :3] / edges)
-    far = np.abs(affine[:3, :3] - directions * edges) @ (np.array(shape) - 1)
-    if np.linalg.norm(far) > SHEAR_MM:
+    far = shear_mm(affine, shape)
+    if far > MOST_SHEAR_MM:
         raise StudyError(
-            f"{name}: the affine is sheared, by {np.linalg.norm(far):.1f} mm across the volume; "
+            f"{name}: the affine is sheared, by {far:.1f} mm across the volume; "
             "resample the image to a grid with right angles"
         )
     return directions, edges

@@ -14,12 +14,16 @@ from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import OwnSpace, from_itk, own_space, to_itk
 from lmidiff.data.preprocess import PreprocessedSubject, normalise, preprocess_subject
-from lmidiff.data.volumes import Volume, read_volume, require_same_grid
+from lmidiff.data.upright import is_cut, turned_axes
+from lmidiff.data.volumes import Volume, brain_of, read_volume, require_same_grid
 
 _MIN_SHARE = 0.05
 """Where less of a pixel is brain, there is nothing to interpolate from."""
 
 _IMAGE = "image"
+
+BRAIN_ML = (600.0, 2300.0)
+"""Volumes of brains, with the fluid around them."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,19 @@ class OwnScan:
         volume: bias-corrected, axes closest to RAS.
         brain: (X, Y, Z) bool on the same axes.
         space: the file's own axes.
+        found: whether the brain was looked for, not given.
     """
 
     volume: Volume
     brain: np.ndarray
     space: OwnSpace
+    found: bool = False
 
     def write(self, path: str | Path, values: np.ndarray) -> None:
         """Write an array on the axes of ``volume`` as a file that lies where the scan's does."""
-        write_nifti(path, self.space.restore(values), self.space.affine)
+        space = self.space
+        values = space.restore(values)
+        write_nifti(path, values, space.affine, forms=space.forms, unit=space.unit)
 
 
 def read_own(path: str | Path, mask: str | Path | None = None, *, ready: bool = False) -> OwnScan:
@@ -58,11 +66,11 @@ def read_own(path: str | Path, mask: str | Path | None = None, *, ready: bool = 
     if mask is None:
         brain = find_brain(scan)
     else:
-        given = read_volume(mask, role="mask")
+        given = read_volume(mask, role="mask", flat=True)
         require_same_grid(scan, given)
-        brain = given.data > 0.5
+        brain = brain_of(given)
     corrected, _ = correct_bias(scan, brain)
-    return OwnScan(corrected, brain, own_space(path))
+    return OwnScan(corrected, brain, own_space(path), found=mask is None)
 
 
 def to_slices(
@@ -120,12 +128,30 @@ def back(scan: OwnScan, slices: PreprocessedSubject, stack: torch.Tensor) -> np.
     return np.where(inside, weighted / np.maximum(share, _MIN_SHARE), 0).astype(np.float32)
 
 
-def check_plausible(scan: OwnScan, smallest_ml: float = 600.0, largest_ml: float = 2300.0) -> str:
-    """A line about a brain of odd size; empty where nothing is odd."""
+def check_plausible(scan: OwnScan) -> list[str]:
+    """What is odd about the brain of a scan, a line each; nothing where nothing is.
+
+    Raises:
+        StudyError: the brain was looked for in the scan, and what was found is no brain's size
+            though the field of view does not cut it.
+    """
     ml = float(scan.brain.sum()) * float(np.prod(scan.volume.voxel_mm)) / 1000
-    if smallest_ml <= ml <= largest_ml:
-        return ""
-    return f"{scan.volume.name}: the brain found is {ml:.0f} ml; look at the mask, or give one"
+    low, high = BRAIN_ML
+    said = []
+    if not low <= ml <= high:
+        if scan.found and (ml > high or not is_cut(scan.brain)):
+            raise StudyError(
+                f"{scan.volume.name}: the brain found has {ml:.0f} ml, where brains have "
+                f"{low:.0f} to {high:.0f}; the scan may be no magnitude image (MP2RAGE's uniform "
+                "image, say); give a brain mask"
+            )
+        said.append(f"{scan.volume.name}: the brain has {ml:.0f} ml; look at the mask")
+    if axes := turned_axes(scan.brain, scan.volume.affine):
+        said.append(
+            f"{scan.volume.name}: the brain does not lie as the header says: its right, front and "
+            f"top seem to be {axes}; correct the header, or the result is nonsense"
+        )
+    return said
 
 
 def _resampled(data: np.ndarray, affine: np.ndarray, onto: Volume) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from lmidiff.common.errors import StudyError
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
-from lmidiff.data.volumes import Volume, require_same_grid
+from lmidiff.data.volumes import Volume, brain_of, require_same_grid
 
 TISSUES = (1, 2, 3)
 """Label values: cerebrospinal fluid, grey matter, white matter; 0 is everything else."""
@@ -80,7 +80,7 @@ def preprocess_subject(
             f"{labels.name}: holds label {odd[0]:g}; use 1 for CSF, 2 for GM, 3 for WM, 0 elsewhere"
         )
     masked = (mask or reference).name
-    brain = brain_mask(reference) if mask is None else mask.data > 0.5
+    brain = brain_mask(reference) if mask is None else brain_of(mask)
     if _on_grid(reference, grid):
         affine = reference.affine
         on_grid = {modality: volume.data for modality, volume in images.items()}

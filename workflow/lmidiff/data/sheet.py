@@ -9,6 +9,7 @@ import pandas as pd
 from lmidiff.common.errors import StudyError
 from lmidiff.common.schema import columns
 from lmidiff.data.tsv import read_tsv
+from lmidiff.data.volumes import split_volume
 
 REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask")
@@ -22,9 +23,10 @@ def read_sheet(
     The sheet is a UTF-8 TSV with a header line, and a row fits
     ``workflow/schemas/sheet.schema.yaml``. Columns, in any order: ``subject`` (``sub-01``
     or ``01``), ``modality`` (letters and digits, such as ``PDw``), ``path`` (a NIfTI), ``split``
-    (train, val or test); optional ``labels`` (a NIfTI of 1 CSF, 2 GM, 3 WM) and ``mask`` (a NIfTI,
-    brain above 0.5), the same on every line of a subject, empty where it has none. Empty lines
-    and lines that start with ``#`` are skipped.
+    (train, val or test). ``~`` is the home folder, and ``scan.nii.gz#1`` the second volume of a
+    file that holds several. Optional: ``labels`` (a NIfTI of 1 CSF, 2 GM, 3 WM) and ``mask`` (a
+    NIfTI, brain above 0.5), the same on every line of a subject, empty where it has none. Empty
+    lines and lines that start with ``#`` are skipped.
 
     Args:
         path: the sheet.
@@ -53,7 +55,9 @@ def read_sheet(
         for column in FILE_COLUMNS:
             if row[column]:
                 fetched = [Path(roots[0])] if roots and row[column] in coming else []
-                row[column] = _find(row[column], folders, f"{place}: {column}", fetched)
+                row[column] = _find(
+                    os.path.expanduser(row[column]), folders, f"{place}: {column}", fetched
+                )
         rows.append(row)
         places.append(place)
     if not rows:
@@ -72,7 +76,7 @@ def _find(name: str, folders: list[Path], place: str, fetched: list[Path]) -> st
     """The first of ``folders`` that has the file ``name``, joined with it; else ``fetched``."""
     # An absolute name replaces the folder in the join, and so is tried as it is.
     for folder in folders:
-        if os.path.isfile(folder / name):
+        if os.path.isfile(split_volume(folder / name)[0]):
             return str(folder / name)
     if fetched:
         return str(fetched[0] / name)

@@ -33,7 +33,9 @@ def write_split(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_split(path: str | Path) -> dict[str, list[str]]:
-    """Read a manifest written by :func:`write_split`.
+    """Read a manifest written by :func:`write_split`, or by a person.
+
+    Columns are in any order, others beside them are passed over, and ``01`` is ``sub-01``.
 
     Returns:
         For each of ``train``, ``val``, ``test``, its subjects in file order; a split nobody is
@@ -51,18 +53,25 @@ def read_split(path: str | Path) -> dict[str, list[str]]:
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: split manifest is not UTF-8 text; save it as a TSV") from error
     header, *lines = text.split("\n")
-    if header.strip() != HEADER:
+    columns = [name.strip().lower() for name in header.split("\t")]
+    if {"subject", "split"} - set(columns) or len(set(columns)) < len(columns):
         raise StudyError(
-            f"{path}, line 1: the header is {header.strip()!r}; it must be subject<tab>split"
+            f"{path}, line 1: the header is {header.strip()!r}; it must have the columns subject "
+            "and split, with a tab between them"
         )
+    places = columns.index("subject"), columns.index("split")
     rows = []
     for number, line in enumerate(lines, start=2):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in line.split("\t")]
-        if len(cells) != 2 or not all(cells):
-            raise StudyError(f"{path}, line {number}: write one subject, a tab and its split")
-        rows.append((f"{path}, line {number} ({cells[0]})", cells[0], cells[1]))
+        if len(cells) != len(columns) or not all(cells[place] for place in places):
+            raise StudyError(
+                f"{path}, line {number}: write a cell for each of {', '.join(columns)}, with tabs"
+            )
+        subject, split = (cells[place] for place in places)
+        subject = f"sub-{subject.removeprefix('sub-')}"
+        rows.append((f"{path}, line {number} ({subject})", subject, split))
     return _assign(rows, path)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json
@@ -136,3 +137,18 @@ def segment(
     # In one dimension the nearest centre is found by the midpoints between neighbours.
     labels[inside] = 1 + np.searchsorted((centres[1:] + centres[:-1]) / 2, values, side="left")
     return labels
+
+
+def lies_as_tissue(labels: NDArray[np.integer], voxel_mm: NDArray[np.floating]) -> bool:
+    """Whether labels lie as tissues do: white matter deeper in the brain than grey, and than fluid.
+
+    Brightness misleads in another modality: in a T2w the fluid is brightest, and it lies outside.
+
+    Args:
+        labels: (X, Y, Z), 0 outside the brain, else 1 CSF, 2 GM, 3 WM.
+        voxel_mm: (3,) edges.
+    """
+    padded = np.pad(labels > 0, 1)
+    depth = ndimage.distance_transform_edt(padded, sampling=voxel_mm)[1:-1, 1:-1, 1:-1]
+    mean = [float(depth[labels == k].mean()) if (labels == k).any() else 0.0 for k in (1, 2, 3)]
+    return mean[2] > mean[1] and mean[2] > mean[0]

@@ -4,7 +4,9 @@ The config's key under ``methods`` is the key here. To add one: write the file, 
 give it a block in the config.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from lmidiff.common.errors import StudyError
 from lmidiff.methods.base import Method
@@ -27,6 +29,23 @@ METHODS = {
     "supervised": "lmidiff.methods.regression:Supervised",
     "oracle": "lmidiff.methods.simple:Oracle",
 }
+
+
+def methods_for(settings: Mapping[str, Any]) -> list[str]:
+    """Names of the methods that can translate with a model.
+
+    Args:
+        settings: the model's block, as its config.json has it.
+    """
+    condition = settings.get("guidance", {}).get("condition", "both")
+    fitting = []
+    for name in METHODS:
+        kind = method_of(name)
+        if kind.family == settings["family"] and (
+            kind.conditions is None or condition in kind.conditions
+        ):
+            fitting.append(name)
+    return fitting
 
 
 def method_of(name: str) -> type[Method]:

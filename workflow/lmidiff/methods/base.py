@@ -31,11 +31,14 @@ class Method(ABC):
     Attributes:
         label: what tables and figures print.
         family: the model family the method's ``model`` must be of, or None for no model.
+        conditions: of a diffusion model, the ``guidance.condition`` that the method can use, or
+            None for a family without.
         sees_test_target: only the ceiling does; its rule is handed the true target image.
     """
 
     label: ClassVar[str]
     family: ClassVar[str | None] = None
+    conditions: ClassVar[frozenset[str] | None] = None
     sees_test_target: ClassVar[bool] = False
 
     def __init__(self, settings: Mapping[str, Any], model: Any, seed: int) -> None:

@@ -16,3 +16,4 @@ class FGDM(LMIDiffusion):
     """Sampling from pure noise under the source's high frequencies."""
 
     label = "FGDM"
+    conditions = frozenset({"frequency"})

@@ -27,6 +27,7 @@ class ILVR(Method):
 
     label = "ILVR"
     family = "diffusion"
+    conditions = frozenset({"none"})
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Keep the factor, the stop and the sampler's settings.

@@ -14,8 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from lmidiff.common.settings import settings_of
+from lmidiff.guidance import CONDITIONS
 from lmidiff.methods.base import Method, SliceId, Translation
 from lmidiff.methods.sampling import SamplingSettings, sample
+
+GUIDED = frozenset(CONDITIONS) - {"none"}
+"""Conditions that come from the source; without one a translation would have nothing of it."""
 
 
 class LMIDiffusion(Method):
@@ -23,6 +27,7 @@ class LMIDiffusion(Method):
 
     label = "LMIDiffusion"
     family = "diffusion"
+    conditions = GUIDED
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Keep the sampler's settings."""

@@ -21,6 +21,7 @@ class GradientLMIDiffusion(Method):
 
     label = "LMI gradient guidance"
     family = "diffusion"
+    conditions = frozenset({"none"})
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Keep the guidance scale, the maps' settings and the sampler's."""

@@ -26,6 +26,7 @@ from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import Denoiser
 from lmidiff.images.intensities import by_subject, conditional_mean, match_quantiles
 from lmidiff.methods.base import Method, SliceId, Translation
+from lmidiff.methods.lmidiffusion import GUIDED
 from lmidiff.methods.sampling import SamplingSettings, sample
 
 
@@ -34,6 +35,7 @@ class SelfConsistentLMIDiffusion(Method):
 
     label = "Self-consistent LMIDiffusion (ours)"
     family = "diffusion"
+    conditions = GUIDED
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Keep the two shares, the number of bins of the function and the sampler's settings."""

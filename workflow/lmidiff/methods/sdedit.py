@@ -20,6 +20,7 @@ class SDEdit(Method):
 
     label = "SDEdit"
     family = "diffusion"
+    conditions = frozenset({"none"})
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Keep the strength and the sampler's settings."""

@@ -1,6 +1,6 @@
 """The target-modality DDPM, unconditional or conditioned on LMI maps (the paper's model)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,9 @@ class DiffusionModel:
 
     Attributes:
         quantiles: the target's training histogram, (1025,), once trained weights are loaded.
+        at_once: slices that the network is given together when it denoises; all if None. What a
+            method takes from a brain as a whole does not depend on it.
+        watch: told the number of slices after each such part.
     """
 
     def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
@@ -79,6 +82,8 @@ class DiffusionModel:
             settings_of(ContrastSettings, settings["contrast"], "contrast") if randomised else None
         )
         self.quantiles: Tensor | None = None
+        self.at_once: int | None = None
+        self.watch: Callable[[int], object] | None = None
         self.schedule = Schedule.linear(self.diffusion.timesteps)
         self.device = device
         torch.manual_seed(self.training.seed)
@@ -148,11 +153,18 @@ class DiffusionModel:
         low, high = RANGES[self.diffusion.range]
 
         def denoise(x: Tensor, t: int) -> Tensor:
-            condition = self.guidance.maps(source, self.to_image(x), static)
+            rows = torch.arange(len(x)).split(self.at_once or len(x))
+            return torch.cat([part(x, t, slice(int(r[0]), int(r[-1]) + 1)) for r in rows])
+
+        def part(x: Tensor, t: int, rows: slice) -> Tensor:
+            x, static_rows = x[rows], None if static is None else static[rows]
+            condition = self.guidance.maps(source[rows], self.to_image(x), static_rows)
             times = torch.full((len(x),), t, device=x.device)
             with autocast(precision, self.device):
                 output = self.network(x, condition, times)
             x0 = self.schedule.to_x0(output.float(), x, t, self.diffusion.parameterisation)
+            if self.watch is not None:
+                self.watch(len(x))
             return x0.clamp(low, high) if self.diffusion.clip else x0
 
         return denoise

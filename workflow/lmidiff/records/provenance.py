@@ -20,7 +20,7 @@ PLUMBING = frozenset(
     f"lmidiff{name}"
     for name in (
         "",
-        *(f".common.{name}" for name in ("errors", "jobs", "logs", "progress", "cards")),
+        *(f".common.{name}" for name in ("errors", "jobs", "logs", "outputs", "progress", "cards")),
         ".models.launch",
         *(f".training.{name}" for name in ("lease", "stopping")),
     )

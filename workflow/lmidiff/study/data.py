@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.outputs import check_apart
 from lmidiff.data.cohorts import Subject, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
+from lmidiff.data.volumes import split_volume
 from lmidiff.records.replay import recorded_members
 
 MASK, LABELS = "desc-brain_mask", "dseg"
@@ -46,6 +48,11 @@ class StudyData:
             else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
         )
         self._check_subjects()
+        if "recorded" not in config:
+            scans = [path for m in self.members for path in (*m.scans.values(), m.anatomy) if path]
+            read = [split_volume(path)[0] for path in scans]
+            sheets = [c[key] for c in self.cohorts.values() for key in ("sheet",) if key in c]
+            check_apart(self.folder, [*read, *sheets], self.name)
 
     @staticmethod
     def _origin(config: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,93 @@
+"""Does a brain lie as its header says? Its outline against a template's, in every way to turn it.
+
+A header that calls the wrong axis "up" cannot be seen in the header. The outline tells: a brain is
+longer than wide, and flat below. Left and right are the same outline, so a mirrored brain is not
+found.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import permutations, product
+
+import numpy as np
+from scipy import ndimage
+
+STEP_MM = 6.0
+SIDE = 40
+"""The outlines are compared on a cube of this many steps."""
+
+TEMPLATE_MM3 = 1.9e6
+"""Volume that every outline is scaled to, mm^3: about the template's own."""
+
+DOUBT = 0.02
+"""How much better another way round must fit, in Dice. Of 148 real people's brains, upright, none
+fitted another way better by more than .014, so none was doubted; turned every other way, 1.5 of a
+thousand were missed, most of them of people whose brain fits upside down and back to front."""
+
+LEAST_FIT = 0.75
+"""A part of a brain fits no way round; nothing is said of it."""
+
+
+def turned_axes(brain: np.ndarray, affine: np.ndarray) -> str:
+    """Which axes the header seems to mean, where the brain does not lie as it says.
+
+    Args:
+        brain: (X, Y, Z) bool, axes closest to right, anterior, superior.
+        affine: (4, 4), voxels to RAS mm.
+
+    Returns:
+        "" where the brain lies as its header says, is cut by the field of view, or is too small a
+        part to tell; else the true directions of the axes that the header calls right, front and
+        top: "R, S, P" for a brain whose front is at the bottom.
+    """
+    if is_cut(brain):
+        return ""
+    shape = _outline(brain, affine)
+    template = _template()
+    fits = {names: _dice(turned, template) for names, turned in _turns(shape)}
+    best = max(fits, key=fits.__getitem__)
+    if fits[best] < LEAST_FIT or fits[best] - fits["RAS"] <= DOUBT:
+        return ""
+    return ", ".join(best)
+
+
+def is_cut(brain: np.ndarray) -> bool:
+    """Whether the brain reaches the edge of the field of view, so that a part of it is missing."""
+    return any(brain.take(place, axis).any() for axis in range(3) for place in (0, -1))
+
+
+def _turns(shape: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The cube in every way round; mirrors left to right are one."""
+    for order in permutations(range(3)):
+        for flips in product((False, True), repeat=2):
+            turned = np.transpose(shape, order)
+            names = ["RAS"[axis] for axis in order]
+            for axis, flip in zip((1, 2), flips, strict=True):
+                if flip:
+                    turned = np.flip(turned, axis)
+                    names[axis] = {"R": "L", "A": "P", "S": "I"}[names[axis]]
+            yield "".join(names), turned
+
+
+def _dice(one: np.ndarray, other: np.ndarray) -> float:
+    return float(2 * (one * other).sum() / (np.square(one).sum() + np.square(other).sum()))
+
+
+def _outline(brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The brain on a cube around the middle of its extent, scaled to the template's volume."""
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    found = np.argwhere(brain)
+    middle = (found.min(axis=0) + found.max(axis=0)) / 2
+    size = float(np.cbrt(brain.sum() * np.prod(edges) / TEMPLATE_MM3))
+    step = STEP_MM * size / edges
+    offset = middle - step * (SIDE - 1) / 2
+    smooth = ndimage.gaussian_filter(brain.astype(np.float32), 0.4 * step)
+    return ndimage.affine_transform(smooth, step, offset, output_shape=(SIDE,) * 3, order=1)
+
+
+@lru_cache(maxsize=1)
+def _template() -> np.ndarray:
+    from nilearn import datasets  # costs a second, and only this function needs it
+
+    mask = datasets.load_mni152_brain_mask(resolution=2)
+    return _outline(np.asarray(mask.dataobj) > 0, np.asarray(mask.affine))
