@@ -11,7 +11,8 @@ from nibabel.spatialimages import HeaderDataError
 from scipy import linalg
 
 from lmidiff.common.errors import StudyError
-from lmidiff.data.volumes import MOST_SHEAR_MM, Volume, affine_mm, shear_mm, split_volume
+from lmidiff.data.headers import MOST_SHEAR_MM, affine_mm, shear_mm
+from lmidiff.data.volumes import Volume, split_volume
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns coordinates of one convention into the other."""
