@@ -63,7 +63,7 @@ figures: env ## Table, figures and report of a recorded run again, without train
 		--report results/recorded/$(notdir $(RECORD))/report.html $(REPORT_LOOK) $(QUIET)
 	@echo "Open results/recorded/$(notdir $(RECORD))/report.html"
 
-from-checkpoints: env ## Translation onwards with trained weights: CHECKPOINTS=folder, else the recorded ones
+from-checkpoints: env ## Rows whose trained weights are in CHECKPOINTS (the recorded ones), from translation onwards
 	@$(RUN) snakemake --cores $(CORES) --configfile $(CHECKPOINT_CONFIG) \
 		--config checkpoints=$(CHECKPOINTS) --rerun-incomplete $(QUIET)
 
@@ -96,8 +96,8 @@ costs: env ## Derive config/costs.csv and docs/cluster.md's table from the recor
 steps: env ## Quality against sampler and steps, with the default study's models
 	@$(RUN) snakemake --cores $(CORES) --configfile config/steps.yaml --rerun-incomplete pareto $(QUIET)
 
-record: env ## Keep CONFIG's finished study under results/reference and refill README and docs
-	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)"
+record: env ## Keep CONFIG's finished study under results/reference (KEEP: models), refill README and docs
+	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)" $(if $(KEEP),--weights $(KEEP))
 	@PYTHONPATH=workflow $(RUN) lmidiff readme
 
 test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): those without studies, then studies

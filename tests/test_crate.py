@@ -1,5 +1,6 @@
 """Recorded runs as RO-Crates, kept weights, and what is taken back from a record."""
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -11,9 +12,10 @@ from rocrate.rocrate import ROCrate
 from safetensors.torch import load_file, save_file
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import sha256
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records import checkpoints
-from lmidiff.records.checkpoints import keep_weights, missing_weights, take_model
+from lmidiff.records.checkpoints import keep_weights, missing_weights, served, take_model
 from lmidiff.records.crate import add_crate, sources_of, template_sources
 from lmidiff.records.recorded import SUMS, check_record
 from lmidiff.records.replay import recorded_config, recorded_members, restorable, restore
@@ -39,7 +41,6 @@ def kept(tmp_path: Path) -> Path:
             }
         ),
         "metrics.csv": "a\n1\n",
-        "slices.csv": "a\n1\n",
         "split.tsv": "subject\tsplit\nsub-01\ttrain\nsub-03\ttest\nsub-02\ttest\n",
         "extracts/figure2.safetensors": "x",
         "table1.csv": "t\n",
@@ -48,7 +49,9 @@ def kept(tmp_path: Path) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    sums = [f"{hashlib.sha256(t.encode()).hexdigest()}  {n}\n" for n, t in files.items()]
+    (folder / "slices.csv.gz").write_bytes(gzip.compress(b"a\n1\n", mtime=0))
+    held = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in held]
     (folder / SUMS).write_text("".join(sums))
     return folder
 
@@ -157,9 +160,26 @@ def test_weights_are_kept_small_and_come_back_close(tmp_path, monkeypatch):
         take_model(half, other, output)
 
     assert missing_weights(["big", "gone"], tmp_path / "kept") == ["gone"]
-    monkeypatch.setattr(checkpoints, "LARGEST_BYTES", 100_000)
+    monkeypatch.setattr(checkpoints, "MOST_BYTES", 100_000)
     assert keep_weights(tmp_path / "run", tmp_path / "less") == ["big"]
     assert missing_weights(["big", "small"], tmp_path / "less") == ["big"]
+    assert keep_weights(tmp_path / "run", tmp_path / "named", ["big"]) == ["small"]
+    assert missing_weights(["big", "small"], tmp_path / "named") == ["small"]
+    with pytest.raises(StudyError, match=r"gone.*no such weights to keep"):
+        keep_weights(tmp_path / "run", tmp_path / "none", ["gone"])
+
+
+def test_rows_without_weights_are_left_out_by_name(tmp_path):
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    (tmp_path / "models" / "one" / "weights.safetensors").write_bytes(b"x")
+    methods = {"source": {}, "a": {"model": "one"}, "b": {"model": {"PDw": "one", "T2w": "two"}}}
+    config = {"methods": {**methods, "c": {"model": "three"}}, "rows": ["a", "b", "source"]}
+    kept, left = served(config, tmp_path)
+    assert left == ["b", "c"]
+    assert kept["rows"] == ["a", "source"]
+    assert kept["methods"] == {"source": {}, "a": {"model": "one"}, "b": None, "c": None}
+    with pytest.raises(StudyError, match="of any row"):
+        served(config, tmp_path / "nowhere")
 
 
 # -- taking back ----------------------------------------------------------------------------------
@@ -168,10 +188,13 @@ def test_weights_are_kept_small_and_come_back_close(tmp_path, monkeypatch):
 def test_what_is_made_anew_is_not_taken_from_the_record(kept, tmp_path):
     names = restorable(kept)
     assert "metrics.csv" in names
+    assert names["slices.csv.gz"] == "slices.csv"
     assert not {"table1.csv", "figures/figure2.png"} & set(names)
-    restore(kept, {name: str(tmp_path / "out" / name) for name in names})
-    for name in names:
-        assert (tmp_path / "out" / name).read_bytes() == (kept / name).read_bytes()
+    restore(kept, {name: str(tmp_path / "out" / place) for name, place in names.items()})
+    for name, place in names.items():
+        content = (kept / name).read_bytes()
+        content = gzip.decompress(content) if name.endswith(".gz") else content
+        assert (tmp_path / "out" / place).read_bytes() == content
     (kept / "table1.csv").write_text("better\n")
     with pytest.raises(StudyError, match=r"table1\.csv: differs from what was recorded"):
         restore(kept, {})

@@ -1,6 +1,7 @@
 """The command line of the study: look at results, record them, work on one's own scans."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
@@ -32,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     keep = commands.add_parser("record", help="keep a finished study under results/reference")
     keep.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
     keep.add_argument(
-        "--without-weights", action="store_true", help="where another record has the same ones"
+        "--weights",
+        nargs="*",
+        metavar="MODEL",
+        help="models whose weights are kept (default: the smallest, 4 MB in all)",
     )
     commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
     commands.add_parser("costs", help="derive config/costs.csv and docs/cluster.md's table")
@@ -51,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif given.command == "show":
             print(summary(given.folder))
         elif given.command == "record":
-            additions = (add_crate,) if given.without_weights else (keep_weights, add_crate)
-            print(f"recorded in {record(given.folder, REFERENCE, *additions)}")
+            weights = partial(keep_weights, models=given.weights)
+            print(f"recorded in {record(given.folder, REFERENCE, weights, add_crate)}")
         elif given.command == "ixi-split":
             archives = {modality: getattr(given, modality) for modality in SUFFIXES}
             check_outputs([given.out], archives.values())

@@ -1,14 +1,4 @@
 # In the place of training: models that were trained before, here or elsewhere.
-from lmidiff.records.checkpoints import missing_weights
-
-if missing_weights(study.used_models, config["checkpoints"]):
-    raise WorkflowError(
-        f"{config['checkpoints']}: holds no models/<model>/weights.safetensors for "
-        + ", ".join(missing_weights(study.used_models, config["checkpoints"]))
-        + "; train them (make reproduce), or drop the rows that need them from the config"
-    )
-
-
 rule take_model:
     input:
         weights=f"{config['checkpoints']}/models/{{model}}/weights.safetensors",

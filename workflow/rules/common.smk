@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
@@ -13,6 +14,7 @@ from lmidiff.verdicts.claims import read_claims
 from lmidiff.data.ledger import read_ledger
 from lmidiff.common.environment import promise_gpus, share_package
 from lmidiff.common.errors import StudyError
+from lmidiff.records.checkpoints import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
 from lmidiff.study.resources import Needs, read_costs
@@ -28,6 +30,14 @@ try:
         config.clear()
         config.update(recorded)
     check_config(config)
+    if "checkpoints" in config:
+        kept, left = served(config, config["checkpoints"])
+        config.update(kept)
+        if left:
+            logger.warning(
+                f"Left out, since {config['checkpoints']} has no weights for them: "
+                f"{', '.join(left)}"
+            )
     ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
     study = Study(config, ledger)
     read_claims(Path(workflow.basedir) / "config" / "claims.yaml")

@@ -2,7 +2,9 @@
 from lmidiff.records.replay import restorable
 
 try:
-    RESTORED = {name: f"{OUT}/{name}" for name in restorable(config["recorded"])}
+    RESTORED = {
+        name: f"{OUT}/{place}" for name, place in restorable(config["recorded"]).items()
+    }
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

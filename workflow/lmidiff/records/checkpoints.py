@@ -1,7 +1,7 @@
 """Trained models taken over instead of trained: recorded ones, or a user's own."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from lmidiff.models.weights import publish, read_weights
 WEIGHTS = "weights.safetensors"
 SMALL_BYTES = 100_000
 """Weights up to this size are kept as they are: half precision would save nothing."""
-LARGEST_BYTES = 10_000_000
-"""Weights that are larger in half precision are not kept in a repository."""
+MOST_BYTES = 4_000_000
+"""What a record's weights may hold together, unless it is said which of them are kept."""
 
 
 def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -30,27 +30,75 @@ def whole(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.float() if v.dtype == torch.float16 else v for k, v in weights.items()}
 
 
-def keep_weights(folder: Path, goal: Path) -> list[str]:
+def keep_weights(folder: Path, goal: Path, models: Sequence[str] | None = None) -> list[str]:
     """Copy a study's weights to a record, in half precision where that is smaller.
+
+    A repository is cloned whole, and a clone has no use for every model: ``make from-checkpoints``
+    makes the rows of those that are kept.
 
     Args:
         folder: the study's; its models are under ``models/<model>/``.
         goal: the record's.
+        models: which to keep; by default the smallest, as many as ``MOST_BYTES`` hold.
 
     Returns:
-        Models whose weights are too large to keep.
+        Models whose weights are not kept.
+
+    Raises:
+        StudyError: a model that is named has no weights.
     """
-    left = []
-    for path in sorted(folder.glob(f"models/*/{WEIGHTS}")):
-        weights = read_weights(path)
-        if path.stat().st_size > SMALL_BYTES:
-            weights = halved(weights)
-        if sum(v.numel() * v.element_size() for v in weights.values()) > LARGEST_BYTES:
-            left.append(path.parent.name)
-            continue
-        with atomic(goal / path.relative_to(folder)) as temporary:
-            save_file(weights, temporary)
-    return left
+    found = {path.parent.name: path for path in sorted(folder.glob(f"models/*/{WEIGHTS}"))}
+    for name in models or ():
+        if name not in found:
+            raise StudyError(f"{folder / 'models' / name / WEIGHTS}: no such weights to keep")
+    ready = {name: _small(path) for name, path in found.items()}
+    sizes = {name: sum(v.nbytes for v in weights.values()) for name, weights in ready.items()}
+    kept, held = [], 0
+    for name in sorted(found, key=sizes.__getitem__):
+        held += sizes[name]
+        if name in models if models is not None else held <= MOST_BYTES:
+            kept.append(name)
+            with atomic(goal / found[name].relative_to(folder)) as temporary:
+                save_file(ready[name], temporary)
+    return [name for name in found if name not in kept]
+
+
+def _small(path: Path) -> dict[str, Tensor]:
+    weights = read_weights(path)
+    return halved(weights) if path.stat().st_size > SMALL_BYTES else weights
+
+
+def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any], list[str]]:
+    """A study's config without the rows whose trained weights a folder does not hold.
+
+    Args:
+        config: the study's.
+        folder: with ``models/<model>/weights.safetensors``.
+
+    Returns:
+        The config, and the rows that are left out.
+
+    Raises:
+        StudyError: the folder holds the weights of no row.
+    """
+    models = {
+        name: list(block["model"].values())
+        if isinstance(block.get("model"), Mapping)
+        else [block["model"]]
+        for name, block in config["methods"].items()
+        if block and block.get("model")
+    }
+    left = [name for name, used in models.items() if missing_weights(used, folder)]
+    if models and len(left) == len(models):
+        raise StudyError(
+            f"{folder}: holds no models/<model>/{WEIGHTS} of any row of this study; train them "
+            "(make reproduce)"
+        )
+    methods = {name: None if name in left else b for name, b in config["methods"].items()}
+    rows = (
+        {"rows": [name for name in config["rows"] if name not in left]} if "rows" in config else {}
+    )
+    return {**config, "methods": methods, **rows}, left
 
 
 def missing_weights(models: list[str], folder: str | Path) -> list[str]:

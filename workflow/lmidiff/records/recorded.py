@@ -1,5 +1,6 @@
 """Recorded runs: what of a finished study is kept in the repository, and what README says of it."""
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verd
 NOT_RECORDED = "No run of this study has been recorded yet.\n"
 KEPT = (
     "metrics.csv",
-    "slices.csv",
+    "slices.csv",  # compressed, see PACKED
     "split.tsv",
     "table1.*",
     "verdicts.csv",
@@ -20,7 +21,8 @@ KEPT = (
     "comparisons.csv",
     "gap.csv",
     "report.md",
-    "figures/*",
+    "figures/*.csv",
+    *(f"figures/{name}.png" for name in ("figure2", "ablation", "pareto", "samples")),
     "extracts/*",
     "cost/translate/*.tsv",
     "record/*",
@@ -30,6 +32,8 @@ KEPT = (
     "models/*/config.json",
     "models/kmeans/kmeans.json",
 )
+#: Files that are kept as gzip, under their name and ``.gz``.
+PACKED = ("slices.csv",)
 NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
 NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "provenance.json"))
 SUMS = "SHA256SUMS"
@@ -37,6 +41,9 @@ SUMS = "SHA256SUMS"
 
 def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], object]) -> Path:
     """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
+
+    Figures are drawn from what is kept (``make figures``), so their numbers are kept, and of the
+    pictures those that pages show, and those that are drawn from weights.
 
     Args:
         folder: the finished study's.
@@ -55,13 +62,22 @@ def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], obj
         for path in files:
             copy = temporary / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            if path.name in PACKED:
+                pack(path, copy)
+            else:
+                shutil.copyfile(path, copy)
         for add in additions:
             add(folder, temporary)
         kept = sorted(path for path in temporary.rglob("*") if path.is_file())
         lines = [f"{sha256(path)}  {path.relative_to(temporary)}\n" for path in kept]
         (temporary / SUMS).write_text("".join(lines))
     return goal
+
+
+def pack(path: Path, copy: Path) -> None:
+    """Write ``path`` as ``<copy>.gz``, the same bytes for the same content."""
+    packed = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
+    copy.with_name(f"{copy.name}.gz").write_bytes(packed)
 
 
 def check_record(folder: Path) -> None:

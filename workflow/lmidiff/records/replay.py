@@ -1,5 +1,6 @@
 """A recorded run as the beginning of a study: what is read from it, and what is made anew."""
 
+import gzip
 import shutil
 from collections.abc import Mapping
 from fnmatch import fnmatch
@@ -26,6 +27,8 @@ DERIVED = (
     "report/*",
     "ro-crate-metadata.json",
 )
+#: A packed file is copied as the file it holds.
+GZ = ".gz"
 #: Figures that are drawn from the weights themselves: these are copied.
 KEPT_FIGURES = "figures/samples.*"
 
@@ -58,8 +61,8 @@ def recorded_members(folder: str | Path) -> list[Subject]:
     ]
 
 
-def restorable(folder: str | Path) -> list[str]:
-    """Names of the recorded files that are not made anew, sorted.
+def restorable(folder: str | Path) -> dict[str, str]:
+    """Recorded files that are not made anew: name in the record to name in a study, sorted.
 
     Raises:
         StudyError: the folder lacks its list of checksums, or lacks a file that figures need.
@@ -68,13 +71,13 @@ def restorable(folder: str | Path) -> list[str]:
     if not sums.is_file():
         raise StudyError(f"{sums}: missing; record the study (make record)")
     names = [line.split("  ", 1)[1] for line in sums.read_text().splitlines()]
-    kept = sorted(
-        name
-        for name in names
+    kept = {
+        name: name.removesuffix(GZ)
+        for name in sorted(names)
         if fnmatch(name, KEPT_FIGURES) or not any(fnmatch(name, pattern) for pattern in DERIVED)
-    )
+    }
     for needed in ("metrics.csv", "slices.csv", "split.tsv", "extracts/figure2.safetensors"):
-        if needed not in kept:
+        if needed not in kept.values():
             raise StudyError(
                 f"{folder}: keeps no {needed}, so it cannot be drawn from; it was recorded by an "
                 "older version: run the study and record it again (make reproduce record)"
@@ -95,4 +98,7 @@ def restore(record: str | Path, files: Mapping[str, str]) -> None:
     check_record(Path(record))
     for name, path in files.items():
         with atomic(path) as temporary:
-            shutil.copyfile(Path(record) / name, temporary)
+            if name.endswith(GZ):
+                temporary.write_bytes(gzip.decompress((Path(record) / name).read_bytes()))
+            else:
+                shutil.copyfile(Path(record) / name, temporary)
