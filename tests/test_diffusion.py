@@ -13,14 +13,15 @@ from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from lmidiff.diffusion import (
     PARAMETERISATIONS,
     SAMPLERS,
+    SPACINGS,
     Schedule,
     SliceNoise,
     ancestral,
     ddim,
     dpm_solver,
     final,
+    timesteps,
 )
-from lmidiff.spacing import SPACINGS, timesteps
 
 LINEAR = Schedule.linear()
 BETAS = np.linspace(1e-4, 0.02, 1000)

@@ -24,9 +24,9 @@ from lmidiff.evaluation.uncertainty import (
 )
 from lmidiff.figures.panels import cut_panels, drawn_cells, read_panels
 from lmidiff.methods.lmidiffusion import LMIDiffusion
-from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.methods.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.models.diffusion import DiffusionModel
+from lmidiff.sampler import Sampling
 from lmidiff.study.figures import figure1_models, flow
 from lmidiff.study.study import Study, merge
 
@@ -279,7 +279,7 @@ def test_paths_end_where_the_translation_is(config):
     source = torch.rand(1, 1, 16, 16, generator=torch.manual_seed(0))
     block = {"sampler": "ancestral", "spacing": "quadratic", "steps": 4, "draws": 3}
     block |= {"variance": "large", "final_noise": True}
-    sampling = SamplingSettings(**block)
+    sampling = Sampling(**block)
     path, times = sample_paths(model, source, ("sub-1", 2), sampling, seed=5)
     assert path.shape == (5, 3, 16, 16)
     assert (times[0], times[-1]) == (999, -1)

@@ -6,7 +6,8 @@ from scipy.ndimage import gaussian_filter
 
 from lmidiff.common.errors import StudyError
 from lmidiff.diffusion import Schedule, SliceNoise, dpm_solver, final
-from lmidiff.images.frequency import LIMIT, high_pass, low_pass
+from lmidiff.guidance import LIMIT, high_pass
+from lmidiff.images.frequency import low_pass
 from lmidiff.methods.ilvr import ILVR
 
 

@@ -7,8 +7,8 @@ from lmidiff import guidance as module
 from lmidiff.diffusion import SAMPLERS, Schedule, SliceNoise, final
 from lmidiff.guidance import CONDITIONS, PAPER, Guidance, steer
 from lmidiff.lmi import local_mutual_information
-from lmidiff.methods.sampling import SamplingSettings, sample
 from lmidiff.models.diffusion import DiffusionModel
+from lmidiff.sampler import Sampling
 
 CPU = torch.device("cpu")
 SIZE = 8
@@ -143,9 +143,9 @@ def calls(monkeypatch):
 def test_the_static_map_is_computed_once_an_image(calls, sampler, condition, static, a_step):
     model = model_of({"condition": condition})
     y = images()
-    settings = SamplingSettings(sampler=sampler, steps=5, draws=3)
+    settings = Sampling(sampler=sampler, steps=5, draws=3)
     with torch.no_grad():
-        sample(model, model.denoiser(y), settings, y, [("sub-01", 0), ("sub-01", 1)], seed=1)
+        model.sample(model.denoiser(y), settings, y, [("sub-01", 0), ("sub-01", 1)], seed=1)
     own = [pair for pair in calls if torch.equal(*pair)]
     assert len(own) == static
     assert len(calls) - len(own) == 5 * 3 * a_step

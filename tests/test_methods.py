@@ -6,12 +6,12 @@ import torch
 from method_cases import CPU, IDS, QUANTILES, SIZE, SOURCE, SUBJECTS, WHICH, brains, method
 from skimage.exposure import match_histograms
 
-from lmidiff.common.devices import autocast
 from lmidiff.common.errors import StudyError
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
 from lmidiff.models import FAMILIES, family_of
 from lmidiff.models.histogram import quantiles
+from lmidiff.sampler import autocast
 
 COVERED = [name for name in METHODS if name in WHICH or method_of(name).family != "diffusion"]
 
@@ -83,7 +83,7 @@ def test_the_seed_the_slice_and_the_draw_change_the_noise(models, name):
 
 
 def test_image_and_spread_are_the_mean_and_deviation_of_the_draws(models, monkeypatch):
-    from lmidiff.methods import sampling
+    from lmidiff import sampler as sampling
 
     ends, final = [], sampling.final
     monkeypatch.setattr(sampling, "final", lambda steps: ends.append(final(steps)) or ends[-1])
@@ -96,7 +96,7 @@ def test_image_and_spread_are_the_mean_and_deviation_of_the_draws(models, monkey
 
 
 def test_all_methods_start_a_slice_from_the_same_noise(models, monkeypatch):
-    from lmidiff.methods import sampling
+    from lmidiff import sampler as sampling
 
     starts = []
 
@@ -139,7 +139,7 @@ def test_wrong_settings_are_named(models, name, settings, message):
 
 def test_automatic_precision_is_resolved_on_this_machine():
     # Not "anything but float32 is bfloat16": a machine without it must compute in float32.
-    from lmidiff.common.devices import resolve_precision
+    from lmidiff.sampler import resolve_precision
 
     layer = torch.nn.Linear(2, 2)
     for wanted in ("auto", "float32", "bfloat16"):
@@ -248,7 +248,7 @@ def test_sdedit_at_full_strength_does_not_see_the_source(models):
 
 
 def test_sdedit_noises_the_source_to_the_time_of_its_strength(models, monkeypatch):
-    from lmidiff.methods import sampling
+    from lmidiff import sampler as sampling
 
     seen = []
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmidiff.common.devices import PRECISIONS
 from lmidiff.common.errors import StudyError
 from lmidiff.common.schema import SCHEMAS, check_config
 from lmidiff.common.settings import settings_of
@@ -18,11 +17,11 @@ from lmidiff.diffusion import PARAMETERISATIONS, SAMPLERS, VARIANCES
 from lmidiff.guidance import CONDITIONS, Guidance
 from lmidiff.images.contrast import ContrastSettings
 from lmidiff.lmi import ESTIMATORS
-from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.cyclegan import CycleGANSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
 from lmidiff.models.stylegan import StyleGANSettings
 from lmidiff.networks.unet import UNetSettings
+from lmidiff.sampler import PRECISIONS, Sampling
 from lmidiff.training.loop import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +35,7 @@ BLOCKS = {
     "stylegan": StyleGANSettings,
     "training": TrainingSettings,
     "simulation": SimulationSettings,
-    "sampling": SamplingSettings,
+    "sampling": Sampling,
 }
 
 

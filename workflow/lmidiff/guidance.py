@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lmidiff.diffusion import Denoiser, Schedule
-from lmidiff.images.frequency import high_pass
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
+
+LIMIT = 4.0
+"""Root mean squares of a high-pass; more is rare and says nothing more."""
 
 CONDITIONS = ("none", "self", "cross", "both", "image", "frequency")
 
@@ -148,3 +151,40 @@ def steer(
         return (x0 + scale * sigma * gradient / size).detach()
 
     return guided
+
+
+def high_pass(image: Tensor, cutoffs: tuple[float, ...], signed: bool) -> Tensor:
+    """What Gaussian low-passes leave of an image, in units of its root mean square.
+
+    The low-pass is normalised by the brain's share of its window, so that the brain's outline,
+    which preprocessing cut, does not outshine the edges of the anatomy.
+
+    Args:
+        image: (N, 1, H, W) in 0..1, exactly 0 outside the brain.
+        cutoffs: standard deviations of the low-passes in pixels, a channel each.
+        signed: keep the sign, which a reversed contrast reverses; else the magnitude.
+
+    Returns:
+        (N, len(cutoffs), H, W) in -1..1, 0 outside the brain and where the image is constant.
+    """
+    brain = (image > 0).to(image)
+    pixels = brain.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    maps = []
+    for cutoff in cutoffs:
+        low = _gaussian(image, cutoff) / _gaussian(brain, cutoff).clamp(min=1e-6)
+        high = (image - low) * brain
+        size = (high.square().sum((1, 2, 3), keepdim=True) / pixels).sqrt()
+        # Rounding in a constant image must not be blown up to structure.
+        high = torch.where(size > 1e-5, high / size.clamp(min=1e-5), torch.zeros_like(high))
+        high = (high / LIMIT).clamp(-1, 1)
+        maps.append(high if signed else high.abs())
+    return torch.cat(maps, 1)
+
+
+def _gaussian(image: Tensor, deviation: float) -> Tensor:
+    radius = max(int(3 * deviation + 0.5), 1)
+    at = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    weights = torch.exp(-(at**2) / (2 * deviation**2))
+    weights = weights / weights.sum()
+    rows = F.conv2d(image, weights.view(1, 1, -1, 1), padding=(radius, 0))
+    return F.conv2d(rows, weights.view(1, 1, 1, -1), padding=(0, radius))

@@ -18,9 +18,8 @@ from lmidiff.benchmarks.models import (
     slices,
 )
 from lmidiff.common.devices import describe
-from lmidiff.diffusion import SAMPLERS, SliceNoise
-from lmidiff.methods.sampling import SamplingSettings
-from lmidiff.spacing import timesteps
+from lmidiff.diffusion import SliceNoise
+from lmidiff.sampler import Sampling, path
 
 COLUMNS = (
     "setting",
@@ -100,7 +99,7 @@ def benchmark(
 def _translate(
     block: Mapping[str, Any],
     size: int,
-    sampling: SamplingSettings,
+    sampling: Sampling,
     batch: int,
     timed_steps: int | None,
     device: torch.device,
@@ -110,20 +109,18 @@ def _translate(
     source = slices(batch, size, device)
     noise = SliceNoise(list(range(batch)), device)
     schedule = model.schedule
-    times = timesteps(schedule, sampling.steps, len(schedule) - 1, sampling.spacing)
+    times = sampling.times(schedule)
     if timed_steps is not None:  # spread over the schedule: histograms empty where it is noisy
         kept = range(0, len(times), max(1, len(times) // timed_steps))
         times = [times[k] for k in kept][:timed_steps]
-    run = SAMPLERS[sampling.sampler]
     draws = sampling.draws if timed_steps is None else 1
 
     def draw(denoise, count: int | None) -> None:
-        steps = run(model.schedule, denoise, noise(source.shape[1:]), times, noise, **options)
+        steps = path(schedule, denoise, sampling, noise, source.shape[1:], times=times)
         for _ in islice(steps, count):
             pass
 
-    options = sampling.options()
-    draw(model.denoiser(source, sampling.precision), 1)  # untimed
+    draw(model.denoiser(source, sampling.precision), 2)  # the beginning and one step, untimed
     synchronize(device)
     with timed_lmi(device) as lmi:
         begin = time.perf_counter()

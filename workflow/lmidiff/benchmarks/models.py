@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lmidiff.benchmarks.lmi import image
 from lmidiff.common.settings import settings_of
-from lmidiff.methods.sampling import SamplingSettings
 from lmidiff.models.diffusion import DiffusionModel
+from lmidiff.sampler import Sampling
 from lmidiff.study.models import merge
 
 
@@ -20,11 +20,11 @@ def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return block
 
 
-def sampling_settings(config: Mapping[str, Any], method: str) -> SamplingSettings:
+def sampling_settings(config: Mapping[str, Any], method: str) -> Sampling:
     """The sampler's settings of a method of a config."""
     own = ("method", "label", "model", "tune")
     block = {k: v for k, v in config["methods"][method].items() if k not in own}
-    return settings_of(SamplingSettings, merge(config["sampling"], block), f"methods.{method}")
+    return settings_of(Sampling, merge(config["sampling"], block), f"methods.{method}")
 
 
 def build(settings: Mapping[str, Any], device: torch.device) -> DiffusionModel:

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from lmidiff.common.errors import StudyError
+from lmidiff.diffusion import SPACINGS
 from lmidiff.evaluation.statistics import bootstrap_interval
 from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
-from lmidiff.spacing import SPACINGS
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 COLUMNS = (

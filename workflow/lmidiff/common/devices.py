@@ -1,16 +1,12 @@
-"""Which device and which number format a job computes with."""
+"""Which device a job computes with."""
 
-import contextlib
 import os
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
 
 from lmidiff.common import cards
 from lmidiff.common.errors import StudyError
-
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def pick_device(wanted: str, asked: int = 0) -> torch.device:
@@ -62,23 +58,6 @@ def pick_devices(
     if torch.cuda.is_available():
         torch.cuda.set_device(places[0])
     return [torch.device("cuda", place) for place in places]
-
-
-def resolve_precision(wanted: str, device: torch.device) -> str:
-    """ "auto" is bfloat16 where the hardware multiplies in it, float32 elsewhere."""
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return "bfloat16" if supported else "float32"
-
-
-def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """Mixed precision for a network's forward pass; a no-op for float32."""
-    if resolve_precision(precision, device) == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def set_up(threads: int) -> None:

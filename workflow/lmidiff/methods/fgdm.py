@@ -2,7 +2,7 @@
 
 A target-only diffusion model takes high-pass filtered versions of the image as its condition; at
 test time those of the source. The condition is ``guidance.condition: frequency`` of the
-diffusion family (:func:`lmidiff.images.frequency.high_pass`).
+diffusion family (:func:`lmidiff.guidance.high_pass`).
 
 Departures: Gaussian high-passes at several cut-offs, in units of their root mean square, and their
 magnitude, because a source whose contrast is reversed reverses the sign that the paper keeps (its

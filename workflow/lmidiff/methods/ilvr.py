@@ -19,7 +19,7 @@ from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import Denoiser
 from lmidiff.images.frequency import low_pass
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.methods.sampling import SamplingSettings, sample
+from lmidiff.sampler import Sampling
 
 
 class ILVR(Method):
@@ -41,12 +41,12 @@ class ILVR(Method):
             raise StudyError(f"config: methods.ilvr.factor {self.factor} is not a whole number > 0")
         if not 0 <= self.stop < 1:
             raise StudyError(f"config: methods.ilvr.stop {self.stop} is not in [0, 1)")
-        self.settings = settings_of(SamplingSettings, settings, "methods.ilvr")
+        self.settings = settings_of(Sampling, settings, "methods.ilvr")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean and standard deviation over the draws."""
         guided = self.guided(self.model.denoiser(source, self.settings.precision), source)
-        return sample(self.model, guided, self.settings, source, ids, self.seed)
+        return Translation(*self.model.sample(guided, self.settings, source, ids, self.seed))
 
     def guided(self, denoise: Denoiser, source: Tensor) -> Denoiser:
         """``denoise`` with the low frequencies of its x_0 taken from ``source`` (N, 1, H, W)."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from lmidiff.common.settings import settings_of
 from lmidiff.guidance import CONDITIONS
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.methods.sampling import SamplingSettings, sample
+from lmidiff.sampler import Sampling
 
 GUIDED = frozenset(CONDITIONS) - {"none"}
 """Conditions that come from the source; without one a translation would have nothing of it."""
@@ -31,12 +31,12 @@ class LMIDiffusion(Method):
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Keep the sampler's settings."""
-        self.settings = settings_of(SamplingSettings, settings, "methods.lmidiffusion")
+        self.settings = settings_of(Sampling, settings, "methods.lmidiffusion")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean and standard deviation over the draws."""
         denoise = self.model.denoiser(source, self.settings.precision)
-        return sample(self.model, denoise, self.settings, source, ids, self.seed)
+        return Translation(*self.model.sample(denoise, self.settings, source, ids, self.seed))
 
 
 class ContrastRandomisedLMIDiffusion(LMIDiffusion):

@@ -13,7 +13,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.guidance import Guidance, steer
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.methods.sampling import SamplingSettings, sample
+from lmidiff.sampler import Sampling
 
 
 class GradientLMIDiffusion(Method):
@@ -34,7 +34,7 @@ class GradientLMIDiffusion(Method):
                 "config: methods.lmidiffusion_grad.guidance.estimator 'reference' passes no "
                 "gradient; use renyi2 or parzen"
             )
-        self.settings = settings_of(SamplingSettings, settings, "methods.lmidiffusion_grad")
+        self.settings = settings_of(Sampling, settings, "methods.lmidiffusion_grad")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean and standard deviation over the draws."""
@@ -42,4 +42,4 @@ class GradientLMIDiffusion(Method):
         guided = steer(
             self.model.schedule, denoise, source, self.guidance, self.scale, self.model.to_image
         )
-        return sample(self.model, guided, self.settings, source, ids, self.seed)
+        return Translation(*self.model.sample(guided, self.settings, source, ids, self.seed))

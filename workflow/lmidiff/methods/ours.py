@@ -27,7 +27,7 @@ from lmidiff.diffusion import Denoiser
 from lmidiff.images.intensities import by_subject, conditional_mean, match_quantiles
 from lmidiff.methods.base import Method, SliceId, Translation
 from lmidiff.methods.lmidiffusion import GUIDED
-from lmidiff.methods.sampling import SamplingSettings, sample
+from lmidiff.sampler import Sampling
 
 
 class SelfConsistentLMIDiffusion(Method):
@@ -49,16 +49,16 @@ class SelfConsistentLMIDiffusion(Method):
         self.bins = settings.pop("bins", 256)
         if not isinstance(self.bins, int) or self.bins < 2:
             raise StudyError(f"config: methods.ours.bins {self.bins} is not a whole number above 1")
-        self.settings = settings_of(SamplingSettings, settings, "methods.ours")
+        self.settings = settings_of(Sampling, settings, "methods.ours")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean over the draws, made consistent and moved to the histogram; and the deviation."""
         subjects = [subject for subject, _ in ids]
         denoise = self.model.denoiser(source, self.settings.precision)
         guided = self.consistent(denoise, source, subjects)
-        drawn = sample(self.model, guided, self.settings, source, ids, self.seed)
-        image = self.towards_function(drawn.image, source, subjects)
-        return Translation(self.towards_histogram(image, source, subjects), drawn.spread)
+        mean, spread = self.model.sample(guided, self.settings, source, ids, self.seed)
+        image = self.towards_function(mean, source, subjects)
+        return Translation(self.towards_histogram(image, source, subjects), spread)
 
     def consistent(self, denoise: Denoiser, source: Tensor, subjects: list[str]) -> Denoiser:
         """``denoise`` with its x_0 moved towards a function of ``source`` (N, 1, H, W)."""

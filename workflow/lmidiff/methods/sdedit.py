@@ -12,7 +12,7 @@ from torch import Tensor
 from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.methods.sampling import SamplingSettings, sample
+from lmidiff.sampler import Sampling
 
 
 class SDEdit(Method):
@@ -28,11 +28,12 @@ class SDEdit(Method):
         self.strength = float(settings.pop("strength", 0.5))
         if not 0 < self.strength <= 1:
             raise StudyError(f"config: methods.sdedit.strength {self.strength} is not in (0, 1]")
-        self.settings = settings_of(SamplingSettings, settings, "methods.sdedit")
+        self.settings = settings_of(Sampling, settings, "methods.sdedit")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean and standard deviation over the draws."""
         denoise = self.model.denoiser(source, self.settings.precision)
-        return sample(
-            self.model, denoise, self.settings, source, ids, self.seed, start=self.strength
+        drawn = self.model.sample(
+            denoise, self.settings, source, ids, self.seed, start=self.strength
         )
+        return Translation(*drawn)

@@ -6,7 +6,7 @@ spanned by the first two principal components of the target slices and the sourc
 every sample x_t is shown where it lies in that plane, as an intensity image.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,11 @@ from torch import Tensor
 from lmidiff.common.seeds import seed_of
 from lmidiff.common.settings import settings_of
 from lmidiff.data.slices import load_slices
-from lmidiff.diffusion import SAMPLERS, SliceNoise
-from lmidiff.methods.sampling import SamplingSettings
+from lmidiff.diffusion import SliceNoise
 from lmidiff.models import diffusion
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.weights import read_weights
-from lmidiff.spacing import timesteps
+from lmidiff.sampler import Sampling, path
 
 GUIDED, UNGUIDED = "guided", "unguided"
 POINTS = ("kind", "draw", "step", "time", "pc1", "pc2")
@@ -64,7 +63,7 @@ def sample_paths(
     model: DiffusionModel,
     source: Tensor,
     slice_id: tuple[str, int],
-    settings: SamplingSettings,
+    settings: Sampling,
     seed: int,
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Every step of several draws for one source slice.
@@ -80,19 +79,12 @@ def sample_paths(
         (steps + 1, draws, H, W) samples x_t as intensities, pure noise first, and the time that
         each of them is at (-1 is clean).
     """
-    schedule = model.schedule
     sources = source.expand(settings.draws, -1, -1, -1)
     noise = SliceNoise([seed_of(seed, *slice_id, n) for n in range(settings.draws)], source.device)
-    x = noise(source.shape[1:])
-    times = timesteps(schedule, settings.steps, len(schedule) - 1, settings.spacing)
-    path, reached = [x], [times[0]]
-    run: Callable = SAMPLERS[settings.sampler]
     denoise = model.denoiser(sources, settings.precision)
-    for step in run(schedule, denoise, x, times, noise, **settings.options()):
-        path.append(step.x)
-        reached.append(step.t)
-    images = torch.stack([model.to_image(each)[:, 0] for each in path])
-    return images.cpu().numpy(), reached
+    steps = list(path(model.schedule, denoise, settings, noise, source.shape[1:]))
+    images = torch.stack([model.to_image(step.x)[:, 0] for step in steps])
+    return images.cpu().numpy(), [step.t for step in steps]
 
 
 def points_of(
@@ -109,8 +101,8 @@ def points_of(
     rows = []
     for kind, slices in clouds.items():
         rows += [(kind, -1, -1, -1, *point) for point in plane.project(slices)]
-    for kind, (path, times) in paths.items():
-        for step, (samples, time) in enumerate(zip(path, times, strict=True)):
+    for kind, (taken, times) in paths.items():
+        for step, (samples, time) in enumerate(zip(taken, times, strict=True)):
             for draw, point in enumerate(plane.project(samples)):
                 rows.append((kind, draw, step, time, *point))
     return pd.DataFrame(rows, columns=list(POINTS)).round(5)
@@ -158,7 +150,7 @@ def trace(
         models: ``GUIDED`` and ``UNGUIDED`` -> the model's settings.
         weights: the same keys -> safetensors file.
         volumes: ``source`` and ``target`` -> volumes of the same subjects in the same order.
-        settings: ``sampling``, of which :class:`SamplingSettings` are made, ``slice`` (share of the
+        settings: ``sampling``, of which :class:`Sampling` are made, ``slice`` (share of the
             volume), ``shown`` (how many steps get pictures) and ``names``, the printed name of each
             model.
         seed: the study's.
@@ -173,7 +165,7 @@ def trace(
     z = min(int(settings["slice"] * depth), depth - 1)
     one = source[z : z + 1].to(device)
     plane = Plane.of(torch.cat([truth, source])[:, 0].numpy())
-    sampling = settings_of(SamplingSettings, settings["sampling"], "sampling")
+    sampling = settings_of(Sampling, settings["sampling"], "sampling")
     paths, loaded = {}, {}
     for kind in (GUIDED, UNGUIDED):
         loaded[kind] = diffusion.load(models[kind], read_weights(Path(weights[kind])), device)
@@ -182,9 +174,9 @@ def trace(
     clouds |= {"this source": source[z], "its truth": truth[z]}
     points = points_of(plane, {name: cloud.numpy() for name, cloud in clouds.items()}, paths)
 
-    path, times = paths[GUIDED]
+    taken, times = paths[GUIDED]
     shown = spaced(len(times) - 1, settings["shown"])
-    cross, own = lmi_along(loaded[GUIDED], one, path[:, 0], shown)
+    cross, own = lmi_along(loaded[GUIDED], one, taken[:, 0], shown)
     largest = float(max(cross.max(), own.max()))
     pictures: dict[str, NDArray] = {"source": one[0, 0].cpu().numpy(), "truth": truth[z, 0].numpy()}
     pictures["self"] = own / largest

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lmidiff.common.seeds import seed_of
 from lmidiff.common.settings import settings_of
-from lmidiff.methods.sampling import SamplingSettings, sample
 from lmidiff.models import family_of
+from lmidiff.sampler import Sampling
 
 CHUNK = 32
 
@@ -52,9 +52,9 @@ def draw(
         if settings["family"] == "stylegan":
             images.append(model.sample([seed_of(seed, "sample", each) for each in numbers]).cpu())
             continue
-        chosen = settings_of(SamplingSettings, {**sampling, "draws": 1}, "sampling")
+        chosen = settings_of(Sampling, {**sampling, "draws": 1}, "sampling")
         empty = torch.zeros(len(numbers), 1, *size, device=device)
         ids = [("sample", each) for each in numbers]
         denoise = model.denoiser(empty, chosen.precision)
-        images.append(sample(model, denoise, chosen, empty, ids, seed).image.cpu())
+        images.append(model.sample(denoise, chosen, empty, ids, seed)[0].cpu())
     return torch.cat(images)

@@ -25,7 +25,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lmidiff.common.devices import autocast, resolve_precision
 from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
@@ -37,6 +36,7 @@ from lmidiff.networks.cyclegan import (
     ImagePool,
     Standardised,
 )
+from lmidiff.sampler import autocast, resolve_precision
 from lmidiff.training.loop import TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT

@@ -1,6 +1,6 @@
 """The target-modality DDPM, unconditional or conditioned on LMI maps (the paper's model)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,26 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lmidiff.common.devices import autocast, resolve_precision
 from lmidiff.common.errors import StudyError
+from lmidiff.common.seeds import seed_of
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
-from lmidiff.diffusion import (
-    PARAMETERISATIONS,
-    Denoiser,
-    Schedule,
-    SliceNoise,
-    dpm_solver,
-    final,
-)
+from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule, SliceNoise, final
 from lmidiff.guidance import Guidance
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.histogram import quantiles
 from lmidiff.networks.unet import UNet, UNetSettings
+from lmidiff.sampler import (
+    RANGES,
+    GuidedDenoiser,
+    Sampling,
+    draw,
+    path,
+    resolve_precision,
+    to_image,
+    to_range,
+)
 from lmidiff.training import ranks
 from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
@@ -36,7 +39,6 @@ PARALLEL = True  # several processes can share its training
 defaults = ("diffusion", "guidance", "contrast", "unet", "training")
 # The target's histogram travels with the weights, for methods that use it as a prior.
 HISTOGRAM = "target.quantiles"
-RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,11 @@ class DiffusionModel:
 
     def to_range(self, image: Tensor) -> Tensor:
         """0..1 to the diffusion's range."""
-        low, high = RANGES[self.diffusion.range]
-        return low + (high - low) * image
+        return to_range(image, self.diffusion.range)
 
     def to_image(self, x: Tensor) -> Tensor:
         """The diffusion's range to 0..1, not clipped."""
-        low, high = RANGES[self.diffusion.range]
-        return (x - low) / (high - low)
+        return to_image(x, self.diffusion.range)
 
     def loss(self, images: Tensor, static: Tensor | None, generator: torch.Generator) -> Tensor:
         """Mean squared error of the parameterised target at random times (Ho et al., eq. 14).
@@ -139,35 +139,59 @@ class DiffusionModel:
         """Samples guided by a few training slices of their own: (COUNT, 1, H, W)."""
         rows = torch.linspace(0, len(images) - 1, COUNT).long()
         noise = SliceNoise(range(COUNT), self.device)
-        x, times = noise(images.shape[1:]), self.schedule.timesteps(min(8, len(self.schedule)))
-        x = final(dpm_solver(self.schedule, self.denoiser(images[rows]), x, times))
-        return self.to_image(x)
+        sampling = Sampling(steps=min(8, len(self.schedule)), draws=1)
+        denoise = self.denoiser(images[rows])
+        steps = path(self.schedule, denoise, sampling, noise, images.shape[1:])
+        return self.to_image(final(steps))
 
     def denoiser(self, source: Tensor, precision: str = "float32") -> Denoiser:
-        """A function (x_t, t) -> x_0 guided by ``source`` (N, 1, H, W) in 0..1.
-
-        The static map is computed here, once.
-        """
+        """A function (x_t, t) -> x_0 guided by ``source`` (N, 1, H, W) in 0..1."""
         check_size(source, self.network.multiple)
-        static = self.guidance.static(source)
-        low, high = RANGES[self.diffusion.range]
+        return GuidedDenoiser(
+            self.network,
+            self.schedule,
+            self.guidance,
+            source,
+            parameterisation=self.diffusion.parameterisation,
+            range=self.diffusion.range,
+            clip=self.diffusion.clip,
+            precision=precision,
+            at_once=self.at_once,
+            watch=self.watch,
+        )
 
-        def denoise(x: Tensor, t: int) -> Tensor:
-            rows = torch.arange(len(x)).split(self.at_once or len(x))
-            return torch.cat([part(x, t, slice(int(r[0]), int(r[-1]) + 1)) for r in rows])
+    def sample(
+        self,
+        denoise: Denoiser,
+        sampling: Sampling,
+        source: Tensor,
+        ids: Sequence[tuple[str, int]],
+        seed: int,
+        start: float = 1.0,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mean and deviation of the draws for the slices of ``source``, see :func:`draw`.
 
-        def part(x: Tensor, t: int, rows: slice) -> Tensor:
-            x, static_rows = x[rows], None if static is None else static[rows]
-            condition = self.guidance.maps(source[rows], self.to_image(x), static_rows)
-            times = torch.full((len(x),), t, device=x.device)
-            with autocast(precision, self.device):
-                output = self.network(x, condition, times)
-            x0 = self.schedule.to_x0(output.float(), x, t, self.diffusion.parameterisation)
-            if self.watch is not None:
-                self.watch(len(x))
-            return x0.clamp(low, high) if self.diffusion.clip else x0
-
-        return denoise
+        Args:
+            denoise: maps (x_t, t) to x_0; from :meth:`denoiser`, or that made to obey a method.
+            sampling: sampler, times and draws.
+            source: (N, 1, H, W) in 0..1.
+            ids: subject and slice of each; with ``seed`` and the number of the draw they seed its
+                noise, so all methods start a slice from the same noise.
+            seed: the study's.
+            start: 1 begins at pure noise; less at the noised source, at that share of the schedule.
+        """
+        seeds = [[seed_of(seed, *each, n) for each in ids] for n in range(sampling.draws)]
+        return draw(
+            self.schedule,
+            denoise,
+            sampling,
+            seeds,
+            source.shape[1:],
+            range=self.diffusion.range,
+            device=source.device,
+            begin=self.to_range(source) if start < 1 else None,
+            start=start,
+        )
 
 
 def fit(

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmidiff.common.devices import resolve_precision
 from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
@@ -23,6 +22,7 @@ from lmidiff.guidance import Guidance
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.unet import UNet, UNetSettings
+from lmidiff.sampler import resolve_precision
 from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT

@@ -16,10 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lmidiff.common.devices import PRECISIONS, autocast
 from lmidiff.common.errors import Interrupted, StudyError
 from lmidiff.common.progress import Progress
 from lmidiff.common.seeds import seed_of
+from lmidiff.sampler import PRECISIONS, autocast
 from lmidiff.training import ranks
 from lmidiff.training.lease import lease
 from lmidiff.training.previews import Previews
