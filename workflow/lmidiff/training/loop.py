@@ -124,8 +124,8 @@ class LossLearner:
 
 def draw_batch(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """A random batch (size, 1, H, W) of slices, each mirrored left to right half of the time."""
-    index = torch.randint(len(images), (size,), generator=generator)
-    flip = torch.rand(size, generator=generator) < 0.5
+    index = torch.randint(len(images), (size,), generator=generator).to(images.device)
+    flip = (torch.rand(size, generator=generator) < 0.5).to(images.device)
     batch = images[index]
     return torch.where(flip.view(-1, 1, 1, 1), batch.flip(-2), batch)
 
