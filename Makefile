@@ -25,9 +25,10 @@ help: ## List the targets
 
 env: .venv/.ready ## Create .venv from the locked requirements
 
-.venv/.ready: envs/requirements.lock
+.venv/.ready: envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --disable-pip-version-check --progress-bar on -r envs/requirements.lock
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready envs/requirements-dev.lock
@@ -42,7 +43,7 @@ env-hpc: .venv/.ready-hpc ## Add what a Slurm cluster needs to .venv
 
 cluster: env-hpc ## Run CONFIG's study on a Slurm cluster (docs/cluster.md)
 	@$(CLUSTER) --slurm-jobname-prefix "$(STUDY)"
-	@PYTHONPATH=workflow $(RUN) lmidiff show "results/$(STUDY)"
+	@$(RUN) lmidiff show "results/$(STUDY)"
 
 plan: env-hpc ## Count the jobs of CONFIG's study, here and on a cluster; runs nothing
 	@$(CLUSTER) --dry-run 2>&1 | awk -f workflow/profiles/count.awk
@@ -53,7 +54,7 @@ recover: env-hpc ## After a killed `make cluster`: cancel its jobs, remove its l
 
 reproduce: env ## Run the whole study and print its table
 	@$(SNAKEMAKE) $(QUIET)
-	@PYTHONPATH=workflow $(RUN) lmidiff show "results/$(STUDY)"
+	@$(RUN) lmidiff show "results/$(STUDY)"
 
 table: env ## Make the table only
 	@$(SNAKEMAKE) table $(QUIET)
@@ -91,14 +92,14 @@ overhead: env ## Time Snakemake by itself, and Slurm if it is here: results/benc
 	@$(SNAKEMAKE) $(QUIET) $(addprefix results/benchmarks/overhead/,study_1.csv $(foreach n,10 100 1000,plan_$(n).csv local_$(n).csv $(if $(shell command -v sbatch),grouped_$(n).csv)) $(if $(shell command -v sbatch),alone_10.csv))
 
 costs: env ## Derive config/costs.csv and docs/cluster.md's table from the recorded runs
-	@PYTHONPATH=workflow $(RUN) lmidiff costs
+	@$(RUN) lmidiff costs
 
 steps: env ## Quality against sampler and steps, with the default study's models
 	@$(RUN) snakemake --cores $(CORES) --configfile config/steps.yaml --rerun-incomplete pareto $(QUIET)
 
 record: env ## Keep CONFIG's finished study under results/reference (KEEP: models), refill README and docs
-	@PYTHONPATH=workflow $(RUN) lmidiff record "results/$(STUDY)" $(if $(KEEP),--weights $(KEEP))
-	@PYTHONPATH=workflow $(RUN) lmidiff readme
+	@$(RUN) lmidiff record "results/$(STUDY)" $(if $(KEEP),--weights $(KEEP))
+	@$(RUN) lmidiff readme
 
 test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): those without studies, then studies
 	$(RUN) pytest -m "not study" -n $(TESTERS)

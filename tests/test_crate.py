@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256
+from lmidiff.data.cohorts import recorded_members
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records import checkpoints
 from lmidiff.records.checkpoints import keep_weights, missing_weights, served, take_model
 from lmidiff.records.crate import add_crate, sources_of, template_sources
 from lmidiff.records.recorded import SUMS, check_record
-from lmidiff.records.replay import recorded_config, recorded_members, restorable, restore
+from lmidiff.records.replay import recorded_config, restorable, restore
 from lmidiff.study.models import merge
 
 ROOT = Path(__file__).parents[1]

@@ -15,6 +15,13 @@ from sklearn.metrics import mutual_info_score
 
 import lmidiff
 from lmidiff.lmi import ESTIMATORS, joint, local_mutual_information, renyi2
+from lmidiff.lmi.definition import (
+    lmi_by_loops,
+    parzen_entropies,
+    parzen_histograms,
+    patch_at,
+    renyi2_entropies,
+)
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "official_lmi_small.npz")
 GOLDEN_MAPS = [name for name in GOLDEN.files if name.startswith(("self", "cross"))]
@@ -63,60 +70,6 @@ def test_reference_has_no_gradient_and_an_empty_joint_histogram_gives_two():
 
 
 # --- parzen and renyi2, against plain loops -------------------------------------------------
-
-
-def patch_at(image, row, column, p):
-    """The p x p patch of an image that goes on for ever by its edge values."""
-    height, width = image.shape
-    steps = range(-(p // 2), p // 2 + 1)
-    return np.array(
-        [
-            image[min(max(row + i, 0), height - 1), min(max(column + j, 0), width - 1)]
-            for i, j in product(steps, steps)
-        ]
-    )
-
-
-def parzen_histograms(a, b, bandwidth, bins):
-    """Marginal and joint histograms of two patches."""
-    centres = np.linspace(0, 255, bins)
-    kernel_a, kernel_b = (
-        np.exp(-((255 * np.clip(v, 0, 1)[:, None] - centres) ** 2) / (2 * bandwidth**2))
-        for v in (a, b)
-    )
-    joint = sum(np.outer(kernel_a[n], kernel_b[n]) for n in range(len(a)))
-    return tuple(w / w.sum() for w in (kernel_a.sum(0), kernel_b.sum(0), joint))
-
-
-def parzen_entropies(a, b, bandwidth, bins):
-    return [
-        -sum(p * np.log2(p) for p in histogram.ravel() if p > 0)
-        for histogram in parzen_histograms(a, b, bandwidth, bins)
-    ]
-
-
-def renyi2_entropies(a, b, bandwidth, bins):  # noqa: ARG001
-    n = len(a)
-    total_a = total_b = total_ab = 0.0
-    for i, j in product(range(n), range(n)):
-        gram_a = np.exp(-((255 * (a[i] - a[j])) ** 2) / (4 * bandwidth**2))
-        gram_b = np.exp(-((255 * (b[i] - b[j])) ** 2) / (4 * bandwidth**2))
-        total_a, total_b, total_ab = total_a + gram_a, total_b + gram_b, total_ab + gram_a * gram_b
-    return [-np.log2(total / n**2) for total in (total_a, total_b, total_ab)]
-
-
-def lmi_by_loops(y, x, entropies, p, bandwidth, bins, normalized, search):
-    lmi = np.empty(y.shape)
-    steps = range(-(p // 2), p // 2 + 1) if search else [0]
-    for row, column in np.ndindex(*y.shape):
-        found = []
-        for i, j in product(steps, steps):
-            a, b = patch_at(y, row, column, p), patch_at(x, row + i, column + j, p)
-            h_a, h_b, h_ab = entropies(a, b, bandwidth, bins)
-            information = h_a + h_b - h_ab
-            found.append(2 * information / (h_a + h_b) if normalized else information)
-        lmi[row, column] = max(found)
-    return lmi
 
 
 @pytest.mark.parametrize("search", [True, False])

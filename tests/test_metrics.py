@@ -9,7 +9,8 @@ from skimage.metrics import structural_similarity
 from sklearn.metrics import f1_score
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.metrics import dice, mae, psnr, score_subject, ssim_map
+from lmidiff.evaluation.metrics import dice, mae, psnr, score_subject
+from lmidiff.images.similarity import ssim_map
 
 
 def image_like(shape=(32, 28), seed=0) -> np.ndarray:

@@ -22,8 +22,8 @@ from lmidiff.models.launch import train_model
 from lmidiff.models.weights import state_folder
 from lmidiff.models.worker import PATIENCE
 from lmidiff.training import ranks
+from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.lease import lease
-from lmidiff.training.loop import TrainingSettings
 
 SIZE = 16
 TOGETHER = [CPU, CPU]

@@ -7,7 +7,8 @@ from PIL import Image
 
 from lmidiff.common.errors import StudyError
 from lmidiff.figures.previews import figure_previews
-from lmidiff.training.loop import LossLearner, TrainingSettings, fit
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner, fit
 from lmidiff.training.previews import COUNT, write_previews
 
 SETTINGS = TrainingSettings(steps=10, warmup=0, ema=0.5, learning_rate=0.1, checkpoint_every=4)

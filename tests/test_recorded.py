@@ -9,7 +9,8 @@ import pytest
 import yaml
 from workflows import copy_project, run
 
-from lmidiff.__main__ import main, summary
+from lmidiff.__main__ import main
+from lmidiff.cli.study import summary
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
 from lmidiff.records.recorded import SUMS, check_record, record

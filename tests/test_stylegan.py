@@ -21,7 +21,7 @@ from lmidiff.networks.stylegan import (
     shifted,
     upsample,
 )
-from lmidiff.training.loop import TrainingSettings
+from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 

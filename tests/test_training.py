@@ -11,7 +11,8 @@ from torch import nn
 from toys import CPU, Toy, same_bits, settings_of
 
 from lmidiff.common.errors import StudyError
-from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch, fit
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner, draw_batch, fit
 
 
 def learner_of(settings, stop_at=None):

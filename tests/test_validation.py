@@ -22,7 +22,7 @@ from lmidiff.models.diffusion import RANGES, DiffusionSettings
 from lmidiff.models.stylegan import StyleGANSettings
 from lmidiff.networks.unet import UNetSettings
 from lmidiff.sampler import PRECISIONS, Sampling
-from lmidiff.training.loop import TrainingSettings
+from lmidiff.training.learner import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())

@@ -11,7 +11,8 @@ from torch import nn
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.training import ranks
-from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner, draw_batch
 from lmidiff.training.loop import fit as train
 
 PARALLEL = True

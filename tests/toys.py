@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import lmidiff
-from lmidiff.training.loop import LossLearner, TrainingSettings
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner
 
 CPU = torch.device("cpu")
 PACKAGE = Path(lmidiff.__file__).parents[1]

@@ -3,8 +3,9 @@
 This file, :mod:`lmidiff.diffusion`, :mod:`lmidiff.guidance` and :mod:`lmidiff.lmi` are the method.
 They need torch alone and can be lifted out as they are::
 
-    denoise = GuidedDenoiser(network, Schedule.linear(), Guidance(), source)
-    image, spread = draw(denoise, Sampling(), seeds=[[1], [2]], shape=source.shape[1:])
+    schedule = Schedule.linear()
+    denoise = GuidedDenoiser(network, schedule, Guidance(), source)
+    image, spread = draw(schedule, denoise, Sampling(draws=2), [[1], [2]], source.shape[1:])
 """
 
 import contextlib

@@ -11,7 +11,8 @@ from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
 from lmidiff.benchmarks.models import build, model_settings, slices
 from lmidiff.benchmarks.names import MEASURED, PHASES
 from lmidiff.common.devices import describe
-from lmidiff.training.loop import LossLearner, TrainingSettings
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner
 
 COLUMNS = (
     "phase",

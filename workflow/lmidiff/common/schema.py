@@ -10,7 +10,7 @@ import yaml
 
 from lmidiff.common.errors import StudyError
 
-SCHEMAS = Path(__file__).parents[2] / "schemas"
+SCHEMAS = Path(__file__).parents[1] / "schemas"
 
 
 def check_config(config: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from lmidiff.data import ixi
 from lmidiff.data.bids import read_bids
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.sheet import read_sheet
-from lmidiff.data.splits import SPLITS
+from lmidiff.data.splits import SPLITS, read_split
 
 
 @dataclass(frozen=True)
@@ -184,3 +184,17 @@ def _ixi(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa
         scans = {modality: downloads.target("ixi", f"scans/{f}") for modality, f in files.items()}
         members.append(Subject(person.subject, person.split, name, False, scans, raw=True))
     return members
+
+
+def recorded_members(folder: str | Path) -> list[Subject]:
+    """The people of a recorded run, from its split; their scans are not needed any more.
+
+    Raises:
+        StudyError: the record has no split.
+    """
+    splits = read_split(Path(folder) / "split.tsv")
+    return [
+        Subject(subject, split, cohort="recorded", labels=True)
+        for split, subjects in splits.items()
+        for subject in subjects
+    ]

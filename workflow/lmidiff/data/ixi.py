@@ -155,7 +155,7 @@ def write_split_of(archives: Mapping[str, str | Path], path: str | Path, seed: i
 
 
 def read_people(path: str | Path) -> list[Person]:
-    """Read a split of IXI; a row fits ``workflow/schemas/ixi.schema.yaml``.
+    """Read a split of IXI; a row fits ``workflow/lmidiff/schemas/ixi.schema.yaml``.
 
     Raises:
         StudyError: one line that names the file, the line and the mend: a fault in header or

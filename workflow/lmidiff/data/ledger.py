@@ -38,7 +38,7 @@ class Entry:
 
 
 def read_ledger(path: str | Path) -> list[Entry]:
-    """Read and check a ledger; a row fits ``workflow/schemas/ledger.schema.yaml``.
+    """Read and check a ledger; a row fits ``workflow/lmidiff/schemas/ledger.schema.yaml``.
 
     Raises:
         StudyError: one line that names the ledger, the line and the mend: an unreadable or empty

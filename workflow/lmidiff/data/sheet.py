@@ -21,7 +21,7 @@ def read_sheet(
     """Read and check a sample sheet.
 
     The sheet is a UTF-8 TSV with a header line, and a row fits
-    ``workflow/schemas/sheet.schema.yaml``. Columns, in any order: ``subject`` (``sub-01``
+    ``workflow/lmidiff/schemas/sheet.schema.yaml``. Columns, in any order: ``subject`` (``sub-01``
     or ``01``), ``modality`` (letters and digits, such as ``PDw``), ``path`` (a NIfTI), ``split``
     (train, val or test). ``~`` is the home folder, and ``scan.nii.gz#1`` the second volume of a
     file that holds several. Optional: ``labels`` (a NIfTI of 1 CSF, 2 GM, 3 WM) and ``mask`` (a

@@ -20,11 +20,7 @@ from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.segmentation import TISSUES
-
-SSIM_SIGMA = 1.5
-SSIM_WINDOW = 11
-"""Side of the Gaussian window in pixels, which is 3.5 sigma to either side, rounded."""
-DATA_RANGE = 1.0
+from lmidiff.images.similarity import DATA_RANGE, same_shape, ssim_map
 
 
 class Score(NamedTuple):
@@ -34,37 +30,6 @@ class Score(NamedTuple):
     region: str
     metric: str
     value: float
-
-
-def ssim_map(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Structural similarity at every pixel, slice by slice.
-
-    Args:
-        a, b: (X, Y) or (X, Y, Z), intensities 0..1, at least 11 px along X and Y. Slices of a
-            volume are taken along its last axis.
-
-    Returns:
-        float64 map of the same shape, values in [-1, 1].
-
-    Raises:
-        StudyError: shapes differ or a slice is smaller than the window.
-    """
-    from skimage.metrics import structural_similarity
-
-    a, b = _same_shape(a, b)
-    if a.ndim not in (2, 3) or min(a.shape[:2]) < SSIM_WINDOW:
-        raise StudyError(f"SSIM: needs slices of {SSIM_WINDOW} px or more, got shape {a.shape}")
-    if a.ndim == 3:
-        return np.stack([ssim_map(a[..., z], b[..., z]) for z in range(a.shape[2])], axis=2)
-    return structural_similarity(
-        a,
-        b,
-        gaussian_weights=True,
-        sigma=SSIM_SIGMA,
-        use_sample_covariance=False,
-        data_range=DATA_RANGE,
-        full=True,
-    )[1]
 
 
 def psnr(
@@ -183,16 +148,9 @@ def _overlaps(labels: dict[str, NDArray[np.integer]]) -> Iterator[tuple[str, str
 
 
 def _difference(a, b, mask) -> NDArray[np.float64]:
-    a, b = _same_shape(a, b)
+    a, b = same_shape(a, b)
     if mask is None:
         return (a - b).ravel()
     if np.shape(mask) != a.shape:
         raise StudyError(f"images of shape {a.shape} and mask of shape {np.shape(mask)} differ")
     return (a - b)[np.asarray(mask) > 0]
-
-
-def _same_shape(a, b) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.shape != b.shape:
-        raise StudyError(f"images of shape {a.shape} and {b.shape} differ")
-    return a, b

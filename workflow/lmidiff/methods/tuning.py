@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lmidiff.data.slices import load_stack
 from lmidiff.data.volumes import read_array
-from lmidiff.evaluation.metrics import ssim_map
+from lmidiff.images.similarity import ssim_map
 from lmidiff.methods.base import Method
 from lmidiff.methods.translation import translate_batches
 

@@ -37,7 +37,8 @@ from lmidiff.networks.cyclegan import (
     Standardised,
 )
 from lmidiff.sampler import autocast, resolve_precision
-from lmidiff.training.loop import TrainingSettings, draw_batch
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 

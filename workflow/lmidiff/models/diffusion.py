@@ -30,7 +30,8 @@ from lmidiff.sampler import (
     to_range,
 )
 from lmidiff.training import ranks
-from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 

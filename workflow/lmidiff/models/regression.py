@@ -23,7 +23,8 @@ from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.sampler import resolve_precision
-from lmidiff.training.loop import LossLearner, TrainingSettings, draw_batch
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 

@@ -31,7 +31,8 @@ from lmidiff.diffusion import SliceNoise
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.penalties import path_lengths, r1_penalty
 from lmidiff.networks.stylegan import Discriminator, Generator, shifted
-from lmidiff.training.loop import TrainingSettings, draw_batch
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 

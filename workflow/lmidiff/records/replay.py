@@ -11,8 +11,6 @@ import yaml
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic
-from lmidiff.data.cohorts import Subject
-from lmidiff.data.splits import read_split
 from lmidiff.records.recorded import SUMS, check_record
 
 #: Made anew from the rest, whether or not the record keeps a copy to compare with.
@@ -45,20 +43,6 @@ def recorded_config(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise StudyError(f"{path}: no such recorded run; `ls results/reference` lists them")
     return {**yaml.safe_load(path.read_text()), "recorded": str(folder)}
-
-
-def recorded_members(folder: str | Path) -> list[Subject]:
-    """The people of a recorded run, from its split; their scans are not needed any more.
-
-    Raises:
-        StudyError: the record has no split.
-    """
-    splits = read_split(Path(folder) / "split.tsv")
-    return [
-        Subject(subject, split, cohort="recorded", labels=True)
-        for split, subjects in splits.items()
-        for subject in subjects
-    ]
 
 
 def restorable(folder: str | Path) -> dict[str, str]:

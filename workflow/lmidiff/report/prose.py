@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
-from lmidiff.records.recorded import results_text, verdicts_text
+from lmidiff.report.recorded_text import results_text, verdicts_text
 
 PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md")
 NOT_RUN = "not run"

@@ -9,12 +9,11 @@ from typing import Any
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_apart
-from lmidiff.data.cohorts import Subject, subjects_of
+from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
 from lmidiff.data.volumes import split_volume
-from lmidiff.records.replay import recorded_members
 
 MASK, LABELS = "desc-brain_mask", "dseg"
 

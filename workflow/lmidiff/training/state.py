@@ -5,16 +5,14 @@ import io
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmidiff.common.files import atomic
 from lmidiff.training import ranks
-
-if TYPE_CHECKING:
-    from lmidiff.training.loop import Learner
+from lmidiff.training.learner import Learner
 
 logger = logging.getLogger("lmidiff")
 

@@ -1,0 +1,103 @@
+"""The commands for a study: look at it, keep it, fill the pages from what is kept.
+
+What only a study needs is imported when it is asked for: translating a scan takes less.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from lmidiff.cli.common import whole
+from lmidiff.common.files import write_text
+from lmidiff.common.outputs import check_outputs
+
+REFERENCE = Path("results/reference")
+ARCHIVES = {"T1w": "IXI-T1.tar", "PDw": "IXI-PD.tar", "T2w": "IXI-T2.tar"}
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the commands."""
+    parser = commands.add_parser("show", help="print a finished study's table in the terminal")
+    parser.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    parser.set_defaults(run=show)
+    parser = commands.add_parser("record", help="keep a finished study under results/reference")
+    parser.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    parser.add_argument(
+        "--weights",
+        nargs="*",
+        metavar="MODEL",
+        help="models whose weights are kept (default: the smallest, 4 MB in all)",
+    )
+    parser.set_defaults(run=record)
+    parser = commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
+    parser.set_defaults(run=readme)
+    parser = commands.add_parser(
+        "costs", help="derive config/costs.csv and docs/cluster.md's table"
+    )
+    parser.set_defaults(run=costs)
+    parser = commands.add_parser("ixi-split", help="write IXI's split from its archives")
+    for modality, archive in ARCHIVES.items():
+        parser.add_argument(modality, type=Path, help=archive)
+    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=1)
+    parser.add_argument("--out", type=Path, default=Path("config/ixi_split.tsv"))
+    parser.set_defaults(run=ixi_split)
+
+
+def show(given: argparse.Namespace) -> None:
+    """Print the summary of a study."""
+    print(summary(given.folder))
+
+
+def summary(folder: Path) -> str:
+    """The verdicts, a short form of Table 1 with 95 % intervals, and where everything is.
+
+    Raises:
+        StudyError: the folder has no table or no verdicts.
+    """
+    from tabulate import tabulate
+
+    from lmidiff.report.summary import read_table, short_rows
+    from lmidiff.verdicts.text import read_verdicts, verdict_sentences
+
+    table, verdicts = read_table(folder), verdict_sentences(read_verdicts(folder))
+    text = tabulate(short_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
+    return (
+        f"{text}\n\n{verdicts}\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
+        f"All columns: {folder}/table1.md\n"
+        f"Figures: {folder}/figures/   Scores: {folder}/metrics.csv   Record: {folder}/record/"
+    )
+
+
+def record(given: argparse.Namespace) -> None:
+    """Keep a finished study, with a description of what it came from."""
+    from lmidiff.records import recorded
+    from lmidiff.records.checkpoints import keep_weights
+    from lmidiff.records.crate import add_crate
+
+    weights = partial(keep_weights, models=given.weights)
+    print(f"recorded in {recorded.record(given.folder, REFERENCE, weights, add_crate)}")
+
+
+def readme(_: argparse.Namespace) -> None:
+    """Fill the pages."""
+    from lmidiff.report.prose import fill
+
+    fill(Path(), REFERENCE)
+
+
+def costs(_: argparse.Namespace) -> None:
+    """Write what the recorded runs cost, for requests of a cluster."""
+    from lmidiff.benchmarks.measured_costs import derive_costs, with_overhead
+
+    write_text("config/costs.csv", derive_costs(REFERENCE).to_csv(index=False))
+    guide = Path("docs/cluster.md")
+    write_text(guide, with_overhead(guide.read_text(), REFERENCE))
+
+
+def ixi_split(given: argparse.Namespace) -> None:
+    """Split the people of IXI's archives."""
+    from lmidiff.data.ixi import write_split_of
+
+    archives = {modality: getattr(given, modality) for modality in ARCHIVES}
+    check_outputs([given.out], archives.values())
+    print(write_split_of(archives, given.out, given.seed))
