@@ -106,7 +106,7 @@ test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): th
 	$(RUN) pytest -m study -n $(TESTERS)
 
 test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: twenty kills of the smoke study, all of it on Slurm
-	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py
+	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py tests/test_meshnet.py
 
 lint: .venv/.ready-dev ## Check style: ruff, snakefmt, snakemake --lint
 	$(RUN) ruff check .

@@ -1,0 +1,190 @@
+"""Segmenters that strangers trained on T1w: MeshNet (Fedorov et al. 2017), as Brainchop has it.
+
+A model is a folder with ``model.json`` (layers of a Keras model, in the form of TensorFlow.js) and
+its weights as little-endian float32: 3 x 3 x 3 convolutions whose dilation grows and falls again,
+each with an activation, then a 1 x 1 x 1 one. It sees 256^3 voxels of 1 mm in FreeSurfer's
+orientation (left, inferior, anterior). Nobody here trained it, so it says of a translation what a
+user's own tool would.
+"""
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from nibabel import orientations
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from lmidiff.common.errors import StudyError
+from lmidiff.data.volumes import Volume
+
+SIDE = 256
+PLANES = 32
+"""Planes a slab: the memory of a slab and its reach, not of the whole volume, is needed."""
+
+AXES = "LIA"
+ACTIVATIONS = {"relu": F.relu, "elu": F.elu, "linear": lambda x: x}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution and what follows it.
+
+    Attributes:
+        weight: (O, I, k, k, k).
+        bias: (O,).
+        dilation: of the kernel, in voxels.
+        activation: a key of ``ACTIVATIONS``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    dilation: int
+    activation: str
+
+    @property
+    def reach(self) -> int:
+        """Voxels to either side that it looks at."""
+        return self.dilation * (self.weight.shape[-1] // 2)
+
+
+class MeshNet:
+    """A network read from its files.
+
+    Args:
+        folder: with ``model.json`` and the file of weights it names.
+        scaling: how intensities are brought to 0..1: "range" by minimum and maximum, "quantiles"
+            by the 2 % and 98 % quantiles, as each model's authors do.
+        reverse: whether the network wants its axes in the order z, y, x.
+
+    Raises:
+        StudyError: the files are missing, cut short, or of another kind of network.
+    """
+
+    def __init__(self, folder: str | Path, scaling: str = "range", reverse: bool = False) -> None:
+        if scaling not in ("range", "quantiles"):
+            raise ValueError(f"scaling must be range or quantiles, got {scaling!r}")
+        self.layers = _layers(Path(folder))
+        self.scaling, self.reverse = scaling, reverse
+
+    @property
+    def reach(self) -> int:
+        """Voxels to either side on which a label depends."""
+        return sum(layer.reach for layer in self.layers)
+
+    @torch.no_grad()
+    def segment(self, volume: Volume) -> NDArray[np.uint8]:
+        """Labels on the grid of a T1w volume, (X, Y, Z), axes closest to RAS."""
+        cube, there = _conform(volume)
+        box = _box(cube, self.reach)
+        part = torch.from_numpy(self._scaled(cube)[box])
+        if self.reverse:
+            part = part.permute(2, 1, 0)
+        labels = self._in_slabs(part.contiguous())
+        if self.reverse:
+            labels = labels.permute(2, 1, 0)
+        found = np.zeros(cube.shape, np.uint8)
+        found[box] = labels.numpy()
+        return ndimage.affine_transform(
+            found, there[:3, :3], there[:3, 3], output_shape=volume.data.shape, order=0
+        )
+
+    def _scaled(self, cube: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.scaling == "range":
+            low, high = float(cube.min()), float(cube.max())
+        else:
+            low, high = (float(q) for q in np.quantile(cube, (0.02, 0.98)))
+        scaled = (cube - low) / max(high - low, 1e-6)
+        return scaled if self.scaling == "range" else np.clip(scaled, 0, 1)
+
+    def _in_slabs(self, part: Tensor) -> Tensor:
+        labels = torch.empty(part.shape, dtype=torch.uint8)
+        for first in range(0, len(part), PLANES):
+            last = min(first + PLANES, len(part))
+            low, high = max(first - self.reach, 0), min(last + self.reach, len(part))
+            x = part[low:high][None, None]
+            for layer in self.layers:
+                x = F.conv3d(
+                    x, layer.weight, layer.bias, padding=layer.reach, dilation=layer.dilation
+                )
+                x = ACTIVATIONS[layer.activation](x)
+            labels[first:last] = x[0].argmax(0)[first - low : last - low].to(torch.uint8)
+        return labels
+
+
+def _layers(folder: Path) -> list[Layer]:
+    try:
+        model = json.loads((folder / "model.json").read_text())
+        groups = model["weightsManifest"]
+        raw = b"".join((folder / path).read_bytes() for group in groups for path in group["paths"])
+        specs = [spec for group in groups for spec in group["weights"]]
+        layers = model["modelTopology"]["model_config"]["config"]["layers"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{folder}: no readable MeshNet ({error})") from error
+    sizes = [prod(spec["shape"]) for spec in specs]
+    if 4 * sum(sizes) != len(raw) or any(spec["dtype"] != "float32" for spec in specs):
+        raise StudyError(f"{folder}: its weights have {len(raw)} bytes, not {4 * sum(sizes)}")
+    values = np.split(np.frombuffer(raw, "<f4"), np.cumsum(sizes)[:-1])
+    arrays = {
+        spec["name"]: torch.from_numpy(v.copy()).reshape(spec["shape"])
+        for spec, v in zip(specs, values, strict=True)
+    }
+    found: list[Layer] = []
+    for layer in layers:
+        kind, config = layer["class_name"], layer["config"]
+        if kind == "Conv3D":
+            found.append(_convolution(config, arrays, folder))
+        elif kind == "Activation" and found:
+            last = found.pop()
+            found.append(Layer(last.weight, last.bias, last.dilation, config["activation"]))
+        elif kind != "InputLayer":
+            raise StudyError(f"{folder}: has a layer {kind}, which is not run here")
+    if not found or {layer.activation for layer in found} - set(ACTIVATIONS):
+        raise StudyError(f"{folder}: has no convolution, or an activation that is not run here")
+    return found
+
+
+def _convolution(config: dict[str, Any], arrays: dict[str, Tensor], folder: Path) -> Layer:
+    dilations = set(config["dilation_rate"])
+    if len(dilations) != 1 or config["padding"] != "same" or set(config["strides"]) != {1}:
+        raise StudyError(f"{folder}: layer {config['name']} is no convolution that is run here")
+    kernel = arrays[f"{config['name']}/kernel"].permute(4, 3, 0, 1, 2).contiguous()
+    bias = arrays[f"{config['name']}/bias"]
+    return Layer(kernel, bias, dilations.pop(), config["activation"])
+
+
+def _conform(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+    """The volume on 256^3 voxels of 1 mm around its middle, and where its voxels lie there.
+
+    Returns:
+        The cube, axes left, inferior, anterior; and the (4, 4) from indices of ``volume`` to it.
+    """
+    turned = orientations.axcodes2ornt(AXES)
+    turn = np.zeros((4, 4))
+    for out, (axis, flip) in enumerate(turned):
+        turn[int(axis), out] = flip
+    turn[3, 3] = 1
+    middle = volume.affine @ [*(np.array(volume.data.shape) - 1) / 2, 1]
+    cube_affine = turn.copy()
+    cube_affine[:3, 3] = middle[:3] - turn[:3, :3] @ np.full(3, (SIDE - 1) / 2)
+    onto = np.linalg.inv(volume.affine) @ cube_affine
+    cube = ndimage.affine_transform(
+        volume.data, onto[:3, :3], onto[:3, 3], output_shape=(SIDE,) * 3, order=1
+    )
+    return cube.astype(np.float32), np.linalg.inv(cube_affine) @ volume.affine
+
+
+def _box(cube: NDArray[np.float32], reach: int) -> tuple[slice, ...]:
+    """What is not zero, and as far around it as the network looks."""
+    places = np.argwhere(cube > 0)
+    if not len(places):
+        raise StudyError("MeshNet: the volume is empty")
+    low = np.maximum(places.min(axis=0) - reach, 0)
+    high = np.minimum(places.max(axis=0) + reach + 1, SIDE)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
