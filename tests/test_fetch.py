@@ -1,5 +1,7 @@
 """Fetching against a real server that stalls, cuts, lies and fails; nothing wrong gets through."""
 
+import errno
+import fcntl
 import hashlib
 import logging
 import multiprocessing
@@ -314,6 +316,19 @@ def test_verification_is_remembered_and_a_changed_file_is_noticed(
 
 
 # -- two at once, full disks ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_it_is_fetched_all_the_same(
+    server: FileServer, place, monkeypatch, caplog, number: int
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    entry = entry_of(server)
+    assert got(entry, place)
+    assert "has no locks" in caplog.text
 
 
 def test_two_at_once_fetch_once(server: FileServer, place) -> None:

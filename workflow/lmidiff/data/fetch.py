@@ -4,6 +4,7 @@ A *receipt* beside the file remembers what was verified. As long as the file kee
 time of change, the receipt stands and the checksum is not computed again.
 """
 
+import errno
 import json
 import logging
 import os
@@ -21,6 +22,9 @@ from lmidiff.data.download import CHUNK, Patience, Refused, discard, download, r
 from lmidiff.data.ledger import Entry, fault_of, verify
 
 logger = logging.getLogger("lmidiff")
+
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system without locks answers."""
 
 
 def fetch(
@@ -161,7 +165,11 @@ def _copy(entry: Entry, address: str, part: Path) -> None:
 
 @contextmanager
 def _alone(receipt: Path, name: str) -> Iterator[None]:
-    """One process at a time works on a file; the lock goes with the process that holds it."""
+    """One process at a time works on a file; the lock goes with the process that holds it.
+
+    Some file systems of clusters have no locks. There it is said, and fetched all the same: two
+    jobs at once would then fetch a file twice, and each would verify what it got.
+    """
     path = receipt.with_name(f".{receipt.name}.lock")
     try:
         receipt.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +180,13 @@ def _alone(receipt: Path, name: str) -> Iterator[None]:
             logger.info("%s: another process is fetching it; waiting", name)
             lock.acquire()
     except OSError as error:
-        raise StudyError(f"{receipt.parent}: cannot be written ({error.strerror})") from error
+        if error.errno not in NO_LOCKS:
+            raise StudyError(f"{receipt.parent}: cannot be written ({error.strerror})") from error
+        logger.warning(
+            "WARNING %s: this file system has no locks (%s); fetch it in one job at a time",
+            receipt.parent,
+            error.strerror,
+        )
     try:
         yield
     finally:
