@@ -207,8 +207,9 @@ def test_shapes_must_agree():
 
 
 def test_evaluation_does_not_load_torch():
-    names = ("segmentation", "evaluation.metrics", "evaluation.scores", "verdicts.statistics")
-    names += ("report.tables", "report.table_writers", "figures.scores")
+    names = tuple(f"evaluation.{name}" for name in ("segmentation", "metrics", "scores"))
+    names += ("evaluation.statistics", "evaluation.tables")
+    names += ("report.table_writers", "figures.scores")
     code = "import sys, " + ", ".join(f"lmidiff.{name}" for name in names)
     code += "; from skimage.metrics import structural_similarity"
     code += "; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
