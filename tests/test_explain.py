@@ -1,5 +1,7 @@
 """What the figures beside the paper's say: laws, closed forms and other libraries as oracles."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +9,15 @@ import torch
 import yaml
 from scipy.stats import rankdata
 
+import lmidiff
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
-from lmidiff.evaluation.ablation import compare_rows
 from lmidiff.evaluation.data_quality import check_volumes, odd_ones
 from lmidiff.evaluation.failures import worst_slices
 from lmidiff.evaluation.pictures import intensities, read_pictures, write_pictures
+from lmidiff.evaluation.rows import SHOWN, rows_beside, rows_of_table
+from lmidiff.evaluation.tables import MethodInfo, table1
 from lmidiff.evaluation.through_plane import flicker_of, step_between_slices
-from lmidiff.evaluation.training_cost import training_seconds
 from lmidiff.evaluation.uncertainty import (
     FRACTIONS,
     area_between,
@@ -26,6 +29,7 @@ from lmidiff.figures.panels import cut_panels, drawn_cells, read_panels
 from lmidiff.methods.lmidiffusion import LMIDiffusion
 from lmidiff.methods.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.models.diffusion import DiffusionModel
+from lmidiff.report.table_writers import tidy
 from lmidiff.sampler import Sampling
 from lmidiff.study.figures import figure1_models, flow
 from lmidiff.study.study import Study, merge
@@ -222,29 +226,53 @@ def metrics() -> pd.DataFrame:
     ).assign(study="s", target="T1w")
 
 
-def test_differences_are_paired():
+INFOS = [MethodInfo(key, key, "target", "nothing", True) for key in ("base", "better", "same")]
+
+
+def test_figures_read_their_intervals(tmp_path):
+    tidy(table1(metrics(), INFOS, seed=4)).to_csv(tmp_path / "table1.csv", index=False)
+    table = pd.read_csv(tmp_path / "table1.csv")
     labels = {"base": "B", "better": "+", "same": "="}
-    table = compare_rows(metrics(), labels, ["PDw"], 0, "base")
-    table = table[table["quantity"] == "ssim_brain"].set_index("method")
-    # The subjects differ by 0.05, the difference by nothing: its interval has no width.
-    assert table.loc["better", "high"] - table.loc["better", "low"] > 0.01
-    assert table.loc["better", "difference"] == pytest.approx(0.1)
-    assert table.loc["better", "difference_low"] == pytest.approx(0.1)
-    assert table.loc["same", "difference_low"] < 0 < table.loc["same", "difference_high"]
-    assert table.loc["base", "difference"] == 0
-    with pytest.raises(StudyError, match="reference gone"):
-        compare_rows(metrics(), labels, ["PDw"], 0, "gone")
-
-
-def test_a_method_costs_the_training_of_all_its_models():
-    costs = pd.DataFrame(
-        [("train", "all", 9.0), ("train", "a", 2.0), ("train", "b", 7.0), ("tune", "a", 99.0)],
-        columns=["stage", "job", "seconds"],
+    rows = rows_of_table(table, labels, ["PDw"])
+    held = table.set_index(["method", "quantity"])
+    for row in rows.itertuples():
+        cell = held.loc[(row.method, row.quantity)]
+        assert (row.mean, row.low, row.high) == (cell["mean"], cell["low"], cell["high"])
+    comparisons = pd.DataFrame(
+        [
+            ("PDw", "base", m, q.key, d, d - 1, d + 1)
+            for m, d in (("better", 0.1), ("same", 0.0))
+            for q in SHOWN
+        ],
+        columns=["source", "reference", "method", "quantity", "difference", "low", "high"],
     )
-    seconds = training_seconds(costs, {"plain": [], "one": ["a"], "both": ["a", "b"]})
-    assert seconds == {"plain": 0, "one": 2, "both": 9}
-    with pytest.raises(StudyError, match=r"training of c \(x\) is not on record"):
-        training_seconds(costs, {"x": ["c"]})
+    beside = rows_beside(table, comparisons, labels, ["PDw"], "base").set_index(
+        ["method", "quantity"]
+    )
+    assert beside.loc[("better", "ssim_brain"), "difference_low"] == pytest.approx(-0.9)
+    assert beside.loc[("base", "ssim_brain"), "difference"] == 0
+    with pytest.raises(
+        StudyError, match=r"reference is gone, but comparisons.csv compares with base"
+    ):
+        rows_beside(table, comparisons, labels, ["PDw"], "gone")
+
+
+def test_an_interval_is_drawn_by_lot_in_one_place():
+    """A mean's by the table, what no table has by its own figure, a difference's by verdicts."""
+    package = Path(lmidiff.__file__).parent
+    users = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "bootstrap_interval(" in path.read_text() and path.name != "statistics.py"
+    }
+    own = {"figures/through_plane.py", "figures/uncertainty.py", "benchmarks/pareto.py"}
+    assert users == {"evaluation/tables.py", *own}
+    lots = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "hierarchical_intervals(" in path.read_text()
+    }
+    assert {path.split("/")[0] for path in lots} == {"verdicts"}
 
 
 # -- trajectories ---------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import Panel, choose_roi
-from lmidiff.evaluation.tables import MethodInfo
+from lmidiff.evaluation.tables import MethodInfo, table1
 from lmidiff.figures.figure2 import figure2
 from lmidiff.figures.scores import figure_curves, figure_scores
 from lmidiff.figures.style import OKABE_ITO, TISSUE_COLOURS
+from lmidiff.report.table_writers import tidy
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 COLOUR_VISION = {
@@ -35,10 +36,10 @@ COLOUR_VISION = {
 }
 METHODS = {"plain": "Source untouched", "lmi": "LMIDiffusion (paper's form)"}
 INFOS = [
-    MethodInfo("oracle", "True T1w", "nothing", "-"),
-    MethodInfo("lmi", "LMIDiffusion", "target", "-"),
-    MethodInfo("sup", "Supervised", "pairs", "-"),
-    MethodInfo("gone", "Never ran", "target", "-"),
+    MethodInfo("oracle", "True T1w", "nothing", "-", False, ceiling=True),
+    MethodInfo("lmi", "LMIDiffusion", "target", "-", True),
+    MethodInfo("sup", "Supervised", "pairs", "-", False),
+    MethodInfo("gone", "Never ran", "target", "-", True),
 ]
 
 
@@ -92,7 +93,14 @@ def draw_grid(folder, name):
 
 
 def draw_scores(folder, name):
-    figure_scores(metrics(), INFOS, *(folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")))
+    files = (folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv"))
+    figure_scores(metrics(), INFOS, *files, table=table_of(folder))
+
+
+def table_of(folder) -> pd.DataFrame:
+    """Table 1 of the scores, as its file has it."""
+    tidy(table1(metrics(), INFOS)).to_csv(folder / "table1.csv", index=False)
+    return pd.read_csv(folder / "table1.csv")
 
 
 def draw_curves(folder, name):
@@ -191,8 +199,9 @@ def test_what_cannot_be_drawn(tmp_path):
     for roi in ((35, 0, 10, 10), (0, 45, 10, 10), (-1, 0, 5, 5), (0, 0, 0, 5)):
         with pytest.raises(StudyError, match="roi"):
             panel(rois=(roi,))
+    files = (*out, tmp_path / "x.csv")
     with pytest.raises(StudyError, match="nothing to draw"):
-        figure_scores(metrics().iloc[:0], INFOS, *out, tmp_path / "x.csv")
+        figure_scores(metrics().iloc[:0], INFOS, *files, table=pd.DataFrame())
     with pytest.raises(StudyError, match="no column loss"):
         figure_curves(curves().drop(columns="loss"), {"a": "A"}, *out)
     with pytest.raises(StudyError, match="no model"):

@@ -26,11 +26,11 @@ from lmidiff.evaluation.tables import (
 from lmidiff.report.table_writers import best_rows, caption, tidy, write_table1
 
 METHODS = [
-    MethodInfo("oracle", "True T1w", "nothing", "nothing"),
-    MethodInfo("plain", "Source <untouched> & raw_1 | 100%", "nothing", "nothing"),
-    MethodInfo("lmi", "LMIDiffusion", "target", "validation, target only"),
-    MethodInfo("gan", "CycleGAN", "target + source (unpaired)", "validation"),
-    MethodInfo("sup", "Supervised", "pairs", "validation"),
+    MethodInfo("oracle", "True T1w", "nothing", "nothing", False, ceiling=True),
+    MethodInfo("plain", "Source <untouched> & raw_1 | 100%", "nothing", "nothing", True),
+    MethodInfo("lmi", "LMIDiffusion", "target", "validation, target only", True),
+    MethodInfo("gan", "CycleGAN", "target + source (unpaired)", "validation", False),
+    MethodInfo("sup", "Supervised", "pairs", "validation", False),
 ]
 LEVEL = {"oracle": 1.0, "plain": 0.5, "lmi": 0.7, "gan": 0.8, "sup": 0.9}
 LAST = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
@@ -148,12 +148,23 @@ def test_lower_error_is_better_and_ties_are_shared():
     assert best_rows(table, QUANTITY["mae_brain"]) == {1, 7}
 
 
-def test_words_that_mark_a_row():
-    def saw(text):
-        return MethodInfo("x", "x", text, "").saw_source
-
-    assert all(map(saw, ("pairs", "target + source (unpaired)", "Paired images", "Source")))
-    assert not any(map(saw, ("target", "nothing", "target (unpaired)", "resources")))
+def test_words_decide_nothing():
+    """A ceiling under another key, and pairs of other modalities than the one translated."""
+    truth = MethodInfo("truth", "True T1w", "the answer", "", False, ceiling=True)
+    swapped = MethodInfo("swapped", "Supervised", "pairs of T1w and PDw", "", True)
+    assert (truth.kind, swapped.kind) == ("ceiling", "zero-shot")
+    values = scores()
+    both = pd.concat(
+        [
+            values,
+            *(values[values["method"] == "sup"].assign(method=m.key) for m in (truth, swapped)),
+        ]
+    )
+    table = table1(both, [*METHODS, truth, swapped])
+    rows = table.set_index(["source", "method"])
+    assert not rows["saw_source"].xs("swapped", level=1).any()
+    best = best_rows(table, QUANTITY["ssim_brain"])
+    assert set(table.loc[sorted(best), "method"]) == {"swapped"}, "no ceiling, no row that saw it"
 
 
 def test_csv_is_tidy_numbers(written, tmp_path):

@@ -110,8 +110,7 @@ rule plot_uncertainty:
 
 rule plot_training_cost:
     input:
-        metrics=f"{OUT}/metrics.csv",
-        costs=f"{OUT}/record/cost.csv",
+        table=f"{OUT}/table1.csv",
         code=code("plot_training_cost.py"),
     output:
         png=figure("training_cost", "Cost"),
@@ -123,16 +122,15 @@ rule plot_training_cost:
         "../../envs/environment.yaml"
     params:
         methods=study.table_rows(),
-        models=study_figures.training_models(study),
         sources=study.sources,
-        seed=study.seed,
     script:
         "../scripts/plot_training_cost.py"
 
 
 rule plot_ablation:
     input:
-        metrics=f"{OUT}/metrics.csv",
+        table=f"{OUT}/table1.csv",
+        comparisons=f"{OUT}/comparisons.csv",
         code=code("plot_ablation.py"),
     output:
         png=figure("ablation", "Ablations"),
@@ -146,7 +144,6 @@ rule plot_ablation:
         labels=study.labels,
         sources=study.sources,
         reference=config["figures"].get("ablation", {}).get("reference"),
-        seed=study.seed,
     script:
         "../scripts/plot_ablation.py"
 

@@ -29,6 +29,7 @@ rule plot_figure2:
 rule plot_scores:
     input:
         metrics=f"{OUT}/metrics.csv",
+        table=f"{OUT}/table1.csv",
         code=code("plot_scores.py"),
     output:
         png=figure("scores", "Figures"),

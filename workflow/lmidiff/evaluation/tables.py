@@ -3,7 +3,6 @@
 This module computes the table; :mod:`lmidiff.report.table_writers` prints it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,28 +23,33 @@ class MethodInfo:
     """What the table says of a method.
 
     Attributes:
-        key: the name in the config and in ``metrics.csv``; ``oracle`` is the ceiling, the true
-            target itself put through the segmenter.
+        key: the name in the config and in ``metrics.csv``.
         label: the name printed.
         needs_text: what training saw, e.g. ``nothing``, ``target``, ``target + source (unpaired)``,
-            ``pairs``. The words *source* and *pairs* mark the row as not zero-shot.
+            ``pairs``; for people, nothing is decided by it.
         tuned_text: what settings were chosen on, e.g. ``validation subjects, target only``.
+        zero_shot: whether no training behind the row saw the source it translates.
+        ceiling: whether the row is a bound that is shown the answer, and no method.
     """
 
     key: str
     label: str
     needs_text: str
     tuned_text: str
-
-    @property
-    def is_ceiling(self) -> bool:
-        """Whether the row is a bound and no method."""
-        return self.key == "oracle"
+    zero_shot: bool
+    ceiling: bool = False
 
     @property
     def saw_source(self) -> bool:
-        """Whether training read the source modality, so that nothing about it is zero-shot."""
-        return bool(re.search(r"\b(source|pairs?|paired)\b", self.needs_text, re.IGNORECASE))
+        """Whether training read the source modality."""
+        return not (self.zero_shot or self.ceiling)
+
+    @property
+    def kind(self) -> str:
+        """In words, for legends."""
+        if self.ceiling:
+            return "ceiling"
+        return "zero-shot" if self.zero_shot else "training saw the source"
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def table1(
                 "training": method.needs_text,
                 "tuned": method.tuned_text,
                 "saw_source": method.saw_source,
-                "ceiling": method.is_ceiling,
+                "ceiling": method.ceiling,
                 "status": "measured" if len(chosen) else "missing",
                 "subjects": chosen["subject"].nunique(),
                 "expected": len(subjects) if subjects else metrics["subject"].nunique(),

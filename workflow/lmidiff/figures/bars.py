@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.ablation import SHOWN
+from lmidiff.evaluation.rows import SHOWN
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
 
@@ -27,7 +27,7 @@ def figure_bars(
     without 0, an empty one that it has not. They are 95 % each, not corrected for their number.
 
     Args:
-        table: see :func:`lmidiff.evaluation.ablation.compare_rows`.
+        table: see :func:`lmidiff.evaluation.rows.rows_beside`.
         labels: method key -> printed name, from top to bottom.
         sources: a row of panels each.
         reference: the method the others are compared with.

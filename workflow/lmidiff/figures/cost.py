@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.ablation import SHOWN
+from lmidiff.evaluation.rows import SHOWN
 from lmidiff.evaluation.tables import MethodInfo
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
@@ -26,9 +26,9 @@ _NONE = 0.5
 
 def kind_of(method: MethodInfo) -> str:
     """The kind of the legend that a row of the table is drawn as."""
-    if method.is_ceiling or method.key == "source":
+    if method.ceiling or method.key == "source":
         return "no method (untouched, truth)"
-    return "training saw the source" if method.saw_source else "zero-shot"
+    return method.kind
 
 
 def figure_training_cost(
@@ -41,7 +41,7 @@ def figure_training_cost(
     """Draw mean scores against training time, a numbered point a method.
 
     Args:
-        table: see :func:`lmidiff.evaluation.training_cost.quality_and_cost`.
+        table: see :func:`lmidiff.evaluation.rows.rows_of_table`.
         kinds: method -> one of the kinds of the legend.
         sources: a column of panels each.
 

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
-from lmidiff.evaluation.statistics import bootstrap_interval
 from lmidiff.evaluation.tables import QUANTITIES, MethodInfo, values_by_subject
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
@@ -35,8 +34,8 @@ def figure_scores(
     out_pdf: str | Path,
     out_csv: str | Path,
     *,
+    table: pd.DataFrame,
     sources: Sequence[str] | None = None,
-    seed: int = 0,
 ) -> None:
     """Brain SSIM, brain PSNR and mean Dice by method: a point a subject, a box, the mean.
 
@@ -48,8 +47,8 @@ def figure_scores(
         metrics: volume-level frame of one study.
         methods: rows of every panel, top to bottom.
         out_csv: the points drawn: ``source, method, label, quantity, subject, value``.
+        table: frame of ``table1.csv``, whose means and intervals are drawn.
         sources: panels in order; ``None`` takes those in ``metrics``, sorted.
-        seed: of the bootstrap, as in :func:`lmidiff.evaluation.tables.table1`.
 
     Raises:
         StudyError: no scores, or a file cannot be written.
@@ -70,7 +69,8 @@ def figure_scores(
         for row, source in zip(grid, sources, strict=True):
             for axes, quantity in zip(row, SHOWN, strict=True):
                 wanted = (points["source"] == source) & (points["quantity"] == quantity.key)
-                _score_panel(axes, points[wanted], methods, seed)
+                cells = (table["source"] == source) & (table["quantity"] == quantity.key)
+                _score_panel(axes, points[wanted], methods, table[cells].set_index("method"))
                 axes.set_title(f"from {source}", loc="left", weight="bold")
         for axes, quantity in zip(grid[-1], SHOWN, strict=True):
             axes.set_xlabel(f"{quantity.title}\n(higher is better)")
@@ -151,14 +151,8 @@ def _points(
     return pd.DataFrame(rows, columns=columns).astype({"value": float})
 
 
-def _kind(method: MethodInfo) -> str:
-    if method.is_ceiling:
-        return "ceiling"
-    return "training saw the source" if method.saw_source else "zero-shot"
-
-
 def _score_panel(
-    axes: Axes, points: pd.DataFrame, methods: Sequence[MethodInfo], seed: int
+    axes: Axes, points: pd.DataFrame, methods: Sequence[MethodInfo], cells: pd.DataFrame
 ) -> None:
     keys = [method.key for method in methods]
     finite = points[np.isfinite(points["value"])]
@@ -178,13 +172,13 @@ def _score_panel(
     for place, method in enumerate(methods):
         values = points.loc[points["method"] == method.key, "value"]
         shown = values[np.isfinite(values)]
-        kind = _kind(method)
+        kind = method.kind
         # Fixed offsets instead of random jitter keep the file the same on every run.
         offsets = place + 0.16 * np.sin(2.4 * np.arange(len(shown)))
         look = {"color": _KINDS[kind], "marker": _MARKERS[kind], "ls": "", "mew": 0}
         axes.plot(shown, offsets, **look, ms=2.6, alpha=0.7, zorder=3)
-        if len(shown):
-            mean, low, high, _ = bootstrap_interval(shown.to_numpy(), seed=seed)
+        if len(shown) == len(values) > 0:
+            mean, low, high = cells.loc[method.key, ["mean", "low", "high"]].astype(float)
             axes.plot([low, high], [place, place], color="black", lw=1.4, zorder=4)
             axes.plot(mean, place, color="black", marker="|", ms=7, mew=1.4, zorder=4)
         infinite = int(np.isposinf(values).sum())

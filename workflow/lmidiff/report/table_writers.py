@@ -9,9 +9,9 @@ from markupsafe import Markup
 from markupsafe import escape as escape_html
 
 from lmidiff.common.files import write_text
-from lmidiff.evaluation.metrics import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
 from lmidiff.evaluation.statistics import LEVEL, SAMPLES
 from lmidiff.evaluation.tables import NOT_OBTAINED, QUANTITIES, Quantity
+from lmidiff.images.similarity import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
 from lmidiff.report.table_html import page
 
 MISSING = "missing"

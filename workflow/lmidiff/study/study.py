@@ -197,14 +197,16 @@ class Study(StudyModels):
             for name, block in self.methods.items()
         }
 
-    def table_rows(self) -> list[dict[str, str]]:
-        """Key, label, what training saw and what was tuned, of each method."""
+    def table_rows(self) -> list[dict[str, Any]]:
+        """What the table says of each method: :class:`lmidiff.evaluation.tables.MethodInfo`."""
         return [
             {
                 "key": name,
                 "label": label,
                 "needs_text": self.seen(name),
                 "tuned_text": self.tuned(name),
+                "zero_shot": self.zero_shot(name),
+                "ceiling": self.method_class(name).sees_test_target,
             }
             for name, label in self.labels.items()
         ]
