@@ -89,11 +89,17 @@ def test_inputs_come_with_the_ledgers_checksum_and_licence(tmp_path):
     own = tmp_path / "mine.nii.gz"
     own.write_bytes(b"scan")
     entry = next(each for each in ledger if each.file == "spgr.nii.gz")
-    found = sources_of(["somewhere/spgr.nii.gz", str(own), "somewhere/spgr.nii.gz"], ledger)
+    found = sources_of(
+        ["somewhere/sri24/spgr.nii.gz", str(own), "somewhere/sri24/spgr.nii.gz"], ledger
+    )
     assert [source.name for source in found] == ["spgr.nii.gz", "mine.nii.gz"]
     assert (found[0].checksum, found[0].licence) == (entry.checksum, entry.licence)
     assert found[1].checksum == f"sha256:{hashlib.sha256(b'scan').hexdigest()}"
     assert found[1].licence == "not public"
+    own.rename(tmp_path / "T1.nii.gz")  # a public file of some data set is called so, too
+    assert sources_of([str(tmp_path / "T1.nii.gz")], ledger)[0].licence == "not public"
+    person = "ixi_hh_2mm/t1/IXI012-HH-1211_T1.nii.gz"
+    assert sources_of([f"../shared/data/{person}"], ledger)[0].licence == "CC BY-SA 3.0"
     assert [s.name.split("_")[2] for s in template_sources("1.0")] == ["gm", "t1", "wm"]
 
 

@@ -59,6 +59,29 @@ def test_a_file_in_the_first_root_is_verified_and_one_elsewhere_is_taken_as_it_i
     }
 
 
+def test_a_file_in_a_folder_of_its_data_set_is_fetched_or_taken_from_elsewhere() -> None:
+    ledger = read_ledger("config/datasets.tsv")
+    downloads = Downloads(ledger, [Path("resources"), Path("elsewhere")])
+    name = "ixi_hh_2mm", "t1/IXI012-HH-1211_T1.nii.gz"
+    there = "ixi_hh_2mm/t1/IXI012-HH-1211_T1.nii.gz"
+    assert downloads.path(*name) == f"resources/{there}"
+    assert downloads.stand_in(f"resources/{there}") == f"resources/{there}.verified"
+    assert downloads.stand_in(f"resources/other/{there}") == f"resources/other/{there}"
+    put(f"elsewhere/{there}")
+    assert downloads.path(*name) == f"elsewhere/{there}"
+    assert downloads.stand_in(f"elsewhere/{there}") == f"elsewhere/{there}"
+
+
+def test_no_file_of_the_real_people_that_is_beside_the_checkout_is_fetched() -> None:
+    shared = ROOT.parent / "shared" / "data"
+    if not (shared / "ixi_hh_2mm").is_dir():
+        pytest.skip(f"{shared / 'ixi_hh_2mm'} is not here")
+    downloads = Downloads(read_ledger("config/datasets.tsv"), [Path("resources"), shared])
+    places = [downloads.path(*name) for name in downloads.entries if name[0] != "ixi"]
+    assert len(places) == 365
+    assert all(place.startswith(str(shared)) for place in places)
+
+
 def test_a_verified_file_that_changed_is_noticed_when_the_study_is_read() -> None:
     entry = Entry("sri24", "late.nii.gz", "https://x.org/late.nii.gz", "", 1, MD5_OF_X, "CC0", "N")
     downloads = Downloads([entry], [Path("resources")])

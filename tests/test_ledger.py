@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import real_ledger
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.schema import columns
@@ -41,11 +42,19 @@ def test_the_committed_ledger() -> None:
         "ixi": 3,
         "sri24": 4,
         "anatomies": 16,
+        "ixi_hh_2mm": 260,
+        "t1_flair_2mm": 72,
+        "avg152": 3,
+        "meshnet": 7,
+        "ms_patient07": 3,
     }
-    assert all(entry.url.endswith("/" + entry.file) for entry in entries)
+    names = [(entry.dataset, entry.file) for entry in entries]
+    assert names == sorted(names)
+    assert len({entry.url for entry in entries}) == len(entries)
     assert len({entry.checksum for entry in entries}) == len(entries)
     assert all(entry.bytes is None for entry in by_set["ixi"])
     assert all(entry.bytes for entry in by_set["sri24"] + by_set["anatomies"])
+    assert {entry.bytes is None for entry in entries if entry.dataset != "ixi"} == {False}
     assert {entry.file for entry in entries if entry.member_bytes} == {
         entry.file for entry in entries if entry.file.endswith(".tar")
     }
@@ -59,6 +68,15 @@ def test_the_ledger_tells_the_truth_of_files_that_are_at_hand(entry: Entry) -> N
     if not path.exists():
         pytest.skip(f"{path} is not here")
     verify(entry, path)
+
+
+@pytest.mark.parametrize("dataset", real_ledger.DATASETS)
+def test_the_lines_of_the_real_people_follow_from_their_files(dataset: str) -> None:
+    if not (SHARED / dataset).is_dir():
+        pytest.skip(f"{SHARED / dataset} is not here")
+    committed = [one for one in LEDGER.read_text().split("\n") if one.startswith(f"{dataset}\t")]
+    derived = [one for one in real_ledger.lines(SHARED) if one.startswith(f"{dataset}\t")]
+    assert committed == derived
 
 
 def test_the_schema_the_dataclass_and_the_header_agree() -> None:
@@ -88,7 +106,9 @@ def test_reads_what_is_written(tmp_path: Path) -> None:
         ([""], "is empty"),
         ([HEADER, row(licence="")], "line 2 (b.tar): cell 'licence' is empty"),
         ([HEADER, row(file="")], "line 2: cell 'file' is empty"),
-        ([HEADER, row(file="../b.tar")], "file '../b.tar' is not a bare file name"),
+        ([HEADER, row(file="../b.tar")], "file '../b.tar' is not a name below"),
+        ([HEADER, row(file="a/../b.tar")], "file 'a/../b.tar' is not a name below"),
+        ([HEADER, row(file="/b.tar")], "file '/b.tar' is not a name below"),
         ([HEADER, row(dataset="A B")], "dataset 'A B' is not a plain name"),
         ([HEADER, row(url="x.org/b.tar")], "url 'x.org/b.tar' does not start with"),
         ([HEADER, row(mirror="ftp://x")], "mirror 'ftp://x' does not start with"),

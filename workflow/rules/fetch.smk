@@ -13,7 +13,7 @@ rule fetch:
         f"{OUT}/logs/fetch/{{dataset}}_{{file}}.log",
     wildcard_constraints:
         dataset="[a-z0-9_]+",
-        file="[A-Za-z0-9][A-Za-z0-9._-]*",
+        file="[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*",
     conda:
         "../../envs/environment.yaml"
     params:

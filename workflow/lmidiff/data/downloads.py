@@ -90,8 +90,11 @@ class Downloads:
         if "{" in path or "}" in path:
             raise StudyError(f"{path}: a file or folder has braces in its name; rename it")
         path = str(split_volume(path)[0])
-        key = Path(path).parent.name, Path(path).name
-        if key not in self.entries or path != self.target(*key):
+        if not Path(path).is_relative_to(self.root):
+            return path
+        dataset, _, file = Path(path).relative_to(self.root).as_posix().partition("/")
+        key = dataset, file
+        if key not in self.entries:
             return path
         entry, receipt = self.entries[key], self.receipt(*key)
         if Path(path).exists() and Path(receipt).exists() and not is_verified(entry, path, receipt):

@@ -16,7 +16,7 @@ class Entry:
 
     Attributes:
         dataset: short name of the data set it belongs to.
-        file: its name, without a folder.
+        file: its name below the folder of the data set, for example ``t1/a.nii.gz``.
         url: where it is published.
         mirror: another address of the same bytes, or "".
         bytes: its size, or None if unknown.

@@ -1,7 +1,7 @@
 """From aligned volumes of one subject to the study grid: mask, resample, scale to 0..1."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
+from lmidiff.data.dlmuse import is_dlmuse, tissues_of
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import Volume, brain_of, require_same_grid
@@ -62,7 +63,7 @@ def preprocess_subject(
 
     Args:
         images: modality to volume, at least one, all on one voxel grid; the first is the source.
-        labels: tissue labels on the same voxel grid, values 0 and ``TISSUES``.
+        labels: tissue labels on the same voxel grid, values 0 and ``TISSUES``, or DLMUSE's.
         mask: brain mask on the same voxel grid; needed unless the first image is skull-stripped.
         grid: the study grid.
         percentile: the intensity that becomes 1, in (0, 100].
@@ -74,6 +75,8 @@ def preprocess_subject(
     reference = next(iter(images.values()))
     for other in (*images.values(), *filter(None, (labels, mask))):
         require_same_grid(reference, other)
+    if labels is not None and is_dlmuse(labels.data):
+        labels = replace(labels, data=tissues_of(labels.data))
     if labels is not None and not np.isin(labels.data, (0, *TISSUES)).all():
         odd = sorted(set(np.unique(labels.data).tolist()) - {0, *TISSUES})
         raise StudyError(

@@ -80,14 +80,17 @@ def sources_of(files: Sequence[str], ledger: Sequence[Entry]) -> list[Source]:
     """What the ledger says of the files a study read; a file it does not list is one's own.
 
     Args:
-        files: paths of scans and label maps.
+        files: paths of scans and label maps, a public one below a folder of its data set's name;
+            archives by their name.
         ledger: see :func:`lmidiff.data.ledger.read_ledger`.
     """
-    known = {entry.file: entry for entry in ledger}
+    known = {f"{entry.dataset}/{entry.file}": entry for entry in ledger}
+    archives = {entry.file: entry for entry in ledger if entry.member_bytes}
     found = []
     for file in dict.fromkeys(files):
-        name = Path(file).name
-        entry = known.get(name)
+        name, parts = Path(file).name, Path(file).parts
+        ends = ("/".join(parts[first:]) for first in range(len(parts)))
+        entry = next((known[end] for end in ends if end in known), archives.get(file))
         if entry is not None:
             about = (entry.url, entry.checksum, entry.licence, entry.citation)
         else:
