@@ -85,6 +85,8 @@ def test_every_figure_has_its_numbers_beside_it(drawn: Path) -> None:
     assert names >= {"figure1", "figure2", "flow", "failures", "uncertainty", "through_plane"}
     for name in names - {"previews"}:
         assert len(pd.read_csv(folder / f"{name}.csv")) > 0, name
+        if name == "samples":
+            continue  # drawn from weights, which a record need not keep: its picture is copied
         pdf = (folder / f"{name}.pdf").read_bytes()
         assert pdf.startswith(b"%PDF"), name
         assert b"/Type3" not in pdf, f"{name}: fonts are embedded as TrueType"

@@ -181,9 +181,12 @@ def test_editing_code_reruns_what_depends_on_it_and_nothing_else(finished: Path)
     assert not {"simulate_simulated", "preprocess_simulated", "train_segmenter"} & rules
     assert "models/lmidiffusion/weights" in outputs
     assert "models/histogram/weights" not in outputs
-    rules, _ = rules_after_editing(package / "evaluation" / "metrics.py")
+    rules, _ = rules_after_editing(package / "images" / "similarity.py")
     assert {"score", "tune_method"} <= rules
     assert "train_model" not in rules
+    rules, _ = rules_after_editing(package / "evaluation" / "metrics.py")
+    assert "score" in rules
+    assert not {"tune_method", "translate"} & rules
     assert rules_after_editing(finished / "README.md")[0] == set()
     assert rules_after_editing(finished / "config" / "README.md")[0] == set()
 
