@@ -150,6 +150,21 @@ def test_preprocess_never_writes_into_the_scans(name, tmp_path, capsys):
     assert sorted(path.name for path in raw.iterdir()) == ["PDw.nii.gz", "other.nii.gz"]
 
 
+def test_a_volume_of_a_file_is_that_file(mask, weights, kmeans, tmp_path, capsys):
+    scan = save(tmp_path / "raw" / "PDw.nii.gz", np.stack([brain(), brain() + 1], -1))
+    before, link = scan.read_bytes(), tmp_path / "link.nii.gz"
+    link.symlink_to(scan)
+    for out in (scan, link):
+        given = ["--source", f"{scan}#1", "--mask", mask, "--out", out]
+        assert "only read" in refused(capsys, "translate", "--weights", weights, *given)
+        assert "only read" in refused(capsys, "segment", "--model", kmeans, *given)
+    given = ["--mask", mask, "--out", scan.parent]
+    assert "only read" in refused(capsys, "preprocess", "--scans", f"PDw={scan}#1", *given)
+    twice = ["--scans", f"PDw={scan}#1", f"T1w={link}#1", "--out", tmp_path / "new"]
+    assert "is given as T1w and as PDw" in refused(capsys, "preprocess", *twice)
+    assert scan.read_bytes() == before
+
+
 def test_the_uncertainty_is_an_output_too(scan, mask, weights, tmp_path, capsys):
     victim = tmp_path / "out_std.nii.gz"
     shutil.copy(scan, victim)
@@ -231,6 +246,23 @@ def test_a_config_whose_sheet_names_its_own_results_is_refused(tmp_path, monkeyp
         Study(config)
 
 
+@pytest.mark.parametrize("place", ["absolute", "beside the people"])
+def test_a_split_file_in_its_own_results_is_refused(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    people = touch(
+        tmp_path / "bids",
+        *(f"sub-{n}/anat/sub-{n}_{m}.nii.gz" for n in "123" for m in ("T1w", "PDw", "T2w")),
+    )
+    split = tmp_path / "results" / "default" / "split.tsv"
+    split.parent.mkdir(parents=True)
+    split.write_text("subject\tsplit\n1\ttrain\n2\tval\n3\ttest\n")
+    named = str(split) if place == "absolute" else "../results/default/split.tsv"
+    config["data"]["cohorts"] = {"mine": {"kind": "bids", "folder": str(people), "split": named}}
+    with pytest.raises(StudyError, match="writes into results/default"):
+        Study(config)
+
+
 # --- what the header says -------------------------------------------------------------------
 
 
@@ -256,6 +288,20 @@ def test_numbers_of_a_rotation_that_rounding_spoiled(scan, weights, tmp_path, ca
     path.write_bytes(bytes(raw))
     with pytest.raises(StudyError, match="header's numbers make no sense"):
         read_volume(path)
+
+
+@pytest.mark.parametrize("field", ["quatern_b", "pixdim", "qoffset_x"])
+def test_a_qform_that_is_no_number_is_left_out(field, scan, weights, tmp_path, capsys):
+    path = tmp_path / "in.nii"
+    nib.save(nib.load(scan), path)
+    raw = bytearray(path.read_bytes())
+    header = np.frombuffer(bytes(raw[:348]), dtype=nib.nifti1.header_dtype).copy()
+    header[field] = np.nan
+    raw[:348] = header.tobytes()
+    path.write_bytes(bytes(raw))
+    image, said = translated(capsys, path, weights)
+    assert "the sform is used" in said
+    np.testing.assert_allclose(image.affine, AFFINE, atol=1e-4)
 
 
 @pytest.mark.parametrize("codes", [(4, 1), (2, 1), (1, 0), (0, 1), (3, 3)])

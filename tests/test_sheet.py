@@ -215,3 +215,13 @@ def test_a_subject_in_two_splits_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     with pytest.raises(StudyError, match=r"gone\.tsv: split manifest cannot be read"):
         read_split(tmp_path / "gone.tsv")
+
+
+@pytest.mark.parametrize(
+    ("header", "number"), [("subject\tmodality\tpath\tsplit\t", 5), ("\tsubject", 1)]
+)
+def test_an_empty_column_is_called_that(header, number, tmp_path):
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text(header + "\n")
+    with pytest.raises(StudyError, match=f"line 1: column {number} is empty; take it out"):
+        read_sheet(sheet)

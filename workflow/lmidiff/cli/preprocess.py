@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.quality import write_quality
@@ -80,11 +81,12 @@ def _check_distinct(paths: dict[str, Path]) -> None:
     names = list(paths)
     for number, name in enumerate(names):
         for other in names[:number]:
-            one, two = paths[other], paths[name]
-            if one.exists() and two.exists() and one.samefile(two):
+            (one, first), (two, second) = split_volume(paths[other]), split_volume(paths[name])
+            same = (first or 0) == (second or 0)
+            if same and one.exists() and two.exists() and one.samefile(two):
                 raise StudyError(
-                    f"--scans: {two} is given as {name} and as {other}; name each contrast's own "
-                    "file"
+                    f"--scans: {paths[name]} is given as {name} and as {other}; name each "
+                    "contrast's own file"
                 )
 
 

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+
+
+def split_volume(path: str | Path) -> tuple[Path, int | None]:
+    """``scan.nii.gz#1`` as the file and the number of a volume in it (the first is 0), else None.
+
+    A file whose own name ends so is that file.
+    """
+    found = re.fullmatch(r"(.+)#(\d+)", str(path))
+    if found is None or Path(path).exists():
+        return Path(path), None
+    return Path(found[1]), int(found[2])
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 
 
 def check_outputs(
@@ -23,7 +24,8 @@ def check_outputs(
     Raises:
         StudyError: an output is an input, is a folder, or cannot be written; one line.
     """
-    outputs, inputs = [Path(path) for path in outputs], [Path(path) for path in inputs]
+    outputs = [Path(path) for path in outputs]
+    inputs = [split_volume(path)[0] for path in inputs]
     if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
         raise StudyError(f"{folder}: is a file; name a folder for the results")
     read = [(path, _identity(path)) for path in inputs]

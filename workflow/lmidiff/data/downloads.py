@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.data.fetch import is_verified
 from lmidiff.data.ledger import Entry, read_ledger, verify
-from lmidiff.data.volumes import split_volume
 
 LEDGER = "config/datasets.tsv"
 

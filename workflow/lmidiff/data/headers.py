@@ -112,6 +112,15 @@ def _declared_unit(image: SpatialImage) -> str:
         return "unknown"
 
 
+def coded_qform(image: nib.Nifti1Pair) -> tuple[np.ndarray | None, int]:
+    """The qform, (4, 4) in the file's unit, and its code; None and 0 if absent or no rotation."""
+    try:
+        qform, code = image.header.get_qform(coded=True)
+    except (HeaderDataError, ValueError):  # rounded numbers that are no rotation any more
+        return None, 0
+    return (qform, code) if qform is not None and np.isfinite(qform).all() else (None, 0)
+
+
 def _plausible(affine: np.ndarray) -> bool:
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.isfinite(edges).all() and (edges >= VOXEL_MM[0]).all()) and bool(
@@ -149,13 +158,9 @@ def _check_forms(image: nib.Nifti1Image, name: str) -> None:
     it where the qform's rounded numbers are no rotation any more, or where a crop has moved the
     origin of one of them alone.
     """
-    header = image.header
-    try:
-        sform, qform = header.get_sform(coded=True), header.get_qform(coded=True)
-    except (HeaderDataError, ValueError) as error:
-        logger.warning(
-            "WARNING %s: the qform is no rotation (%s); the sform is used", name, one_line(error)
-        )
+    sform, qform = image.header.get_sform(coded=True), coded_qform(image)
+    if int(image.header["qform_code"]) and not qform[1]:
+        logger.warning("WARNING %s: the qform is no rotation; the sform is used", name)
         return
     if not sform[1] or not qform[1]:
         return

@@ -7,12 +7,12 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from nibabel import orientations
-from nibabel.spatialimages import HeaderDataError
 from scipy import linalg
 
 from lmidiff.common.errors import StudyError
-from lmidiff.data.headers import MOST_SHEAR_MM, affine_mm, shear_mm
-from lmidiff.data.volumes import Volume, split_volume
+from lmidiff.common.files import split_volume
+from lmidiff.data.headers import MOST_SHEAR_MM, affine_mm, coded_qform, shear_mm
+from lmidiff.data.volumes import Volume
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns coordinates of one convention into the other."""
@@ -55,14 +55,10 @@ def own_space(path: str | Path) -> OwnSpace:
     header = image.header
     sform = header.get_sform(coded=True)
     try:
-        qform = header.get_qform(coded=True)
-    except (HeaderDataError, ValueError):  # its rounded numbers are no rotation
-        qform = (None, 0)
-    try:
         unit = header.get_xyzt_units()[0]
     except KeyError:
         unit = "unknown"
-    return OwnSpace(shape, affine, (sform, qform), unit)
+    return OwnSpace(shape, affine, (sform, coded_qform(image)), unit)
 
 
 def to_itk(data: np.ndarray, affine: np.ndarray, name: str = "volume") -> sitk.Image:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.common.schema import columns
 from lmidiff.data.tsv import read_tsv
-from lmidiff.data.volumes import split_volume
 
 REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask")

@@ -68,7 +68,11 @@ def _check_header(header: list[str], required: list[str], optional: list[str], p
     if len(header) == 1 and "," in header[0]:
         raise StudyError(f"{place}: columns are separated by commas; save it with tabs")
     known = ", ".join([*required, *optional])
-    for column in header:
+    for number, column in enumerate(header, start=1):
+        if not column:
+            raise StudyError(
+                f"{place}: column {number} is empty; take it out, or name it ({known})"
+            )
         if column not in required + optional:
             raise StudyError(f"{place}: unknown column {column!r}; columns are {known}")
         if header.count(column) > 1:

@@ -1,7 +1,6 @@
 """Reading NIfTI volumes: everything that can be wrong with a file is said in one line."""
 
 import logging
-import re
 import zlib
 from dataclasses import dataclass
 from itertools import product
@@ -14,6 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError, SpatialImage
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.data.headers import GRID_TOLERANCE, checked_affine, one_line, spatial_shape
 from lmidiff.data.voxels import check_finite, check_intensities, warn_of_wraps, without_padding
 
@@ -50,17 +50,6 @@ class Volume:
     def voxel_mm(self) -> np.ndarray:
         """(3,) edge lengths of a voxel in millimetres."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
-
-
-def split_volume(path: str | Path) -> tuple[Path, int | None]:
-    """``scan.nii.gz#1`` as the file and the number of a volume in it (the first is 0), else None.
-
-    A file whose own name ends so is that file.
-    """
-    found = re.fullmatch(r"(.+)#(\d+)", str(path))
-    if found is None or Path(path).exists():
-        return Path(path), None
-    return Path(found[1]), int(found[2])
 
 
 def describe(path: str | Path, subject: str = "", role: str = "") -> str:

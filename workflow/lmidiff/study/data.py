@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_apart
 from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
-from lmidiff.data.volumes import split_volume
 
 MASK, LABELS = "desc-brain_mask", "dseg"
 
@@ -50,8 +50,7 @@ class StudyData:
         if "recorded" not in config:
             scans = [path for m in self.members for path in (*m.scans.values(), m.anatomy) if path]
             read = [split_volume(path)[0] for path in scans]
-            sheets = [c[key] for c in self.cohorts.values() for key in ("sheet",) if key in c]
-            check_apart(self.folder, [*read, *sheets], self.name)
+            check_apart(self.folder, [*read, *self._tables()], self.name)
 
     @staticmethod
     def _origin(config: Mapping[str, Any]) -> list[str]:
@@ -206,6 +205,16 @@ class StudyData:
         if self.subject(subject).labels:
             suffixes.append(LABELS)
         return [self.volume(subject, suffix) for suffix in suffixes]
+
+    def _tables(self) -> list[Path]:
+        """The sheets and split files of the cohorts; a split's name is no file and does no harm."""
+        tables = []
+        for cohort in self.cohorts.values():
+            tops = [Path(), *self.roots] if cohort["kind"] == "bids" else [Path()]
+            places = [top / cohort.get("folder", "") for top in tops]
+            tables += [place / cohort["split"] for place in places if "split" in cohort]
+            tables += [Path(cohort["sheet"])] if "sheet" in cohort else []
+        return tables
 
     def _check_subjects(self) -> None:
         if self.target in self.sources:
