@@ -264,3 +264,18 @@ def test_sdedit_noises_the_source_to_the_time_of_its_strength(models, monkeypatc
     noise = (x - np.sqrt(signal) * (2 * SOURCE - 1)) / np.sqrt(1 - signal)
     assert noise.mean().abs() < 5 / np.sqrt(noise.numel())
     assert abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.numel())
+
+
+def test_what_is_of_the_brain_does_not_depend_on_the_networks_parts(models):
+    """The function and the histogram are of all slices, however few the network gets at once."""
+    whole = method(models, "ours", consistency=0.8, prior=0.8)
+    ids = [("sub-01", place) for place in range(len(SOURCE))]
+    images = {}
+    for parts in (None, 2, 4):
+        whole.model.at_once = parts
+        images[parts] = whole.translate(SOURCE, ids).image
+    whole.model.at_once = None
+    for parts in (2, 4):
+        torch.testing.assert_close(images[parts], images[None], atol=1e-5, rtol=0)
+    apart = torch.cat([whole.translate(SOURCE[k : k + 2], ids[k : k + 2]).image for k in (0, 2, 4)])
+    assert (apart - images[None]).abs().max() > 1e-3, "parts handed to the method would differ"
