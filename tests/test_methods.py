@@ -279,3 +279,14 @@ def test_what_is_of_the_brain_does_not_depend_on_the_networks_parts(models):
         torch.testing.assert_close(images[parts], images[None], atol=1e-5, rtol=0)
     apart = torch.cat([whole.translate(SOURCE[k : k + 2], ids[k : k + 2]).image for k in (0, 2, 4)])
     assert (apart - images[None]).abs().max() > 1e-3, "parts handed to the method would differ"
+
+
+def test_the_prior_moves_the_image_by_its_share(models):
+    image, people = SOURCE.square(), ["sub-01"] * len(SOURCE)
+
+    def moved(share):
+        return method(models, "ours", prior=share).towards_histogram(image, SOURCE, people)
+
+    torch.testing.assert_close(moved(0.25), 0.75 * image + 0.25 * moved(1.0))
+    assert torch.equal(moved(0.0), image)
+    assert (moved(1.0) - image).abs().max() > 0.01
