@@ -49,7 +49,7 @@ def files(truth: ixi_archive.Truth, tmp_path_factory: pytest.TempPathFactory) ->
 def histogram(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of the method that trains nothing: its translation has a law to be checked by."""
     path = tmp_path_factory.mktemp("histogram") / "weights.safetensors"
-    weights = {"quantiles": torch.linspace(0, 1, QUANTILES)}
+    weights = {"quantiles": torch.linspace(0, 1, QUANTILES), "dimming": torch.tensor(0.6)}
     publish(path, weights, {"family": "histogram", "images": IMAGES})
     return path
 
@@ -191,7 +191,11 @@ def test_mistakes_are_one_line(files, histogram: Path, tmp_path: Path, capsys) -
     out = tmp_path / "o.nii.gz"
     source = ["--source", files["PDw"], "--mask", files["PDw mask"]]
     alone = tmp_path / "alone" / "weights.safetensors"
-    publish(alone, {"quantiles": torch.linspace(0, 1, QUANTILES)}, {"family": "histogram"})
+    publish(
+        alone,
+        {"quantiles": torch.linspace(0, 1, QUANTILES), "dimming": torch.tensor(0.6)},
+        {"family": "histogram"},
+    )
     for arguments, says in (
         (["--weights", tmp_path / "w.safetensors", *source, "--out", out], "config.json: no such"),
         (["--weights", alone, *source, "--out", out], "does not say what the model's slices"),

@@ -70,7 +70,7 @@ def mask(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
-    quantiles = {"quantiles": torch.linspace(0, 1, QUANTILES)}
+    quantiles = {"quantiles": torch.linspace(0, 1, QUANTILES), "dimming": torch.tensor(0.6)}
     publish(path, quantiles, {"family": "histogram", "images": IMAGES})
     return path
 
