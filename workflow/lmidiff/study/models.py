@@ -46,6 +46,12 @@ class StudyModels(StudyData):
                 f"sees a source, so name one of {', '.join(self.sources)}, or set the methods "
                 "that use it to null"
             )
+        blind = [s for s in self.subjects("train") if source not in self.modalities_of(s)]
+        if needs & {"source", "pairs"} and blind:
+            raise StudyError(
+                f"config: models.{model} sees {source} in training, and {blind[0]} of the train "
+                "split has none; set the methods that use it to null"
+            )
         unlabelled = [s for s in self.subjects("train") if not self.subject(s).labels]
         if "labels" in needs and unlabelled:
             raise StudyError(
