@@ -237,7 +237,7 @@ def test_a_config_whose_sheet_names_its_own_results_is_refused(tmp_path, monkeyp
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     rows = ["subject\tmodality\tpath\tsplit"]
     for number, split in enumerate(("train", "val", "test")):
-        for name in ("T1w", "PDw", "T2w"):
+        for name in ("T1w", "PDw", "T2w", "FLAIR"):
             path = save(Path(f"results/default/raw/{number}_{name}.nii.gz"), brain())
             rows.append(f"0{number}\t{name}\t{path.resolve()}\t{split}")
     Path("sheet.tsv").write_text("\n".join(rows) + "\n")
@@ -252,7 +252,11 @@ def test_a_split_file_in_its_own_results_is_refused(place, tmp_path, monkeypatch
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     people = touch(
         tmp_path / "bids",
-        *(f"sub-{n}/anat/sub-{n}_{m}.nii.gz" for n in "123" for m in ("T1w", "PDw", "T2w")),
+        *(
+            f"sub-{n}/anat/sub-{n}_{m}.nii.gz"
+            for n in "123"
+            for m in ("T1w", "PDw", "T2w", "FLAIR")
+        ),
     )
     split = tmp_path / "results" / "default" / "split.tsv"
     split.parent.mkdir(parents=True)

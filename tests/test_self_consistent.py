@@ -195,14 +195,14 @@ def test_no_function_of_intensity_comes_nearer_than_the_look_up():
     truth = ((0.9 - 0.7 * source + 0.05 * torch.randn(source.shape)) * (source > 0)).clamp(0, 1)
     ids = [("sub-1", n) for n in range(6)]
     inside = inside_of(source > 0)
-    fitted = Lookup({"bins": 64}, None, 1).answer(source, truth, ids).image
+    fitted = Lookup({"bins": 16}, None, 1).answer(source, truth, ids).image
 
     def error(image):
         return (image - truth)[inside].square().mean().item()
 
     best = np.polynomial.Polynomial.fit(source[inside].numpy(), truth[inside].numpy(), 5)
     assert error(fitted) <= error(torch.from_numpy(best(source.numpy())))
-    assert error(fitted) == pytest.approx(0.05**2, rel=0.2)
+    assert error(fitted) == pytest.approx(0.05**2, rel=0.25)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def align_subject(
 
     Raises:
         StudyError: the reference is missing, a scan shows no brain, mask or labels lie on the grid
-            of no scan, or two scans cannot be brought to overlap, or a scan has too few slices for that.
+            of no scan, two scans cannot be brought to overlap, or a scan has too few slices for
+            that.
     """
     if reference not in scans:
         raise StudyError(f"no {reference} scan among {', '.join(scans)}; it is the reference")
@@ -151,9 +152,7 @@ def _check_thick(scan: Volume) -> None:
         )
 
 
-def _owner(
-    volume: Volume | None, order: Sequence[str], scans: Mapping[str, Volume]
-) -> str | None:
+def _owner(volume: Volume | None, order: Sequence[str], scans: Mapping[str, Volume]) -> str | None:
     """The first scan on whose grid a volume lies."""
     if volume is None:
         return None

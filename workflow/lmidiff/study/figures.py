@@ -161,7 +161,7 @@ def quality_files(study: Study) -> dict[str, dict[str, str]]:
     """Subject -> modality, and the key ``mask``, to the preprocessed volume."""
     return {
         member.id: {
-            **{modality: study.volume(member.id, modality) for modality in study.modalities_of(member.id)},
+            **{name: study.volume(member.id, name) for name in study.modalities_of(member.id)},
             "mask": study.volume(member.id, MASK),
         }
         for member in study.members
