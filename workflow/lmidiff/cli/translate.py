@@ -72,6 +72,7 @@ def run(given: argparse.Namespace) -> None:
     scans = scans_of(given)
     if given.out:
         require_out(given.out)
+        check_outputs([given.out], files_read(given, scans))
     method, like, device = load(given)
     orders = orders_of(scans, given.out, like.target)
     for order in orders:
