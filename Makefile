@@ -105,8 +105,8 @@ test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): th
 	$(RUN) pytest -m "not study" -n $(TESTERS)
 	$(RUN) pytest -m study -n $(TESTERS)
 
-test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: twenty kills of the smoke study, all of it on Slurm
-	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py tests/test_meshnet.py
+test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: kills of the smoke study, all of it on Slurm, 10,000 odd inputs
+	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py tests/test_meshnet.py tests/test_properties.py
 
 lint: .venv/.ready-dev ## Check style: ruff, snakefmt, snakemake --lint
 	$(RUN) ruff check .

@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +13,8 @@ import torch
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
+from lmidiff.data.grid import Grid
+from lmidiff.data.headers import one_line
 from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
@@ -130,12 +133,12 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     device = pick_device(given.device)
     settings = _settings(given.weights)
     slices = _slices(settings, given.weights)
-    fitting = methods_for(settings)
+    fitting = _fitting(settings, given.weights)
     name = given.method or _method_of(settings, fitting)
     if name not in fitting:
         raise StudyError(
             f"--method {name}: {given.weights} is a model of family {settings['family']}, which "
-            f"serves {', '.join(fitting) or 'no method of this version'}"
+            f"serves {', '.join(fitting)}"
         )
     block = {
         "name": name,
@@ -145,7 +148,29 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
         "family": settings["family"],
         "model": settings,
     }
-    return build_method(block, {}, [str(given.weights)], given.seed, device), slices, device
+    try:
+        method = build_method(block, {}, [str(given.weights)], given.seed, device)
+    except StudyError as error:
+        named = str(given.weights) in str(error)
+        raise error if named else StudyError(f"{given.weights}: {error}") from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise StudyError(
+            f"{config_of(given.weights)}: does not describe the model ({one_line(error)}); take "
+            "the file that lies beside the weights of the study"
+        ) from error
+    return method, slices, device
+
+
+def _fitting(settings: Mapping[str, Any], weights: Path) -> list[str]:
+    try:
+        fitting = methods_for(settings)
+    except (AttributeError, TypeError) as error:
+        raise StudyError(f"{config_of(weights)}: guidance is no table of settings") from error
+    if not fitting:
+        raise StudyError(
+            f"{config_of(weights)}: family {settings['family']!r} serves no method of this version"
+        )
+    return fitting
 
 
 def _settings(weights: Path) -> dict[str, Any]:
@@ -165,18 +190,26 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
     said = settings.pop(IMAGES, None)
     try:
         grid = said["grid"]
-        return Slices(
-            grid["image_size"],
-            grid["pixel_size"],
-            said["percentile"],
+        low, high = map(float, grid["extent"])
+        like = Slices(
+            operator.index(grid["image_size"]),
+            float(grid["pixel_size"]),
+            float(said["percentile"]),
             said["target"],
-            tuple(grid["extent"]),
+            (low, high),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StudyError(
             f"{config_of(weights)}: does not say what the model's slices are like "
             f"(key {IMAGES!r}); train the model again with this version"
         ) from error
+    try:
+        Grid(like.image_size, like.pixel_size, 1, like.extent)
+    except StudyError as error:
+        raise StudyError(f"{config_of(weights)}: {IMAGES}.{error}") from error
+    if not 0 < like.percentile <= 100:
+        raise StudyError(f"{config_of(weights)}: percentile {like.percentile} is not in 0..100")
+    return like
 
 
 def _method_of(settings: dict[str, Any], fitting: list[str]) -> str:

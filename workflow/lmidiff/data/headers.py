@@ -81,6 +81,7 @@ def checked_affine(image: SpatialImage, name: str) -> np.ndarray:
 def spatial_shape(
     shape: tuple[int, ...], name: str, number: int | None = None
 ) -> tuple[int, int, int]:
+    shape = tuple(int(length) for length in shape)
     if any(length < 1 for length in shape) or not shape:
         raise StudyError(f"{name}: shape {shape} has an axis of length 0; export the image again")
     spatial = list(shape)

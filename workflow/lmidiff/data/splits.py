@@ -1,5 +1,6 @@
 """The split manifest: which subject is in train, val or test. A subject is in one of them only."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,8 @@ SPLITS = ("train", "val", "test")
 """The vocabulary, in the order the manifest lists it."""
 
 HEADER = "subject\tsplit"
+
+_SUBJECT = re.compile("sub-[A-Za-z0-9]+")
 
 
 def write_split(table: pd.DataFrame, path: str | Path) -> None:
@@ -79,6 +82,8 @@ def _assign(rows: list[tuple[str, str, str]], path: str | Path) -> dict[str, lis
     """Subjects by split from (where, subject, split) rows."""
     found: dict[str, str] = {}
     for where, subject, split in rows:
+        if not _SUBJECT.fullmatch(subject):
+            raise StudyError(f"{where}: {subject!r}: use letters and digits, such as sub-01")
         if split not in SPLITS:
             raise StudyError(f"{where}: split {split!r} is unknown; use {', '.join(SPLITS)}")
         if found.setdefault(subject, split) != split:

@@ -28,6 +28,7 @@ _UNREADABLE = (
     OSError,
     EOFError,
     MemoryError,
+    OverflowError,
     zlib.error,
 )
 
@@ -172,7 +173,7 @@ def _open(path: Path, name: str) -> SpatialImage:
     _check_gzip(path, name)
     try:
         image = nib.load(path)
-    except (HeaderDataError, ValueError) as error:
+    except (HeaderDataError, ValueError, OverflowError) as error:
         raise StudyError(
             f"{name}: cannot be read: the header's numbers make no sense ({one_line(error)}); "
             "set qform, sform and scaling from the original scan"

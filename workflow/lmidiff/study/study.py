@@ -78,7 +78,12 @@ class Study(StudyModels):
             for v in values
         ]
         for chosen in [{}, *({key: value} for key, value in tried)]:
-            self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
+            try:
+                self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
+            except (TypeError, ValueError) as error:
+                raise StudyError(
+                    f"config: methods.{name}: a setting is of the wrong kind ({error})"
+                ) from error
 
     # -- methods --------------------------------------------------------------------------------
 
