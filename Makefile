@@ -80,7 +80,7 @@ sri24: env ## Translate the real SRI24 template (fetches it)
 
 ablation: env ## What each part of the LMI condition, and of the study's own method, is worth
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/ablation.yaml
-	@$(MAKE) --no-print-directory reproduce CONFIG=config/ours.yaml
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/self_consistent.yaml
 
 draws: env ## What averaging draws buys, with the default study's model
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/draws.yaml

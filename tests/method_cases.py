@@ -5,8 +5,7 @@ import torch
 
 from lmidiff.data.nifti import write_nifti
 from lmidiff.methods import method_of
-from lmidiff.models import cyclegan, diffusion, family_of, stylegan
-from lmidiff.models.histogram import quantiles
+from lmidiff.models import cyclegan, diffusion, histogram, regression, stylegan
 from lmidiff.networks.cyclegan import Generator
 
 CPU = torch.device("cpu")
@@ -27,7 +26,8 @@ def brains(count=6, seed=0):
 SOURCE = brains()
 IDS = [("sub-01", 0), ("sub-01", 1), ("sub-01", 2), ("sub-02", 0), ("sub-03", 0), ("sub-03", 1)]
 SUBJECTS = [[0, 1, 2], [3], [4, 5]]
-QUANTILES = quantiles(brains(seed=9).square())
+MEASURED = histogram.measure(brains(seed=9).square())
+TARGET = histogram.TargetIntensities(**MEASURED)
 
 
 def model_settings(condition="both", **changes):
@@ -57,16 +57,22 @@ def loud_weights(settings):
     }
 
 
+def travelling():
+    """The target's intensities as they travel with a network's weights."""
+    return {f"{histogram.PREFIX}{name}": value for name, value in MEASURED.items()}
+
+
 def untrained_models() -> dict:
     """What each family loads, by condition or family."""
-    made = {None: None, "histogram": QUANTILES}
-    for condition in ("none", "both", "self", "frequency"):
+    made = {None: None, "histogram": TARGET}
+    for condition in ("none", "both", "self", "image", "edges", "frequency"):
         settings = model_settings(condition)
-        weights = {**loud_weights(settings), diffusion.HISTOGRAM: QUANTILES}
+        weights = {**loud_weights(settings), **travelling()}
         made[condition] = diffusion.load(settings, weights, CPU)
-    for family in ("regression", "supervised"):
+    for family in ("regression", "supervised", "synthetic"):
         settings = {**model_settings(), "family": family}
-        made[family] = family_of(family).RegressionModel(settings, CPU)
+        made[family] = regression.RegressionModel(settings, CPU)
+        made[family].target = TARGET
     torch.manual_seed(4)
     made["cyclegan"] = cyclegan.load({}, Generator(16, 1, 4).state_dict(), CPU)
     small = stylegan.StyleGANSettings(channels=(8, 6, 4), latent=8, mapping_layers=1)
@@ -76,12 +82,15 @@ def untrained_models() -> dict:
 
 WHICH = {
     "sdedit": "none",
+    "sdedit_inverted": "none",
     "ilvr": "none",
     "fgdm": "frequency",
     "lmidiffusion": "both",
     "lmidiffusion_cr": "self",
     "lmidiffusion_grad": "none",
-    "ours": "self",
+    "image_cr": "image",
+    "edges": "edges",
+    "self_consistent": "self",
 }
 
 

@@ -232,7 +232,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_and_a_read_only_folder(small_disk: Path) -> None:
     noise = Volume(np.random.default_rng(1).random((40, 40, 40), np.float32), np.eye(4))
-    subject = AlignedSubject({"PDw": noise}, {"PDw": noise.data > 0.5}, {"PDw": np.eye(4)}, [])
+    subject = AlignedSubject(
+        {"PDw": noise}, {"PDw": noise.data > 0.5}, {"PDw": np.eye(4)}, [], noise.data > 0.5
+    )
     files = {"PDw": small_disk / "sub-01_PDw.nii"}
     with pytest.raises(StudyError, match=r"sub-01_PDw.nii: cannot be written \(No space left"):
         write_aligned(subject, files, small_disk / "mask.nii")

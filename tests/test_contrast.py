@@ -9,6 +9,9 @@ from method_cases import (
 
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 
+#: The intensity map alone; an image one pixel high has no rim (tests/test_rim.py).
+BARE = {"mixtures": 0.0, "field": 0.0, "texture": 0.0, "noise": 0.0}
+
 
 def randomised(images, seed=0, **settings):
     generator = torch.Generator().manual_seed(seed)
@@ -29,8 +32,8 @@ def test_contrast_keeps_air_and_range_and_differs_between_images():
 @pytest.mark.parametrize("monotone", [0.0, 0.5, 1.0])
 def test_the_share_of_monotone_contrasts_is_what_is_asked_for(monotone):
     count = 800
-    ramp = torch.linspace(0.001, 1, 64).view(1, 1, 8, 8).expand(count, -1, -1, -1)
-    curves = randomised(ramp, monotone=monotone, noise=0.0).flatten(1)
+    ramp = torch.linspace(0.001, 1, 64).view(1, 1, 1, 64).expand(count, -1, -1, -1)
+    curves = randomised(ramp, monotone=monotone, **BARE).flatten(1)
     rise = curves.diff(dim=1)
     rising = float((rise >= -1e-6).all(1).float().mean())
     falling = float((rise <= 1e-6).all(1).float().mean())
@@ -44,7 +47,7 @@ def test_the_share_of_monotone_contrasts_is_what_is_asked_for(monotone):
 def test_a_contrast_reaches_its_ceiling_and_passes_through_the_knots():
     ramp = torch.linspace(0, 1, 1001).view(1, 1, 1, 1001).expand(200, -1, -1, -1).contiguous()
     ramp[..., 0] = 1e-6
-    curves = randomised(ramp, noise=0.0, knots=6, ceiling=0.7, monotone=0.0).flatten(1)
+    curves = randomised(ramp, knots=6, ceiling=0.7, monotone=0.0, **BARE).flatten(1)
     top = curves.max(1).values
     assert top.min() >= 0.7 - 1e-4
     assert top.max() <= 1
@@ -71,3 +74,33 @@ def test_contrast_noise_has_the_largest_deviation_at_most():
 def test_contrast_needs_two_knots():
     with pytest.raises(ValueError, match="knots"):
         ContrastSettings(knots=1)
+
+
+def test_a_mixture_gives_each_tissue_a_signal_of_its_own():
+    ramp = torch.linspace(0.001, 1, 256).view(1, 1, 1, 256).expand(400, -1, -1, -1)
+    curves = randomised(ramp, **(BARE | {"mixtures": 1.0})).flatten(1)
+    smooth = randomised(ramp, **BARE).flatten(1)
+    # Level where one tissue prevails, steep between two: the reverse of a curve through knots.
+    steps = [(each.diff(dim=1).abs() < 5e-4).float().mean() for each in (curves, smooth)]
+    assert steps[0] > 1.5 * steps[1]
+    top, low = curves.max(1).values, curves.min(1).values
+    assert top.max() <= 1
+    assert low.min() > 0
+
+
+def test_field_and_texture_are_as_strong_as_asked_for():
+    flat = torch.full((300, 1, 32, 32), 0.5)
+    calm = {**BARE, "monotone": 1.0}
+    plain = randomised(flat, **calm)
+    inner = (..., slice(4, -4), slice(4, -4))
+    assert plain[inner].flatten(1).std(1).max() < 1e-5
+    field = randomised(flat, **(calm | {"field": 0.3}))[inner].flatten(1)
+    spread = field.amax(1) / field.amin(1)
+    assert spread.max() < np.exp(2 * 0.3 * 1.3)  # a cubic overshoots its knots a little
+    assert spread.median() > 1.05
+    texture = randomised(flat, **(calm | {"texture": 0.05}))[inner]
+    assert texture.flatten(1).std(1).max() == pytest.approx(0.05, rel=0.25)
+    # Of a size: neighbours are alike, as noise is not.
+    rough = texture - texture.mean((2, 3), keepdim=True)
+    alike = (rough[..., 1:] * rough[..., :-1]).mean() / rough.square().mean()
+    assert alike == pytest.approx(2 / 3, abs=0.1)

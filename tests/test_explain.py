@@ -347,10 +347,11 @@ def test_the_data_flow_shows_what_the_rules_are_handed(config):
     people = f"{len(study.subjects('test'))} people"
     sources = ", ".join(study.sources)
     assert ("data", f"test|{sources}", "method", "source", people) in edges
-    assert ("data", f"test|{study.target}", "method", "oracle", people) in edges
+    assert ("data", f"test|{study.target} + {sources}", "method", "oracle", people) in edges
     assert ("data", f"test|{study.target}", "method", "sdedit", people) not in edges
     tuned = {end for _, start, _, end, _ in edges if start.startswith("val|")}
-    assert tuned == {name for name, block in study.methods.items() if "tune" in block}
+    assert tuned == {name for name, block in study.methods.items() if block.get("tune")}
+    assert {start for _, start, _, _, _ in edges if start.startswith("val|")} == {"val|T1w"}
     assert {start for _, start, _, end, _ in edges if end == "segment"} >= set(study.methods)
 
 

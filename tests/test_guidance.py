@@ -1,11 +1,14 @@
 """LMI as a condition and as a gradient: channels, times, and what is computed how often."""
 
+import numpy as np
 import pytest
 import torch
+from method_cases import brains
+from scipy import ndimage
 
 from lmidiff import guidance as module
 from lmidiff.diffusion import SAMPLERS, Schedule, SliceNoise, final
-from lmidiff.guidance import CONDITIONS, PAPER, Guidance, steer
+from lmidiff.guidance import CONDITIONS, LIMIT, PAPER, Guidance, edges, steer
 from lmidiff.lmi import local_mutual_information
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.sampler import Sampling
@@ -48,7 +51,7 @@ def test_maps_have_the_channels_that_are_promised(condition, bandwidths):
     y, x = images(), images(seed=1)
     maps = guidance.maps(y, x, guidance.static(y))
     count = len(bandwidths)
-    expected = {"none": 0, "image": 1, "self": count, "cross": count, "both": 2 * count}
+    expected = {"none": 0, "image": 1, "edges": 1, "self": count, "cross": count, "both": 2 * count}
     expected["frequency"] = 3
     assert guidance.channels == expected[condition]
     if condition == "none":
@@ -67,6 +70,19 @@ def test_maps_are_cross_then_self_a_channel_for_each_bandwidth():
         for bandwidth in (3.0, 20.0)
     ]
     assert torch.equal(guidance.maps(y, x, guidance.static(y)), torch.cat(by_hand, 1))
+
+
+def test_edges_are_the_sobel_gradient_in_units_of_its_root_mean_square():
+    y = brains()
+    maps = edges(y)
+    for image, found in zip(y[:, 0].double().numpy(), maps[:, 0].numpy(), strict=True):
+        whole = ndimage.binary_erosion(image > 0, np.ones((3, 3)))
+        size = np.hypot(ndimage.sobel(image, 0), ndimage.sobel(image, 1)) * whole
+        wanted = size / np.sqrt((size[whole] ** 2).mean()) / LIMIT
+        np.testing.assert_allclose(found, wanted.clip(max=1), atol=1e-5)
+    reversed_ = torch.where(y > 0, 1.1 - y, y)
+    torch.testing.assert_close(edges(reversed_), maps, rtol=0, atol=1e-4)  # no contrast in it
+    assert edges(torch.full((1, 1, 16, 16), 0.5)).abs().max() == 0
 
 
 def test_image_condition_is_the_image_and_none_is_nothing():
@@ -89,7 +105,7 @@ def test_needs_sample_says_whether_the_maps_follow_the_sample(condition):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("condition", "edges"),
+        ("condition", "contours"),
         ("estimator", "kraskov"),
         ("cross_time", "before"),
         ("patch_size", 4),

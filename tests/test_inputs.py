@@ -71,7 +71,7 @@ def mask(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
-    quantiles = {"quantiles": torch.linspace(0, 1, QUANTILES)}
+    quantiles = {"quantiles": torch.linspace(0, 1, QUANTILES), "dimming": torch.tensor(0.6)}
     publish(path, quantiles, {"family": "histogram", "images": IMAGES})
     return path
 
@@ -238,7 +238,7 @@ def test_a_config_whose_sheet_names_its_own_results_is_refused(tmp_path, monkeyp
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     rows = ["subject\tmodality\tpath\tsplit"]
     for number, split in enumerate(("train", "val", "test")):
-        for name in ("T1w", "PDw", "T2w"):
+        for name in ("T1w", "PDw", "T2w", "FLAIR"):
             path = save(Path(f"results/default/raw/{number}_{name}.nii.gz"), brain())
             rows.append(f"0{number}\t{name}\t{path.resolve()}\t{split}")
     Path("sheet.tsv").write_text("\n".join(rows) + "\n")
@@ -253,7 +253,11 @@ def test_a_split_file_in_its_own_results_is_refused(place, tmp_path, monkeypatch
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     people = touch(
         tmp_path / "bids",
-        *(f"sub-{n}/anat/sub-{n}_{m}.nii.gz" for n in "123" for m in ("T1w", "PDw", "T2w")),
+        *(
+            f"sub-{n}/anat/sub-{n}_{m}.nii.gz"
+            for n in "123"
+            for m in ("T1w", "PDw", "T2w", "FLAIR")
+        ),
     )
     split = tmp_path / "results" / "default" / "split.tsv"
     split.parent.mkdir(parents=True)

@@ -3,29 +3,35 @@
 import numpy as np
 import pytest
 import torch
-from method_cases import CPU, IDS, QUANTILES, SIZE, SOURCE, SUBJECTS, WHICH, brains, method
+from method_cases import CPU, IDS, SIZE, SOURCE, SUBJECTS, WHICH, brains, method
 from skimage.exposure import match_histograms
 
 from lmidiff.common.errors import StudyError
+from lmidiff.images.rim import inside_of
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
-from lmidiff.models import FAMILIES, family_of
-from lmidiff.models.histogram import quantiles
+from lmidiff.models import FAMILIES, family_of, histogram
 from lmidiff.sampler import autocast
 
-COVERED = [name for name in METHODS if name in WHICH or method_of(name).family != "diffusion"]
+COVERED = [
+    name
+    for name in METHODS
+    if (name in WHICH or method_of(name).family != "diffusion")
+    and not method_of(name).sees_test_target
+]
 
 
 # --- the contract ---------------------------------------------------------------------------
 
 
 def test_every_method_and_family_is_known_by_name():
-    assert set(WHICH) | {"source", "histogram", "inverted_histogram", "oracle"} <= set(METHODS)
+    simple = {"source", "histogram", "inverted_histogram", "lookup", "oracle"}
+    assert set(WHICH) | simple <= set(METHODS)
     for name in METHODS:
         kind = method_of(name)
         assert issubclass(kind, Method)
         assert kind.family is None or kind.family in FAMILIES
-        assert kind.sees_test_target == (name == "oracle")
+        assert kind.sees_test_target == (name in ("lookup", "oracle"))
     with pytest.raises(StudyError, match="'cyclegun'"):
         method_of("cyclegun")
     with pytest.raises(StudyError, match="'gun'"):
@@ -157,23 +163,33 @@ def test_auto_is_float32_where_bfloat16_is_not_in_hardware(monkeypatch):
 # --- rows without a network -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["source", "oracle"])
-def test_source_and_oracle_give_back_what_they_are_handed(models, name):
-    result = method(models, name).translate(SOURCE, IDS)
-    assert torch.equal(result.image, SOURCE)
-    assert result.spread is None
+def test_source_and_oracle_give_back_what_they_are_handed(models):
+    target = brains(seed=3)
+    for result, wanted in (
+        (method(models, "source").translate(SOURCE, IDS), SOURCE),
+        (method(models, "oracle").answer(SOURCE, target, IDS), target),
+    ):
+        assert torch.equal(result.image, wanted)
+        assert result.spread is None
+
+
+@pytest.mark.parametrize("name", ["oracle", "lookup"])
+def test_a_ceiling_has_nothing_to_say_without_the_answer(models, name):
+    with pytest.raises(StudyError, match="needs the true target"):
+        method(models, name).translate(SOURCE, IDS)
 
 
 def test_histogram_matching_is_scikit_images_in_the_brain():
     template = brains(40, seed=9).square()
-    kind = method_of("histogram")({}, quantiles(template), 1)
-    ours = kind.translate(SOURCE, IDS).image
+    inside, within = inside_of(SOURCE > 0), template[inside_of(template > 0)]
+    target = histogram.load({}, histogram.measure(template), CPU)
+    ours = method_of("histogram")({}, target, 1).translate(SOURCE, IDS).image
     for rows in SUBJECTS:
-        brain = SOURCE[rows] > 0
-        theirs = match_histograms(SOURCE[rows][brain].numpy(), template[template > 0].numpy())
+        brain = inside[rows]
+        theirs = match_histograms(SOURCE[rows][brain].numpy(), within.numpy())
         # scikit-image takes the upper end of a voxel's step, we its middle: half a step of n.
         n = int(brain.sum())
-        step = float(torch.diff(QUANTILES).max()) * 1024 / n
+        step = float(torch.diff(target.quantiles).max()) * 1024 / n
         np.testing.assert_allclose(ours[rows][brain], theirs, atol=max(0.01, step))
         assert np.abs(ours[rows][brain].numpy() - theirs).mean() < 1.0 / n + 2e-3
     assert torch.equal(ours == 0, SOURCE == 0)
@@ -181,14 +197,16 @@ def test_histogram_matching_is_scikit_images_in_the_brain():
 
 def test_histogram_matching_to_its_own_histogram_changes_nothing():
     many = brains(50, seed=3)
-    kind = method_of("histogram")({}, quantiles(many), 1)
+    kind = method_of("histogram")({}, histogram.load({}, histogram.measure(many), CPU), 1)
     same = kind.translate(many, [("sub-01", z) for z in range(50)]).image
-    torch.testing.assert_close(same, many, rtol=0, atol=2e-3)
+    inside = inside_of(many > 0)
+    torch.testing.assert_close(same[inside], many[inside], rtol=0, atol=2e-3)
 
 
 def test_tied_voxels_share_the_middle_of_their_ranks():
+    # Two rows of pixels have no inside, so that all of them are tissue.
     levels = torch.tensor([0.2, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9, 0.9]).view(1, 1, 2, 4)
-    uniform = torch.linspace(0, 1, 1025)
+    uniform = histogram.TargetIntensities(torch.linspace(0, 1, 1025), torch.tensor(1.0))
     for name, middles in (
         ("histogram", [1 / 16, 5 / 16, 5 / 16, 5 / 16, 12 / 16, 12 / 16, 12 / 16, 12 / 16]),
         (
@@ -205,7 +223,7 @@ def test_histogram_matching_keeps_or_reverses_the_order(models, name, sign):
     coarse = (SOURCE * 50).ceil() / 50  # with ties
     image = method(models, name).translate(coarse, IDS).image
     for rows in SUBJECTS:
-        brain = coarse[rows] > 0
+        brain = inside_of(coarse[rows] > 0)
         before, after = coarse[rows][brain], image[rows][brain]
         rise = sign * (after[:, None] - after[None, :])
         order = (before[:, None] - before[None, :]).sign()
@@ -222,7 +240,7 @@ def test_quantiles_are_numpys():
     images = brains(5, seed=2)
     values = images[images > 0].double().numpy()
     expected = np.quantile(values, np.linspace(0, 1, 1025))
-    np.testing.assert_allclose(quantiles(images), expected, rtol=1e-6)
+    np.testing.assert_allclose(histogram.quantiles(images), expected, rtol=1e-6)
 
 
 # --- SDEdit ---------------------------------------------------------------------------------
@@ -268,7 +286,7 @@ def test_sdedit_noises_the_source_to_the_time_of_its_strength(models, monkeypatc
 
 def test_what_is_of_the_brain_does_not_depend_on_the_networks_parts(models):
     """The function and the histogram are of all slices, however few the network gets at once."""
-    whole = method(models, "ours", consistency=0.8, prior=0.8)
+    whole = method(models, "self_consistent", consistency=0.8, prior=0.8)
     ids = [("sub-01", place) for place in range(len(SOURCE))]
     images = {}
     for parts in (None, 2, 4):
@@ -285,8 +303,12 @@ def test_the_prior_moves_the_image_by_its_share(models):
     image, people = SOURCE.square(), ["sub-01"] * len(SOURCE)
 
     def moved(share):
-        return method(models, "ours", prior=share).towards_histogram(image, SOURCE, people)
+        translator = method(models, "self_consistent", prior=share)
+        target = translator.model.target
+        return translator.held.towards_histogram(image, SOURCE, people, target)
 
-    torch.testing.assert_close(moved(0.25), 0.75 * image + 0.25 * moved(1.0))
+    inside = inside_of(SOURCE > 0)
+    wanted = 0.75 * image + 0.25 * moved(1.0)
+    torch.testing.assert_close(moved(0.25)[inside], wanted[inside])
     assert torch.equal(moved(0.0), image)
     assert (moved(1.0) - image).abs().max() > 0.01

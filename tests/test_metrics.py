@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 from sklearn.metrics import f1_score
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.metrics import dice, mae, psnr, score_subject
+from lmidiff.evaluation.metrics import dice, interior, mae, psnr, score_subject
 from lmidiff.images.similarity import ssim_map
 
 
@@ -91,6 +91,24 @@ def test_regions_look_at_their_pixels_only():
     assert math.isnan(mae(a, b, np.zeros_like(mask)))
 
 
+def test_the_interior_is_what_the_methods_call_inside():
+    import torch
+
+    from lmidiff.images.rim import inside_of
+
+    brain = np.random.default_rng(1).random((20, 18, 4)) > 0.08
+    brain[..., 2] = False
+    brain[..., 3] = False
+    brain[9, 9, 3] = True  # a speck has no rim
+    theirs = inside_of(torch.from_numpy(np.moveaxis(brain, 2, 0)[:, None].copy()))
+    assert np.array_equal(interior(brain), np.moveaxis(theirs[:, 0].numpy(), 0, 2))
+    a, b = image_like((20, 18, 4)), image_like((20, 18, 4), seed=1)
+    labels = np.ones(brain.shape, np.uint8)
+    found = table(score_subject(a, b, brain, labels, labels, subject="s"))
+    assert found["all", "interior", "ssim"] == pytest.approx(ssim_map(a, b)[interior(brain)].mean())
+    assert found["all", "interior", "mae"] == pytest.approx(mae(a, b, interior(brain)))
+
+
 def test_dice_is_f1_and_monai():
     import torch
     from monai.metrics.meandice import compute_dice
@@ -134,7 +152,7 @@ def test_more_noise_is_worse():
 
 def test_identity_scores_perfectly():
     scores = table(score_subject(**subject(noise=0), subject="s"))
-    for region in ("image", "brain"):
+    for region in ("image", "brain", "interior"):
         assert scores["all", region, "ssim"] == pytest.approx(1)
         assert scores["all", region, "psnr"] == math.inf
         assert scores["all", region, "mae"] == 0
@@ -146,7 +164,7 @@ def test_volume_scores_pool_and_slices_stand_alone():
     case = subject()
     scores = table(score_subject(**case, subject="s"))
     a, b, mask = case["translated"], case["target"], case["mask"]
-    assert len(scores) == (4 + 1) * (2 * 3 + 2 * 3)
+    assert len(scores) == (4 + 1) * (3 * 3 + 2 * 3)
     assert scores["all", "image", "ssim"] == pytest.approx(ssim_map(a, b).mean())
     assert scores["all", "brain", "ssim"] == pytest.approx(ssim_map(a, b)[mask].mean())
     pooled = -10 * math.log10(np.mean((a - b)[mask] ** 2))

@@ -6,7 +6,7 @@ from method_cases import (
     CPU,
     FAST,
     IDS,
-    QUANTILES,
+    MEASURED,
     SIZE,
     SOURCE,
     brains,
@@ -116,7 +116,7 @@ def test_weights_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(StudyError, match="no such weights") as missing:
         read_weights(path)
     assert str(path) in str(missing.value)
-    save_file({"quantiles": QUANTILES}, path)
+    save_file(MEASURED, path)
     whole = path.read_bytes()
     for damaged in (whole[:-100], whole[:5], b"", b"a text file, not weights at all"):
         path.write_bytes(damaged)
@@ -131,11 +131,14 @@ def test_weights_of_another_model_are_refused():
     with pytest.raises(StudyError, match="do not fit"):
         diffusion.load(model_settings("self"), weights, CPU)
     with pytest.raises(StudyError, match="do not fit"):
-        diffusion.load(settings, {"quantiles": QUANTILES}, CPU)
-    for wrong in (weights, {"quantiles": QUANTILES[:-1]}, {}):
+        diffusion.load(settings, MEASURED, CPU)
+    with pytest.raises(StudyError, match="train the model again"):
+        diffusion.load(settings, weights, CPU)  # of a version that kept no histogram with them
+    quantiles = MEASURED["quantiles"]
+    for wrong in (weights, {**MEASURED, "quantiles": quantiles[:-1]}, {"quantiles": quantiles}, {}):
         with pytest.raises(StudyError, match="do not fit"):
             histogram.load({}, wrong, CPU)
-    assert torch.equal(histogram.load({}, {"quantiles": QUANTILES}, CPU), QUANTILES)
+    assert torch.equal(histogram.load({}, MEASURED, CPU).quantiles, quantiles)
 
 
 def test_an_image_size_that_the_network_cannot_take_is_named(tmp_path, models):

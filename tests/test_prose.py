@@ -1,4 +1,4 @@
-"""No figure in README or docs is typed: blocks are filled from records, the rest has no results."""
+"""No figure in README or docs is typed: templates take them from records."""
 
 import csv
 import re
@@ -8,7 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from lmidiff.common.errors import StudyError
-from lmidiff.report.prose import fill, filled, pages, without_blocks
+from lmidiff.report.prose import TEMPLATES, Recorded, rendered, write_pages
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = ROOT / "tests" / "data" / "typed_numbers.tsv"
@@ -30,10 +30,21 @@ RESULTS = [
 ]
 
 
+def typed_pages() -> list[Path]:
+    """What somebody typed: the templates, and the pages that are not made from one."""
+    made = {
+        ROOT / template.relative_to(ROOT / TEMPLATES).with_suffix("")
+        for template in (ROOT / TEMPLATES).rglob("*.j2")
+    }
+    typed = [ROOT / "CONTRIBUTING.md", ROOT / "config" / "README.md", *ROOT.glob("docs/*.md")]
+    return sorted({*typed, *(ROOT / TEMPLATES).rglob("*.j2")} - made)
+
+
 def typed_results(text: str) -> list[tuple[int, str, str]]:
-    """Line, what looks like a result, and its line's text, outside generated blocks."""
+    """Line, what looks like a result, and its line's text, outside of what a template asks for."""
     found = []
-    for number, line in enumerate(without_blocks(text).splitlines(), start=1):
+    plain = re.sub(r"\{[{%].*?[}%]\}", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL)
+    for number, line in enumerate(plain.splitlines(), start=1):
         for pattern in RESULTS:
             found += [(number, match[0].strip(), line) for match in pattern.finditer(line)]
     return found
@@ -49,44 +60,90 @@ def allowed() -> list[dict[str, str]]:
 
 def test_pages_say_what_the_records_say(monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert Path("README.md") in pages(Path())
-    assert Path("docs/verdicts.md") in pages(Path())
-    for page in pages(Path()):
-        text = page.read_text()
-        assert filled(text, Path("results/reference"), str(page)) == text, "run `make record`"
+    pages = rendered(Path(), Path("results/reference"))
+    assert {Path("README.md"), Path("docs/data.md"), Path("docs/results/default.md")} <= set(pages)
+    for page, text in pages.items():
+        assert page.read_text() == text, f"{page}: run `.venv/bin/lmidiff readme`"
 
 
 def test_no_result_is_typed():
     permitted = allowed()
-    for page in pages(ROOT):
+    for page in typed_pages():
         name = str(page.relative_to(ROOT))
         for number, found, line in typed_results(page.read_text()):
             fits = [a for a in permitted if a["file"] in (name, "*") and a["text"] in line]
             assert any(found in a["text"] or a["text"] in found for a in fits), (
-                f"{name}, line {number}: {found!r} looks like a result; fill it from a recorded "
-                "file (lmidiff.report.prose), or, if it is a setting, say so in typed_numbers.tsv"
+                f"{name}, line {number}: {found!r} looks like a result; take it from a recorded "
+                "file in a template (lmidiff.report.prose), or, if it is a setting, say so in "
+                "typed_numbers.tsv"
             )
 
 
 def test_the_allow_list_is_short_has_reasons_and_nothing_stale():
     entries = allowed()
-    assert len(entries) <= 25
-    texts = {str(p.relative_to(ROOT)): without_blocks(p.read_text()) for p in pages(ROOT)}
+    assert len(entries) <= 30
+    texts = {str(p.relative_to(ROOT)): p.read_text() for p in typed_pages()}
     for entry in entries:
         assert len(entry["reason"]) > 10, entry
         where = texts.values() if entry["file"] == "*" else [texts[entry["file"]]]
         assert any(entry["text"] in text for text in where), f"no longer needed: {entry}"
 
 
-def test_readme_has_its_verdicts_on_the_first_screen():
-    lines = (ROOT / "README.md").read_text().splitlines()
-    first = next(n for n, line in enumerate(lines) if line.startswith("<!-- verdicts:default"))
-    assert first < 25
+def test_readme_is_one_page_without_markers():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert len(text.encode()) <= 9000
+    assert "<!--" not in text
+    assert "{{" not in text
+    first = "\n".join(text.splitlines()[:25])
+    assert "## The answer" in first
+
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def links(page: Path) -> set[Path]:
+    """The files that a page links."""
+    targets = {m[1] for m in LINK.finditer(page.read_text())}
+    return {(page.parent / t).resolve() for t in targets if not t.startswith(("http", "mailto:"))}
+
+
+def test_no_link_is_dead():
+    for page in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "config/README.md",
+        *ROOT.glob("docs/**/*.md"),
+    ]:
+        for target in links(page):
+            assert target.exists(), f"{page.relative_to(ROOT)} links {target}"
+
+
+#: A first-time reader's questions, and words of the page that answers them.
+QUESTIONS = {
+    "What did you find?": "## Verdicts",
+    "Can I use it on my scan, how good is it?": "## What is done to a scan",
+    "How do I put my method in?": "Add a method",
+    "How do I run it on my cluster?": "Slurm",
+    "What did the paper's authors do differently?": "## What the authors did differently",
+    "On what data?": "## Your own data",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_first_readers_question_is_answered_within_two_clicks(question):
+    near = {ROOT / "README.md"}
+    for _ in range(2):
+        near |= {
+            link for page in near if page.suffix == ".md" for link in links(page) if link.is_file()
+        }
+    texts = [page.read_text() for page in near if page.suffix == ".md"]
+    assert any(QUESTIONS[question] in text for text in texts)
 
 
 def test_generated_tables_render_as_tables():
     parse = MarkdownIt("commonmark").enable("table").parse
-    for path in [ROOT / "README.md", *ROOT.glob("results/reference/*/*.md")]:
+    for path in [*ROOT.glob("docs/results/*.md"), *ROOT.glob("results/reference/*/*.md")]:
         text = path.read_text()
         tokens = [token.type for token in parse(text)]
         separators = re.findall(r"^\|[:|-]+\|$", text, re.MULTILINE)
@@ -117,9 +174,9 @@ def test_generated_tables_render_as_tables():
 )
 def test_a_typed_result_is_found(line):
     assert typed_results(f"words\n\n{line}\n")
-    assert typed_results(f"<!-- numbers:a.csv -->\n{line}\n<!-- /numbers -->\n") == []
-    after = typed_results(f"<!-- numbers:a.csv -->\n\n<!-- /numbers -->\n{line}\n")
-    assert {number for number, _, _ in after} == {4}
+    assert typed_results('It takes {{ number("a.csv", "seconds") }} minutes.') == []
+    after = typed_results(f'{{{{ number("a.csv",\n"x") }}}}\n{line}\n')
+    assert {number for number, _, _ in after} == {3}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +193,7 @@ def test_a_setting_is_not(line):
     assert typed_results(line) == []
 
 
-# -- blocks ---------------------------------------------------------------------------------------
+# -- templates ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -149,64 +206,58 @@ def reference(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_a_number_in_a_sentence_is_read_from_its_file(reference):
-    mark = (
-        "<!-- number:tiny/cost.csv column=seconds where=stage:train,job:all divide=60 digits=1 -->"
-    )
-    text = f"Training took {mark}??<!-- /number --> minutes, tuning less.\n"
-    found = filled(text, reference)
-    assert found == text.replace("??", "25.9")
-    assert filled(found, reference) == found
-    assert typed_results(found) == []
+def test_a_number_is_read_from_its_file(reference):
+    said = Recorded(reference)
+    found = said.number("tiny/cost.csv", "seconds", 1, 60, stage="train", job="all")
+    assert found == "25.9"
+    assert said.number("tiny/cost.csv", "jobs", stage="tune") == "2"
 
 
 def test_a_table_is_read_from_its_file(reference):
-    text = (
-        "<!-- numbers:tiny/cost.csv columns=job,seconds,jobs where=stage:train digits=1 -->\nold\n"
-        "<!-- /numbers -->\n"
-    )
-    found = filled(text, reference)
-    rows = [re.split(r" *\| *", line.strip("| ")) for line in found.splitlines() if "|" in line]
+    text = Recorded(reference).csv("tiny/cost.csv", "job,seconds,jobs", 1, stage="train")
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines()]
     assert rows[0] == ["job", "seconds", "jobs"]
     assert rows[2:] == [["all", "1553.2", "4"], ["a", "1000.2", "1"]]
-    assert "old" not in found
-    assert filled(found, reference) == found
 
 
-def test_what_is_not_recorded_prints_not_run(reference):
-    number = "<!-- number:gone/cost.csv column=seconds -->3<!-- /number -->"
-    assert ">not run<" in filled(number, reference)
-    table = "<!-- numbers:gone/cost.csv -->\n3\n<!-- /numbers -->\n"
-    assert filled(table, reference).splitlines()[1] == "Not run."
-    for kind in ("results", "verdicts"):
-        block = f"<!-- {kind}:gone -->\n3\n<!-- /{kind} -->\n"
-        assert filled(block, reference).splitlines()[1].startswith("No run of this study")
+def test_what_is_not_recorded_is_said_to_be_not_run(reference):
+    said = Recorded(reference)
+    assert said.number("gone/cost.csv", "seconds") == "not run"
+    assert said.csv("gone/cost.csv") == "Not run.\n"
+    assert said.counts("gone") == said.verdict("gone", "x") == said.difference("gone", "x")
+    assert said.counts("gone") == "not run"
+    assert said.rows("gone", ["a"]) == "Not run.\n"
 
 
 @pytest.mark.parametrize(
-    ("block", "message"),
+    ("asked", "message"),
     [
-        ("number:tiny/cost.csv column=secs -->1<!-- /number -->", "has no column secs"),
-        ("number:tiny/cost.csv column=jobs -->1<!-- /number -->", "names 3 rows"),
-        ("number:tiny/cost.csv column=jobs where=stage:fly -->1<!-- /number -->", "names 0 rows"),
-        ("numbers:tiny/cost.csv rows=3 -->\n<!-- /numbers -->", "unknown option rows"),
-        ("numbers:tiny/cost.csv -->\n", "not closed"),
-        ("numbers:tiny/cost.csv -->\n<!-- /number -->", "not closed"),
-        ("results:tiny extra -->\n<!-- /results -->", "unknown form"),
+        ('number("tiny/cost.csv", "secs")', "has no column secs"),
+        ('number("tiny/cost.csv", "jobs")', "3 rows"),
+        ('number("tiny/cost.csv", "jobs", stage="fly")', "0 rows"),
+        ('csv("tiny/cost.csv", rows="3")', "has no column rows"),
+        ("numbr(1)", "numbr"),
+        ("number(", "unexpected"),
     ],
 )
-def test_a_block_that_asks_for_what_is_not_there(reference, block, message):
+def test_a_template_that_asks_for_what_is_not_there(reference, tmp_path, asked, message):
+    template = tmp_path / TEMPLATES / "docs" / "x.md.j2"
+    template.parent.mkdir(parents=True)
+    template.write_text(f"a {{{{ {asked} }}}}")
     with pytest.raises(StudyError, match=message) as caught:
-        filled(f"a\n<!-- {block}\nz", reference, "docs/x.md")
-    assert str(caught.value).startswith("docs/x.md: ")
+        rendered(tmp_path, reference)
+    assert str(caught.value).startswith(str(template))
     assert "\n" not in str(caught.value)
 
 
-def test_every_page_is_filled(reference, tmp_path):
-    mark = "<!-- number:tiny/cost.csv column=seconds where=job:a -->{}<!-- /number -->\n"
-    names = ("README.md", "config/README.md", "docs/a.md", "CONTRIBUTING.md")
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(mark.format("?"))
-    fill(tmp_path, reference)
-    assert {(tmp_path / name).read_text() for name in names} == {mark.format("1000.25")}
+def test_every_page_is_written_once(reference, tmp_path):
+    for name in ("README.md", "docs/a.md"):
+        template = tmp_path / TEMPLATES / f"{name}.j2"
+        template.parent.mkdir(parents=True, exist_ok=True)
+        template.write_text('{{ number("tiny/cost.csv", "seconds", job="a") }}\n')
+    assert {p.relative_to(tmp_path) for p in write_pages(tmp_path, reference)} == {
+        Path("README.md"),
+        Path("docs/a.md"),
+    }
+    assert (tmp_path / "docs" / "a.md").read_text() == "1000.25\n"
+    assert write_pages(tmp_path, reference) == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from discs import CPU, trained_on_discs
+from method_cases import travelling
 from PIL import Image
 
 from lmidiff.common.errors import StudyError
@@ -197,7 +198,7 @@ def test_a_draw_depends_on_seed_and_number_alone(family):
         weights = {  # MONAI's last layer starts at 0
             name: value + 0.1 * torch.randn(value.shape, generator=generator)
             for name, value in network.state_dict().items()
-        }
+        } | travelling()
     options = {"sampling": {"steps": 2, "draws": 7}, "size": (16, 16), "device": CPU}
     images = draw(settings, weights, count=5, seed=1, **options)
     assert images.shape == (5, 1, 16, 16)

@@ -209,7 +209,7 @@ def test_each_source_has_its_model_where_a_method_has_several(config: dict) -> N
     study = Study(config)
     assert study.model_of("supervised", "T2w") == "supervised_T2w"
     assert study.models_of("supervised") == ["supervised_PDw", "supervised_T2w"]
-    assert study.models_of("ours") == ["lmidiffusion_cr"]
+    assert study.models_of("self_consistent") == ["lmidiffusion_cr"]
     del config["methods"]["supervised"]["model"]["T2w"]
     assert "methods.supervised.model names no model for source T2w" in message_of(config)
 
@@ -220,11 +220,13 @@ def test_what_a_row_saw_is_told(config: dict) -> None:
         "model": {"PDw": "supervised_T2w", "T2w": "supervised_PDw"},
     }
     study = Study(config)
-    assert study.seen("ours") == "target"
+    assert study.seen("self_consistent") == "target"
     assert study.seen("supervised") == "pairs of target and the source"
     assert study.seen("swapped") == "pairs of target and another modality"
     shown = {name for name in study.methods if not study.zero_shot(name)}
-    assert shown == {"cyclegan", "supervised", "oracle"}
+    assert shown == {"cyclegan", "supervised", "lookup", "oracle"}
+    assert study.seen("lookup") == "the answer"
+    assert study.seen("synth_regression") == "target + label maps"
 
 
 def test_pairs_are_handed_over_in_turn(config: dict) -> None:
@@ -265,7 +267,7 @@ def test_merging() -> None:
 
 
 def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
-    config["methods"]["cr_regression"] = None
+    config["methods"]["cr_regression"] = config["methods"]["cr_regression_consistent"] = None
     study = Study(config)
     assert "cr_regression" not in study.methods
     assert "cr_regression" in study.models
@@ -378,6 +380,20 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
             "tune_method": {"val"},
             "assess_samples": {"train", "test"},  # of finished models: who is memorised, how near
         }.get(job.rule, {"test"}), job.rule
+
+
+@pytest.mark.study
+def test_tuning_is_handed_no_image_of_any_source(dag: list[Job], study: Study) -> None:
+    tuned = [job for job in dag if job.rule == "tune_method"]
+    assert {"sdedit", "self_consistent"} <= {Path(job.outputs[0]).stem for job in tuned}
+    targets = set(study.volumes("val", study.target)) | set(study.volumes("val", "desc-brain_mask"))
+    for job in tuned:
+        assert {path for path in job.data if "/volumes/" in path} == targets, job.outputs
+
+
+def test_settings_by_source_cannot_be_tuned(config: dict) -> None:
+    config["methods"]["supervised"]["tune"] = {"x": [1]}
+    assert "methods.supervised.tune takes one model for all sources" in message_of(config)
 
 
 @pytest.mark.study

@@ -48,7 +48,7 @@ def scores(subjects: int = 4, truth: bool = True) -> pd.DataFrame:
                 value = level - 0.01 * number * (level < 1)
                 psnr = math.inf if level == 1 else 20 * value
                 found = [("brain", "psnr", psnr), ("brain", "mae", 1 - value)]
-                found += [(region, "ssim", value) for region in ("image", "brain")]
+                found += [(region, "ssim", value) for region in ("image", "brain", "interior")]
                 for tissue in ("csf", "gm", "wm"):
                     undefined = tissue == "csf" and number == 0
                     found.append((tissue, "dice_kmeans", math.nan if undefined else value))

@@ -17,6 +17,8 @@ from method_cases import (
 from skimage.metrics import structural_similarity
 
 from lmidiff.common.errors import StudyError
+from lmidiff.images.contrast import ContrastSettings
+from lmidiff.images.rim import inside_of
 from lmidiff.methods import method_of, translation, tuning
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
@@ -104,38 +106,37 @@ def test_translated_volumes_do_not_depend_on_the_batch_size(models, volumes, tmp
 # --- tuning ---------------------------------------------------------------------------------
 
 
-def test_tuning_picks_the_best_brain_ssim(volumes, tmp_path):
+def tuned(build, grid, targets, masks, contrast=ContrastSettings()):  # noqa: B008
+    settings = {"seed": 1, "batch_size": 4, "device": CPU, "what": "test"}
+    return tuning.tune(build, grid, targets, masks, contrast, **settings)
+
+
+def test_tuning_picks_the_best_brain_ssim(volumes, tmp_path, monkeypatch):
+    """Where the contrast that is shown is the target's own."""
+    monkeypatch.setattr(tuning, "randomise_contrast", lambda images, *_: images)
     brain = torch.zeros_like(SOURCE)
     brain[..., 4:12, 5:11] = 1
-    truth = SOURCE**2
-    names = [volume.name for volume in volumes]
-    targets = [
-        write(tmp_path / name.replace("PDw", "T1w"), truth[rows])
-        for name, rows in zip(names, SUBJECTS, strict=True)
-    ]
     masks = [
-        write(tmp_path / name.replace("PDw", "mask"), brain[rows])
-        for name, rows in zip(names, SUBJECTS, strict=True)
+        write(tmp_path / volume.name.replace("PDw", "mask"), brain[rows])
+        for volume, rows in zip(volumes, SUBJECTS, strict=True)
     ]
     built = []
 
     def build(settings):
         built.append(dict(settings))
-        power, offset = settings["power"], settings["offset"]
-        return Fixed(lambda y: y**power + offset)
+        return Fixed(lambda y: settings["scale"] * y + settings["offset"])
 
-    grid = {"power": [1.0, 2.0, 3.0], "offset": [0.1, 0.0]}
-    table, best = tuning.tune(build, grid, volumes, targets, masks, 4, CPU, "test")
-    assert best == {"power": 2.0, "offset": 0.0}
-    assert built == [{"power": p, "offset": o} for p in grid["power"] for o in grid["offset"]]
-    assert table[["power", "offset"]].to_dict("records") == built
-    assert table.brain_ssim.idxmax() == 3
+    grid = {"scale": [0.5, 1.0], "offset": [0.3, 0.0]}
+    table, best = tuned(build, grid, volumes, masks)
+    assert best == {"scale": 1.0, "offset": 0.0}
+    assert built == [{"scale": s, "offset": o} for s in grid["scale"] for o in grid["offset"]]
+    assert table[["scale", "offset"]].to_dict("records") == built
     # One row by scikit-image: the mean of the map over all brain pixels of all slices.
     values = []
-    for slice_, image, inside in zip(truth[:, 0], SOURCE[:, 0], brain[:, 0], strict=True):
-        shown = torch.where(image > 0, (image + 0.1).clamp(0, 1), 0)
+    for image, inside in zip(SOURCE[:, 0], brain[:, 0], strict=True):
+        shown = torch.where(image > 0, 0.5 * image + 0.3, 0)
         _, ssim = structural_similarity(
-            slice_.double().numpy(),
+            image.double().numpy(),
             shown.double().numpy(),
             data_range=1,
             gaussian_weights=True,
@@ -147,13 +148,47 @@ def test_tuning_picks_the_best_brain_ssim(volumes, tmp_path):
     assert table.brain_ssim[0] == pytest.approx(np.mean(values), abs=1e-6)
 
 
-def test_tuning_takes_the_first_of_equals(volumes):
-    masks = volumes
-    table, best = tuning.tune(
-        lambda _: Fixed(lambda y: y), {"x": ["b", "a"]}, volumes, volumes, masks, 99, CPU, "test"
+def test_tuning_shows_every_person_in_contrasts_of_their_own(volumes):
+    seen = []
+    build = lambda _: Fixed(lambda y: seen.append(y) or y)  # noqa: E731
+    tuned(build, {"x": [1]}, volumes, volumes)
+    assert len(seen) == tuning.CONTRASTS * len(volumes)
+    flat = [
+        torch.corrcoef(torch.stack([y.flatten(), t.flatten()]))[0, 1]
+        for y, t in zip(seen, [SOURCE[rows] for rows in SUBJECTS] * tuning.CONTRASTS, strict=True)
+    ]
+    assert len({round(float(r), 4) for r in flat}) == len(flat)
+    again = []
+    tuned(
+        lambda _: Fixed(lambda y: again.append(y) or y),
+        {"x": [1]},
+        volumes,
+        volumes,
+        ContrastSettings(),
     )
+    assert all(torch.equal(a, b) for a, b in zip(seen, again, strict=True))
+
+
+def test_all_slices_of_a_person_have_one_contrast(volumes):
+    seen = []
+    contrast = ContrastSettings(noise=0, texture=0, field=0, mixtures=0)
+    tuned(
+        lambda _: Fixed(lambda y: seen.append(y) or y),
+        {"x": [1]},
+        volumes[:1],
+        volumes[:1],
+        contrast,
+    )
+    inside = inside_of(SOURCE[SUBJECTS[0]] > 0)
+    given, shown = SOURCE[SUBJECTS[0]][inside], seen[0][inside]
+    order = given.argsort()
+    assert (shown[order].diff().abs() < 0.1).all()  # one curve through the voxels of all slices
+
+
+def test_tuning_takes_the_first_of_equals(volumes):
+    table, best = tuned(lambda _: Fixed(lambda y: y), {"x": ["b", "a"]}, volumes, volumes)
     assert best == {"x": "b"}
-    assert list(table.brain_ssim) == pytest.approx([1, 1])
+    assert table.brain_ssim[0] == table.brain_ssim[1]
 
 
 def test_build_needs_no_weights_for_a_method_without_a_model():

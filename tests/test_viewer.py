@@ -93,7 +93,7 @@ def test_kept_volumes_give_the_same_page(scan, labels, tmp_path):
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
-def test_a_volume_of_a_file_is_shown(scan, tmp_path, capsys):
+def test_a_volume_of_a_file_is_shown(tmp_path, capsys):
     several, single = tmp_path / "several.nii.gz", ball(10)
     nib.save(nib.Nifti1Image(np.stack([ball(5), single], -1), AFFINE), several)
     nib.save(nib.Nifti1Image(single, AFFINE), tmp_path / "single.nii.gz")

@@ -13,7 +13,7 @@ from lmidiff.lmi import ESTIMATORS, local_mutual_information
 LIMIT = 4.0
 """Root mean squares of a high-pass; more is rare and says nothing more."""
 
-CONDITIONS = ("none", "self", "cross", "both", "image", "frequency")
+CONDITIONS = ("none", "self", "cross", "both", "image", "edges", "frequency")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Guidance:
 
     Attributes:
         condition: "none", "self" = LMI(y, y), "cross" = LMI(y, x_t), "both" = cross then self,
-            "image", the (contrast-randomised) image itself instead of a map of it, or
-            "frequency", high-pass filtered images (:mod:`lmidiff.methods.fgdm`).
+            "image", the (contrast-randomised) image itself instead of a map of it,
+            "edges", the magnitude of its gradient (:func:`edges`), or "frequency", high-pass
+            filtered images (:mod:`lmidiff.methods.fgdm`).
         estimator: see :mod:`lmidiff.lmi`.
         patch_size: pixels, odd.
         bandwidths: kernel standard deviations in grey levels of 0..255, a channel each.
@@ -63,8 +64,8 @@ class Guidance:
     @property
     def channels(self) -> int:
         """Number of condition channels that :meth:`maps` gives."""
-        if self.condition in ("none", "image"):
-            return int(self.condition == "image")
+        if self.condition in ("none", "image", "edges"):
+            return int(self.condition != "none")
         if self.condition == "frequency":
             return len(self.cutoffs)
         return len(self.bandwidths) * (2 if self.condition == "both" else 1)
@@ -99,6 +100,8 @@ class Guidance:
         """The part of the condition that no step changes, once an image; None if there is none."""
         if self.condition == "image":
             return source
+        if self.condition == "edges":
+            return edges(source)
         if self.condition == "frequency":
             return high_pass(source, self.cutoffs, self.signed)
         return self.lmi(source, source) if self.condition in ("self", "both") else None
@@ -126,9 +129,10 @@ def steer(
     """A denoiser whose guess of x_0 follows the gradient of mean LMI(source, x_0).
 
     Classifier guidance (Dhariwal and Nichol 2021) with the log-likelihood of the source given
-    the sample replaced by ``scale`` times the mean LMI over the pixels of a slice; it needs a
-    differentiable estimator and no condition in training. Written on x_0 the shift is
-    sigma_t^2 / alpha_t times the gradient with respect to x_t.
+    the sample replaced by the mean LMI over the pixels of a slice; it needs a differentiable
+    estimator and no condition in training. A gradient of the likelihood would shift x_0 by
+    sigma_t^2 / alpha_t of it; here it is brought to unit root mean square first, and the shift is
+    ``scale`` times sigma_t: as large as the noise of that time allows, in the gradient's direction.
 
     Args:
         denoise: unconditional, maps (x_t, t) to x_0.
@@ -151,6 +155,29 @@ def steer(
         return (x0 + scale * sigma * gradient / size).detach()
 
     return guided
+
+
+def edges(image: Tensor) -> Tensor:
+    """The magnitude of the gradient (Sobel), in units of its root mean square over the brain.
+
+    Pixels whose window holds air have none: preprocessing cut that edge.
+
+    Args:
+        image: (N, 1, H, W) in 0..1, exactly 0 outside the brain.
+
+    Returns:
+        (N, 1, H, W) in 0..1, ``LIMIT`` root mean squares being 1; 0 where the image is constant.
+    """
+    smooth, slope = image.new_tensor([1, 2, 1]) / 4, image.new_tensor([-1, 0, 1]) / 2
+    kernels = torch.stack([torch.outer(smooth, slope), torch.outer(slope, smooth)])[:, None]
+    air = (image <= 0).to(image)
+    whole = F.max_pool2d(F.pad(air, (1, 1, 1, 1), value=1.0), 3, stride=1) == 0
+    gradient = F.conv2d(image, kernels, padding=1).square().sum(1, keepdim=True).sqrt() * whole
+    pixels = whole.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    size = (gradient.square().sum((1, 2, 3), keepdim=True) / pixels).sqrt()
+    # Rounding in a constant image must not be blown up to edges.
+    scaled = gradient / size.clamp(min=1e-5) / LIMIT
+    return torch.where(size > 1e-5, scaled, torch.zeros_like(scaled)).clamp(max=1)
 
 
 def high_pass(image: Tensor, cutoffs: tuple[float, ...], signed: bool) -> Tensor:

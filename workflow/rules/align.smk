@@ -14,9 +14,8 @@ for subject in study.raw_subjects:
             weights=BRAIN_NETWORK,
             code=code("align.py"),
         output:
-            images=temp([study.aligned(subject, m) for m in study.modalities]),
-            mask=temp(study.aligned(subject, MASK)),
-            transforms=[study.transform(subject, m) for m in study.moving],
+            **{key: temp(made) for key, made in study.aligned_files(subject).items()},
+            transforms=[study.transform(subject, m) for m in study.moving(subject)],
             quality=study.quality(subject, "json"),
             picture=study.quality(subject, "png"),
         log:
@@ -32,8 +31,8 @@ for subject in study.raw_subjects:
         params:
             subject=subject,
             scans=study.align_files(subject),
-            modalities=study.modalities,
-            reference=study.reference,
+            modalities=study.modalities_of(subject),
+            reference=study.reference(subject),
         script:
             "../scripts/align.py"
 

@@ -190,7 +190,7 @@ def sampling_methods():
         name
         for name in study.methods
         if study.method_class(name).family == "diffusion"
-        and "tune" not in study.methods[name]
+        and not study.methods[name].get("tune")
     ]
 
 

@@ -2,30 +2,31 @@
 
 
 rule tune_method:
+    # No image of any source: the settings of a zero-shot row know the target alone.
     input:
-        weights=lambda w: study.weights_of(w.method, w.source),
-        source=lambda w: study.volumes("val", w.source),
+        weights=lambda w: study.weights_of(w.method, study.sources[0]),
         target=study.volumes("val", study.target),
         masks=study.volumes("val", MASK),
         code=lambda w: code("tune.py", *study.method_modules(w.method)),
     output:
-        chosen=f"{OUT}/tuning/{{method}}_from-{{source}}.json",
-        table=f"{OUT}/tuning/{{method}}_from-{{source}}.csv",
+        chosen=f"{OUT}/tuning/{{method}}.json",
+        table=f"{OUT}/tuning/{{method}}.csv",
     log:
-        f"{OUT}/logs/tune/{{method}}_from-{{source}}.log",
+        f"{OUT}/logs/tune/{{method}}.log",
     benchmark:
-        f"{OUT}/cost/tune/{{method}}_from-{{source}}.tsv"
+        f"{OUT}/cost/tune/{{method}}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: THREADS
     resources:
         **asks(
-            lambda w: needs.tune(w.method, w.source),
+            lambda w: needs.tune(w.method),
             THREADS,
-            lambda w: needs.uses_network(w.method, w.source),
+            lambda w: needs.uses_network(w.method, study.sources[0]),
         ),
     params:
-        method=lambda w: study.method_block(w.method, w.source),
+        method=lambda w: study.method_block(w.method, study.sources[0]),
+        contrast=config["model_defaults"]["contrast"],
         grid=lambda w: study.methods[w.method]["tune"],
         seed=study.seed,
         device=config["device"],
@@ -38,8 +39,9 @@ rule tune_method:
 rule translate:
     input:
         weights=lambda w: study.weights_of(w.method, w.source),
-        tuned=lambda w: study.tuning_file(w.method, w.source),
-        source=lambda w: study.translation_inputs(w.method, w.source, int(w.shard)),
+        tuned=lambda w: study.tuning_file(w.method),
+        source=lambda w: study.translation_inputs(w.source, int(w.shard)),
+        answers=lambda w: study.answers(w.method, int(w.shard)),
         code=lambda w: code("translate.py", *study.method_modules(w.method)),
     output:
         directory(study.shard_folder("{method}", "{source}", "{shard}")),

@@ -11,14 +11,15 @@ with job(snakemake.log):
     params, made = snakemake.params, snakemake.output
     set_up(1)
     scans = {
-        name: read_volume(path, subject=params.subject, role=name, flat=name == "mask")
+        name: read_volume(path, subject=params.subject, role=name, flat=name in ("labels", "mask"))
         for name, path in params.scans.items()
     }
-    mask = scans.pop("mask", None)
-    subject = align_subject(scans, params.reference, mask)
+    labels, mask = scans.pop("labels", None), scans.pop("mask", None)
+    subject = align_subject(scans, params.reference, mask, labels)
     draw_quality(subject, params.subject, made.picture)
     write_quality(made.quality, params.subject, params.reference, subject.quality)
     moving = [name for name in params.modalities if name != params.reference]
     for name, path in zip(moving, made.transforms, strict=True):
         write_transform(path, subject.transforms[name])
-    write_aligned(subject, dict(zip(params.modalities, made.images, strict=True)), made.mask)
+    images = dict(zip(params.modalities, made.images, strict=True))
+    write_aligned(subject, images, made.mask, made.get("labels"))

@@ -22,4 +22,5 @@ with job(snakemake.log):
         batch_size=params.batch_size,
         device=device,
         what=f"{names.method} from {names.source}, shard {names.shard}",
+        answers=given.answers,
     )

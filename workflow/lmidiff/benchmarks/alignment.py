@@ -170,7 +170,7 @@ def _against(truth: Session, aligned: AlignedSubject) -> dict[str, Any]:
         "error_mm": float(error.mean()),
         "error95_mm": float(np.percentile(error, 95)),
         "error_max_mm": float(error.max()),
-        "dice_source": dice(aligned.brain, still.brain),
+        "dice_source": dice(aligned.brains[SOURCE], still.brain),
         "dice_target": dice(aligned.brains[TARGET], moved.brain),
         "variation_raw": variation(still.image, still.white),
         "variation_n4": variation(corrected, still.white),

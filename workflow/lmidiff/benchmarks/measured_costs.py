@@ -77,10 +77,10 @@ def _recorded(cost: pd.DataFrame, study: Study) -> Iterator[tuple[str, float, st
     held = cost.loc[("train", most), "memory_mb"] - start["memory_mb"]
     yield "train_memory", held / work.train_activations(most), "MB a 1e6 values", source
     pairs = [(m, s) for m in study.methods for s in study.sources if work.network_of(m, s)]
-    tuned = [(m, s) for m, s in pairs if "tune" in study.methods[m]]
+    tuned = {m for m, _ in pairs if study.tuning_file(m)}
     spent = sum(work.translate(m, s, people["test"]) for m, s in pairs)
     yield "translate", running("translate") / spent, "s a 1e9 operations", source
-    spent = sum(work.tune(*pair) for pair in tuned)
+    spent = sum(work.tune(method) for method in tuned)
     yield "tune", running("tune") / spent, "s a 1e9 operations", source
     values = max(work.translate_activations(*pair) for pair in pairs)
     for stage in ("translate", "tune"):

@@ -3,7 +3,7 @@
 import argparse
 import json
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,14 +12,19 @@ import torch
 
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.data.grid import Grid
 from lmidiff.data.headers import one_line
 from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
+from lmidiff.models.shipped import weights_of
 
 SAMPLING = {"sampler": "dpm_solver", "steps": 8, "draws": 6, "precision": "auto"}
 """The default study's."""
+
+USUAL = {"histogram": "inverted_histogram", "regression": "cr_regression_consistent"}
+"""How a model translates if nobody says, by its family."""
 
 IMAGES = "images"
 """Key of a model's config.json that says what its slices are like."""
@@ -36,9 +41,13 @@ class Slices:
     extent: tuple[float, float]
 
 
+DEFAULT_MODEL = "T1w"
+
+
 def add_scan(parser: argparse.ArgumentParser, what: str) -> None:
-    """The options of a command that takes a raw scan."""
-    parser.add_argument("--source", type=Path, required=True, metavar="NIFTI", help=what)
+    """The options of a command that takes raw scans."""
+    parser.add_argument("scans", nargs="*", metavar="SCAN", help=what)
+    parser.add_argument("--source", metavar="NIFTI", help="the same as SCAN")
     parser.add_argument(
         "--volume",
         type=whole(0, 10_000),
@@ -53,12 +62,11 @@ def add_scan(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
     """The options of a command that translates."""
     parser.add_argument(
         "--weights",
         type=Path,
-        required=required,
         metavar="FILE",
         help="weights.safetensors of a trained model, its config.json beside it "
         "(results/<study>/models/<model>/)",
@@ -66,8 +74,8 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--method",
         metavar="NAME",
-        help="how the model translates (default: as it was trained: lmidiffusion, "
-        "lmidiffusion_cr, or inverted_histogram)",
+        help="how the model translates (default: as it was trained; a regression is made "
+        "self-consistent)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
@@ -88,16 +96,25 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
-def files_read(given: argparse.Namespace) -> list[Path]:
-    """The files that the options name for reading: scan, mask, weights and their config."""
-    weights = getattr(given, "weights", None)
-    files = [given.source, given.mask, weights, weights and config_of(weights)]
-    return [path for path in files if path is not None]
+def scans_of(given: argparse.Namespace) -> list[str]:
+    """The scans that the options name, each with the number of its volume if one is given.
+
+    Raises:
+        StudyError: none is named, or a number or a mask is given for several.
+    """
+    named = [*given.scans, *([given.source] if given.source else [])]
+    if not named:
+        raise StudyError("name a scan to work on, such as scan.nii.gz")
+    if len(named) > 1 and (given.mask or given.volume is not None):
+        raise StudyError("--mask and --volume are of one scan; give the scans one by one")
+    return named if given.volume is None else [f"{named[0]}#{given.volume}"]
 
 
-def source_of(given: argparse.Namespace) -> str:
-    """The scan, with the number of the volume in its file if the options give one."""
-    return str(given.source) if given.volume is None else f"{given.source}#{given.volume}"
+def files_read(given: argparse.Namespace, scans: Sequence[str]) -> list[Path]:
+    """The files that are read: scans, mask, weights and their config."""
+    files = [split_volume(scan)[0] for scan in scans]
+    files += [given.mask] if given.mask else []
+    return files + ([given.weights, config_of(given.weights)] if given.weights else [])
 
 
 def config_of(weights: Path) -> Path:
@@ -111,6 +128,8 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     Raises:
         StudyError: weights or config.json are missing or do not fit.
     """
+    if given.weights is None:
+        given.weights = weights_of(DEFAULT_MODEL)
     device = pick_device(given.device)
     settings = _settings(given.weights)
     slices = _slices(settings, given.weights)
@@ -195,8 +214,8 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
 
 def _method_of(settings: dict[str, Any], fitting: list[str]) -> str:
     """How a model translates if nobody says: as it was trained."""
-    if settings["family"] == "histogram":
-        return "inverted_histogram"
+    if settings["family"] in USUAL:
+        return USUAL[settings["family"]]
     usual = "lmidiffusion_cr" if settings.get("contrast_randomised") else "lmidiffusion"
     if usual in fitting:
         return usual

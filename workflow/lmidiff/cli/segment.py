@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from lmidiff.cli.common import add_model, add_scan, files_read, load, number, source_of
+from lmidiff.cli.common import add_model, add_scan, files_read, load, number, scans_of
 from lmidiff.cli.translate import translate
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
@@ -45,28 +45,31 @@ def add(commands: argparse._SubParsersAction) -> None:
         default=99.5,
         help="of the brain that becomes 1 (default 99.5)",
     )
-    add_model(parser, required=False)
+    add_model(parser)
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> None:
     """Label, and say where the result is."""
     require_out(given.out)
-    check_outputs([given.out], [*files_read(given), given.model])
+    (source,) = _one(scans_of(given))
+    check_outputs([given.out], [*files_read(given, [source]), given.model])
     if given.translated and given.weights:
         raise StudyError("--translated is for a scan that is translated; leave out --weights")
     set_up(1)
     model = KMeansModel.load(given.model)
     method = load(given) if given.weights else None
-    scan = read_own(source_of(given), given.mask, ready=given.translated)
+    scan = read_own(source, given.mask, ready=given.translated)
     if method:
-        image, _ = translate(scan, *method, given.spacing)
+        for odd in check_plausible(scan):
+            logger.warning("WARNING %s", odd)
+        image, _ = translate(scan, *method, given.spacing, model_pixels=True)
         brain = scan.brain & (image > 0)
     elif given.translated:
         image, brain = scan.volume.data, scan.brain
         if image.max() > 1 + TOLERANCE:
             raise StudyError(
-                f"{given.source}: is no translation: its values reach {image.max():g}, a "
+                f"{source}: is no translation: its values reach {image.max():g}, a "
                 "translation's 1; leave out --translated"
             )
     else:
@@ -78,7 +81,13 @@ def run(given: argparse.Namespace) -> None:
         logger.warning(
             "WARNING %s: what is labelled white matter does not lie deepest in the brain, so this "
             "may not be the modality the segmenter knows; look at the result, or give --weights",
-            given.source,
+            source,
         )
     scan.write(given.out, labels)
     print(given.out)
+
+
+def _one(scans: list[str]) -> list[str]:
+    if len(scans) > 1:
+        raise StudyError(f"segment takes one scan at a time, and {len(scans)} are named")
+    return scans

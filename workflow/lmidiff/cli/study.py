@@ -29,7 +29,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="models whose weights are kept (default: the smallest, 4 MB in all)",
     )
     parser.set_defaults(run=record)
-    parser = commands.add_parser("readme", help="fill README.md and docs from the recorded runs")
+    parser = commands.add_parser(
+        "readme", help="render README.md and docs/results from the recorded runs"
+    )
     parser.set_defaults(run=readme)
     parser = commands.add_parser(
         "costs", help="derive config/costs.csv and docs/cluster.md's table"
@@ -79,10 +81,11 @@ def record(given: argparse.Namespace) -> None:
 
 
 def readme(_: argparse.Namespace) -> None:
-    """Fill the pages."""
-    from lmidiff.report.prose import fill
+    """Render the pages, and say which are new."""
+    from lmidiff.report.prose import write_pages
 
-    fill(Path(), REFERENCE)
+    for page in write_pages(Path(), REFERENCE):
+        print(page)
 
 
 def costs(_: argparse.Namespace) -> None:

@@ -1,25 +1,32 @@
-"""``python -m lmidiff translate``: a raw scan to the modality that a model was trained on."""
+"""``lmidiff translate``: raw scans to the modality that a model was trained on."""
 
 import argparse
 import logging
+import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lmidiff.cli.common import Slices, add_model, add_scan, files_read, load, source_of
+from lmidiff.cli.common import Slices, add_model, add_scan, files_read, load, scans_of
+from lmidiff.cli.scans import Order, describe_dataset, orders_of
 from lmidiff.common.devices import set_up
+from lmidiff.common.files import sha256, write_json
 from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
+from lmidiff.data.detail import at_own_resolution, function_of
 from lmidiff.data.own_space import (
     OwnScan,
     back,
     check_plausible,
+    normalised,
     read_own,
     require_out,
     stack_of,
     to_slices,
 )
+from lmidiff.figures.own_scan import draw_scan
 from lmidiff.methods.base import Method
 
 logger = logging.getLogger("lmidiff")
@@ -29,54 +36,112 @@ BATCH = 16
 
 SUBJECT = "source"
 
-_EPILOG = """The scan may have its skull, any orientation and any voxel size. The brain is found,
-the receive field corrected, every axial slice of the brain brought to the pixels that the model
-knows and translated; the result lies over the scan in any viewer, 0..1, 0 outside the brain. Its
-detail is that of the model's pixels. Slices above and below the part of the brain that the model
-was trained on are translated too, and less to be trusted."""
+_EPILOG = """A scan may have its skull, any orientation and any voxel size. The brain is found, the
+receive field corrected, every axial slice of the brain brought to the pixels that the model knows
+and translated, and the scan's own detail put back. The result lies over the scan in any viewer,
+0..1, 0 outside the brain. Without --out it lies beside the scan, as <scan>_desc-lmidiff_T1w.nii.gz,
+with a JSON of how it was made; of a BIDS data set under derivatives/lmidiff. Not for diagnosis."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "translate", help="translate a raw scan with a trained model", epilog=_EPILOG
+        "translate", help="translate raw scans to T1w, or as a model was trained", epilog=_EPILOG
     )
-    add_model(parser, required=True)
-    add_scan(parser, "the scan to translate")
-    parser.add_argument("--out", type=Path, required=True, metavar="NIFTI", help="the translation")
+    add_scan(parser, "scans, patterns such as '*.nii.gz', or BIDS folders")
+    parser.add_argument("-o", "--out", type=Path, metavar="NIFTI", help="the translation")
+    add_model(parser)
     parser.add_argument(
         "--uncertainty",
         action="store_true",
         help="also write the standard deviation over the draws, as <out>_std.nii.gz",
     )
+    parser.add_argument(
+        "--qc", action="store_true", help="also draw scan and translation, as <out>_qc.png"
+    )
+    parser.add_argument(
+        "--model-pixels",
+        action="store_true",
+        help="leave the result as detailed as the model's pixels",
+    )
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> None:
-    """Translate, and say where the result is."""
-    require_out(given.out)
-    results = [given.out, *([uncertainty_path(given.out)] if given.uncertainty else [])]
-    check_outputs(results, files_read(given))
-    set_up(1)
+    """Translate, and say where the results are."""
+    scans = scans_of(given)
+    if given.out:
+        require_out(given.out)
+        check_outputs([given.out], files_read(given, scans))
     method, like, device = load(given)
-    scan = read_own(source_of(given), given.mask)
-    image, spread = translate(scan, method, like, device, given.spacing)
-    scan.write(given.out, image)
-    print(given.out)
+    orders = orders_of(scans, given.out, like.target)
+    for order in orders:
+        results = [order.out, sidecar(order.out)]
+        results += [uncertainty_path(order.out)] if given.uncertainty else []
+        results += [picture(order.out)] if given.qc else []
+        check_outputs(results, files_read(given, [each.scan for each in orders]))
+    set_up(1)
+    for order in orders:
+        _translate(given, order, method, like, device)
+
+
+def _translate(
+    given: argparse.Namespace, order: Order, method: Method, like: Slices, device: torch.device
+) -> None:
+    """One scan."""
+    start = time.monotonic()
+    scan = read_own(order.scan, given.mask)
+    odd = check_plausible(scan)
+    for line in odd:
+        logger.warning("WARNING %s", line)
+    image, spread = translate(scan, method, like, device, given.spacing, given.model_pixels)
+    scan.write(order.out, image)
+    print(order.out)
     if given.uncertainty:
         if spread is None:
             logger.info("this method draws no samples, so there is no uncertainty to write")
         else:
-            scan.write(uncertainty_path(given.out), spread)
-            print(uncertainty_path(given.out))
+            scan.write(uncertainty_path(order.out), spread)
+            print(uncertainty_path(order.out))
+    if given.qc:
+        draw_scan(scan, image, picture(order.out), like.target)
+        print(picture(order.out))
+    version = metadata.version("lmidiff")
+    describe_dataset(order.out, version)
+    write_json(
+        sidecar(order.out),
+        {
+            "Sources": [str(order.scan)],
+            "Target": like.target,
+            "GeneratedBy": {"Name": "lmidiff", "Version": version, "Method": method.label},
+            "Weights": {"File": str(given.weights), "SHA256": sha256(given.weights)},
+            "Seed": given.seed,
+            "ModelPixelsOnly": given.model_pixels,
+            "Warnings": odd,
+            "Seconds": round(time.monotonic() - start, 1),
+            "Use": "for research; not for diagnosis",
+        },
+    )
 
 
 def translate(
-    scan: OwnScan, method: Method, like: Slices, device: torch.device, spacing: float | None
+    scan: OwnScan,
+    method: Method,
+    like: Slices,
+    device: torch.device,
+    spacing: float | None = None,
+    model_pixels: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """A scan's translation and its standard deviation over the draws, on the scan's voxels."""
-    for odd in check_plausible(scan):
-        logger.warning("WARNING %s", odd)
+    """A scan's translation and its standard deviation over the draws, on the scan's voxels.
+
+    Args:
+        scan: the scan.
+        method: ready to translate.
+        like: what the model's slices are like.
+        device: where to translate.
+        spacing: mm from slice to slice; a pixel if None.
+        model_pixels: leave out the scan's own detail (:mod:`lmidiff.data.detail`).
+    """
     slices = to_slices(
         scan,
         image_size=like.image_size,
@@ -90,7 +155,17 @@ def translate(
         result = method.translate(
             source.to(device), [(SUBJECT, place) for place in range(len(source))]
         )
-    image = back(scan, slices, result.image.clamp(0, 1).cpu())
+    stack = result.image.clamp(0, 1).cpu()
+    image = back(scan, slices, stack)
+    if not model_pixels:
+        image = at_own_resolution(
+            normalised(scan, like.percentile),
+            scan.brain,
+            scan.volume.voxel_mm,
+            image,
+            function_of(source, stack),
+            like.pixel_size,
+        )
     return image, None if result.spread is None else back(scan, slices, result.spread.cpu())
 
 
@@ -112,3 +187,17 @@ def uncertainty_path(out: Path) -> Path:
     """Where the standard deviation of a translation goes."""
     suffix = ".nii.gz" if out.name.endswith(".nii.gz") else ".nii"
     return out.with_name(out.name.removesuffix(suffix) + "_std" + suffix)
+
+
+def sidecar(out: Path) -> Path:
+    """Where the description of a translation goes."""
+    return out.with_name(_stem(out) + ".json")
+
+
+def picture(out: Path) -> Path:
+    """Where the picture of a translation goes."""
+    return out.with_name(_stem(out) + "_qc.png")
+
+
+def _stem(out: Path) -> str:
+    return out.name.removesuffix(".gz").removesuffix(".nii")

@@ -6,9 +6,13 @@ and is looked at over it, so the source is the image that must not be resampled 
 the study grid. Further sources and the target are interpolated once (cubic B-spline) onto the
 reference's grid; their rigid transforms are written, so that a translation of any of them can be
 taken back into its own space.
+
+The brain of the person is what every scan shows as brain, so that what one contrast takes for brain
+(orbits in FLAIR, marrow in T1w) is left out. Labels and a mask belong to the scan on whose grid
+they lie.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +28,7 @@ from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import itk_transform
 from lmidiff.data.quality import ScanQuality, scan_quality
 from lmidiff.data.registration import register, resample_onto
-from lmidiff.data.volumes import Volume, brain_of, require_same_grid
+from lmidiff.data.volumes import Volume, brain_of, require_same_grid, same_grid
 
 LEAST_SLICES = 5
 """A scan of fewer slices, along any axis, shows too little to say how a head is turned."""
@@ -40,32 +44,36 @@ class AlignedSubject:
         transforms: modality to (4, 4), where a point of the reference's world (RAS mm) lies in
             the world of that scan; the identity for the reference.
         quality: one entry a scan, the reference first.
+        brain: (X, Y, Z) bool on the reference's grid, what is brain in every scan.
+        labels: the tissue labels on the reference's grid, if there are any.
     """
 
     images: dict[str, Volume]
     brains: dict[str, np.ndarray]
     transforms: dict[str, np.ndarray]
     quality: list[ScanQuality]
-
-    @property
-    def brain(self) -> np.ndarray:
-        """(X, Y, Z) bool, the brain in the reference."""
-        return next(iter(self.brains.values()))
+    brain: np.ndarray
+    labels: Volume | None = None
 
 
 def align_subject(
-    scans: Mapping[str, Volume], reference: str, mask: Volume | None = None
+    scans: Mapping[str, Volume],
+    reference: str,
+    mask: Volume | None = None,
+    labels: Volume | None = None,
 ) -> AlignedSubject:
     """Mask, correct and align the raw scans of one person.
 
     Args:
         scans: modality to raw scan, each on its own grid.
         reference: the modality that the others are laid over.
-        mask: the brain in the reference, if it is known; found if None.
+        mask: the brain in the scan on whose grid it lies, if it is known; found if None.
+        labels: tissue labels on the grid of one of the scans.
 
     Raises:
-        StudyError: the reference is missing, a scan shows no brain, a mask lies elsewhere, or two
-            scans cannot be brought to overlap, or a scan has too few slices for that.
+        StudyError: the reference is missing, a scan shows no brain, mask or labels lie on the grid
+            of no scan, two scans cannot be brought to overlap, or a scan has too few slices for
+            that.
     """
     if reference not in scans:
         raise StudyError(f"no {reference} scan among {', '.join(scans)}; it is the reference")
@@ -73,13 +81,14 @@ def align_subject(
         for scan in scans.values():
             _check_thick(scan)
     order = [reference, *(name for name in scans if name != reference)]
+    masked, labelled = (_owner(volume, order, scans) for volume in (mask, labels))
     progress = Progress(f"align {scans[reference].name}", 2 * len(order), every=4.0)
     brains: dict[str, np.ndarray] = {}
     corrected: dict[str, Volume] = {}
     fields: dict[str, np.ndarray] = {}
     for name in order:
-        if name == reference and mask is not None:
-            brains[name] = _given(mask, scans[name])
+        if name == masked:
+            brains[name] = brain_of(mask)
         else:
             brains[name] = find_brain(scans[name])
         progress.step(f"{name}: brain found")
@@ -88,6 +97,7 @@ def align_subject(
     still, brain = corrected[reference], brains[reference]
     images, transforms = {reference: still}, {reference: np.eye(4)}
     quality = [scan_quality(reference, scans[reference], still, brain, fields[reference])]
+    shared = brain
     for name in order[1:]:
         found = register(still, brain, corrected[name], brains[name])
         moved = resample_onto(corrected[name], found.matrix, still)
@@ -95,11 +105,18 @@ def align_subject(
         transforms[name] = found.matrix
         entry = scan_quality(name, scans[name], corrected[name], brains[name], fields[name], found)
         quality.append(entry)
-    return AlignedSubject(images, brains, transforms, quality)
+        shared = shared & _carried(corrected[name], brains[name], found.matrix, still)
+    if labels is not None and labelled != reference:
+        moved = resample_onto(labels, transforms[labelled], still, order=0)
+        labels = Volume(np.rint(moved), still.affine, labels.name)
+    return AlignedSubject(images, brains, transforms, quality, shared, labels)
 
 
 def write_aligned(
-    subject: AlignedSubject, images: Mapping[str, str | Path], mask: str | Path
+    subject: AlignedSubject,
+    images: Mapping[str, str | Path],
+    mask: str | Path,
+    labels: str | Path | None = None,
 ) -> None:
     """Write the volumes on the reference's grid.
 
@@ -107,11 +124,14 @@ def write_aligned(
         subject: what to write.
         images: modality to NIfTI file.
         mask: NIfTI file of the brain.
+        labels: NIfTI file of the labels, if the subject has any.
     """
     for name, path in images.items():
         write_nifti(path, subject.images[name].data, subject.images[name].affine)
     reference = next(iter(subject.images.values()))
     write_nifti(mask, subject.brain, reference.affine)
+    if labels is not None and subject.labels is not None:
+        write_nifti(labels, subject.labels.data.astype(np.uint8), reference.affine)
 
 
 def write_transform(path: str | Path, matrix: np.ndarray) -> None:
@@ -132,6 +152,17 @@ def _check_thick(scan: Volume) -> None:
         )
 
 
-def _given(mask: Volume, scan: Volume) -> np.ndarray:
-    require_same_grid(scan, mask)
-    return brain_of(mask)
+def _owner(volume: Volume | None, order: Sequence[str], scans: Mapping[str, Volume]) -> str | None:
+    """The first scan on whose grid a volume lies."""
+    if volume is None:
+        return None
+    fits = [name for name in order if same_grid(scans[name], volume)]
+    if not fits:
+        require_same_grid(scans[order[0]], volume)  # which says where it lies instead
+    return fits[0]
+
+
+def _carried(scan: Volume, brain: np.ndarray, matrix: np.ndarray, still: Volume) -> np.ndarray:
+    """The brain of a scan on the reference's grid, (X, Y, Z) bool."""
+    volume = Volume(brain.astype(np.float32), scan.affine, scan.name)
+    return resample_onto(volume, matrix, still, order=1) > 0.5

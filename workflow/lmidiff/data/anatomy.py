@@ -11,6 +11,15 @@ from lmidiff.common.seeds import generator_of
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
 from lmidiff.data.labelmaps import read_label_map
+from lmidiff.data.sequences import STRUCTURES
+
+_NUCLEI = {
+    "thalamus": ((11, -18, 8), (8, 12, 8)),
+    "caudate": ((13, 12, 9), (5, 11, 10)),
+    "putamen": ((26, 3, 0), (6, 15, 9)),
+    "pallidum": ((19, -4, -1), (4, 8, 5)),
+}
+"""Centre and radii in mm, in ICBM space, |x| for the first axis."""
 
 _SEARCH_BOX = ((-96, 97), (-132, 97), (-88, 105))  # mm; every warped ICBM brain lies inside
 
@@ -24,11 +33,14 @@ class Anatomy:
         fractions: float32 (3, X, Y, Z), CSF, GM, WM, each 0..1, summing to at most 1 (0 outside
             the brain).
         affine: (4, 4) voxel index to mm, RAS.
+        structures: float32 (K, X, Y, Z), the share of a voxel that is of each of
+            :data:`lmidiff.data.sequences.STRUCTURES`, in their order; None if nobody knows.
     """
 
     name: str
     fractions: np.ndarray
     affine: np.ndarray
+    structures: np.ndarray | None = None
 
 
 def label_map_anatomy(path: str | Path, grid: Grid) -> Anatomy:
@@ -47,8 +59,8 @@ def label_map_anatomy(path: str | Path, grid: Grid) -> Anatomy:
     axes = grid.fine_axes(affine)
     fractions = brain.tissue_between(float(axes[2].min()), float(axes[2].max()))
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
-    sampled = _sample(fractions.values, fractions.affine, points)
-    return Anatomy(str(path), _average(np.clip(sampled, 0, 1)), affine)
+    averaged = _average(np.clip(_sample(fractions.values, fractions.affine, points), 0, 1))
+    return Anatomy(str(path), averaged[:3], affine, averaged[3:])
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +114,8 @@ def icbm_anatomy(grid: Grid, *seed_parts: object) -> Anatomy:
     grey, white, depth = _sample(channels, template_affine, where)
     average = np.stack([np.clip(1 - grey - white, 0, 1), grey, white])
     crisp = _refold(average, depth, where, axes, *seed_parts)
-    return Anatomy(name, _average(crisp * (depth >= 0.5)), affine)
+    shares = _average(_ellipsoids(where))
+    return Anatomy(name, _average(crisp * (depth >= 0.5)), affine, shares)
 
 
 class _Warp:
@@ -173,6 +186,24 @@ def _refold(
     weight -= weight.max(axis=0)
     np.exp(weight, out=weight)
     return weight / weight.sum(axis=0)
+
+
+def _ellipsoids(where: np.ndarray) -> np.ndarray:
+    """Which of the STRUCTURES each point lies in, roughly: (K, X, Y, Z) of 0 and 1.
+
+    ``where`` (3, X, Y, Z) is in ICBM mm. The deep nuclei are ellipsoids on both sides; what is
+    low and behind is cerebellum.
+    """
+    x, y, z = np.abs(where[0]), where[1], where[2]
+    shares = np.zeros((len(STRUCTURES), *x.shape), dtype=np.float32)
+    for number, name in enumerate(STRUCTURES):
+        if name in _NUCLEI:
+            centre, radii = _NUCLEI[name]
+            parts = ((at - c) / r for at, c, r in zip((x, y, z), centre, radii, strict=True))
+            shares[number] = sum(part**2 for part in parts) <= 1
+        else:
+            shares[number] = (z < -18 + 0.25 * (-45 - y)) & (y < -40)
+    return shares
 
 
 def _times(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

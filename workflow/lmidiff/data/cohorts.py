@@ -48,7 +48,8 @@ def subjects_of(
 
     Args:
         cohorts: the config's ``data.cohorts``.
-        modalities: target and sources; each subject of a sheet must have all of them.
+        modalities: target and sources. A test subject of a sheet has all of them; who is trained
+            or tuned on needs the target alone.
         downloads: the ledger's files, and the folders in which relative paths are looked for.
         exclude: ids that are left out; their images are not looked at.
 
@@ -161,7 +162,8 @@ def _listed(
     raw = not cohort.get("aligned", True)
     for subject, rows in table[~table["subject"].isin(exclude)].groupby("subject", sort=True):
         scans = dict(zip(rows["modality"], rows["path"], strict=True))
-        for modality in modalities:
+        split = rows.iloc[0]["split"]
+        for modality in modalities if split == "test" else modalities[:1]:
             if modality not in scans:
                 raise StudyError(
                     f"{where}: {subject} has no {modality} row; "

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
+from lmidiff.data.sequences import STRUCTURES
 
 TISSUE_MIXES: dict[tuple[int, ...], tuple[float, float, float]] = {
     # labels: (CSF, GM, WM)
@@ -26,6 +27,15 @@ TISSUE_MIXES: dict[tuple[int, ...], tuple[float, float, float]] = {
 }
 """Share of each tissue in each label; 0 and 500..599 (head) are outside the brain."""
 
+STRUCTURE_LABELS: dict[str, tuple[int, ...]] = {
+    "thalamus": (10, 49),
+    "caudate": (11, 50),
+    "putamen": (12, 51),
+    "pallidum": (13, 52),
+    "cerebellar cortex": (8, 47),
+}
+"""Labels of the grey structures that have parameters of their own."""
+
 _HEAD = range(500, 600)
 _SUBARACHNOID = 24
 _RIM = 3.0  # mm of subarachnoid CSF that skull stripping leaves around the brain
@@ -34,7 +44,10 @@ _CLOSING = 8.0  # mm: fissures up to twice this wide stay inside
 
 @dataclass(frozen=True)
 class TissueVolume:
-    """Tissue fractions at the label map's own resolution: float32 (3, X, Y, Z) and its affine."""
+    """Tissue fractions, then shares of structures (:data:`lmidiff.data.sequences.STRUCTURES`).
+
+    At the label map's own resolution: float32 (3 + K, X, Y, Z), and its affine.
+    """
 
     values: np.ndarray
     affine: np.ndarray
@@ -71,7 +84,7 @@ class LabelledBrain:
         grown = np.pad(distance <= _CLOSING, 1)
         inner = ndimage.distance_transform_edt(grown, sampling=zooms)[1:-1, 1:-1, 1:-1]
         envelope = (distance <= _RIM) | (inner > _CLOSING - _RIM)
-        values = np.zeros((3, *slab.shape), dtype=np.float32)
+        values = np.zeros((3 + len(STRUCTURES), *slab.shape), dtype=np.float32)
         for channel, table in enumerate(_lookup()):
             values[channel] = table[slab] * envelope
         return TissueVolume(values, affine)
@@ -137,10 +150,14 @@ def _crop(labels: np.ndarray, affine: np.ndarray) -> LabelledBrain:
 
 
 def _lookup() -> np.ndarray:
-    """Tissue shares by label number: float32 (3, 165)."""
-    table = np.zeros((3, max(max(group) for group in TISSUE_MIXES) + 1), dtype=np.float32)
+    """Shares of tissues, then of structures, by label number: float32 (3 + K, 165)."""
+    table = np.zeros(
+        (3 + len(STRUCTURES), max(max(group) for group in TISSUE_MIXES) + 1), dtype=np.float32
+    )
     for group, mix in TISSUE_MIXES.items():
-        table[:, list(group)] = np.array(mix, dtype=np.float32)[:, None]
+        table[:3, list(group)] = np.array(mix, dtype=np.float32)[:, None]
+    for channel, name in enumerate(STRUCTURES, start=3):
+        table[channel, list(STRUCTURE_LABELS[name])] = 1
     return table
 
 

@@ -5,18 +5,29 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.seeds import generator_of
 from lmidiff.data.anatomy import Anatomy
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.nifti import write_nifti
-from lmidiff.data.sequences import TISSUE_NAMES, TISSUES, Tissue, sequence_of
+from lmidiff.data.sequences import (
+    LESION,
+    STRUCTURES,
+    TISSUE_NAMES,
+    TISSUES,
+    Sequence,
+    Tissue,
+    sequence_of,
+)
 
 Axes = tuple[np.ndarray, ...]
 
 WHITE_MATTER_UNITS = 700.0
 """Scanner units that nominal white matter has in every modality, before the random gain."""
+
+_PARAMETERS = ("t1", "t2", "pd")
 
 _RANGES = {
     "tissue_spread": (0.0, 0.2),
@@ -27,6 +38,11 @@ _RANGES = {
     "bias_size": (40.0, 80.0),
     "gain_spread": (0.0, 0.5),
     "snr": (5.0, 1000.0),
+    "common_texture": (0.0, 1.0),
+    "structures": (0.0, 2.0),
+    "protocol_spread": (0.0, 0.3),
+    "misalignment": (0.0, 3.0),
+    "lesions": (0.0, 100.0),
 }
 
 
@@ -38,8 +54,8 @@ class SimulationSettings:
         tissue_spread: standard deviation, 0..0.2, of the logarithm of each tissue's T1, T2, T2*
             and PD between subjects (PD a third of it).
         texture: standard deviation, 0..0.3, of the logarithm of T1, T2 and T2* within a tissue
-            (PD a third of it). One field a tissue and subject: where there is more water T1w
-            darkens while PDw and T2w brighten, as in life.
+            (PD a third of it). Of one field a tissue and subject, as far as it is common: where
+            there is more water T1w darkens while PDw and T2w brighten.
         texture_size: lattice spacing of the texture in mm, 2..40.
         own_texture: standard deviation, 0..0.3, of the logarithm of a multiplicative texture
             that each modality has to itself.
@@ -47,6 +63,14 @@ class SimulationSettings:
         bias_size: lattice spacing of the receive field in mm, 40..80.
         gain_spread: standard deviation, 0..0.5, of the logarithm of an image's overall gain.
         snr: mean brain signal over the noise's standard deviation in one channel, 5..1000.
+        common_texture: share, 0..1, of the texture's variance that T1, T2 (with T2*) and PD have in
+            common; the rest each has to itself, as myelin, iron and water do.
+        structures: how far, 0..2, grey structures depart from cortex, 1 being
+            :data:`lmidiff.data.sequences.STRUCTURES`.
+        protocol_spread: standard deviation, 0..0.3, of the logarithm of each sequence parameter
+            (flip angle: half of it) between subjects.
+        misalignment: mm, 0..3, by which each scan is shifted in plane, in a direction of its own.
+        lesions: mean number, 0..100, of white-matter lesions of 2 to 6 mm radius a subject.
 
     Raises:
         StudyError: a value is outside its range.
@@ -60,6 +84,11 @@ class SimulationSettings:
     bias_size: float = 70.0
     gain_spread: float = 0.15
     snr: float = 50.0
+    common_texture: float = 1.0
+    structures: float = 0.0
+    protocol_spread: float = 0.0
+    misalignment: float = 0.0
+    lesions: float = 0.0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -94,8 +123,9 @@ def simulate_subject(
     """Scan an anatomy.
 
     image = Rice(g b(r) |sum_k f_k(r) S(T1_k(r), T2_k(r), T2*_k(r), PD_k(r)) e^u_k(r)|, sigma),
-    with f the tissue fractions, S the modality's signal equation at the subject's textured
-    tissue parameters, u the modality's own texture, b its receive field and g its gain.
+    with f the tissue fractions, S the modality's signal equation, by the subject's protocol, at the
+    subject's textured tissue parameters, u the modality's own texture, b its receive field and g
+    its gain.
 
     The tissue parameters depend on ``seed_parts`` alone and everything else also on the
     modality's name, so adding a modality changes no other image.
@@ -119,7 +149,7 @@ def simulate_subject(
         anatomy.affine[i, 3] + anatomy.affine[i, i] * np.arange(n)
         for i, n in enumerate(total.shape)
     )
-    tissues = _textured_tissues(axes, settings, *seed_parts)
+    tissues = _textured_tissues(anatomy, axes, settings, *seed_parts)
     images = {
         name: _scan(anatomy.fractions, mask, axes, tissues, name, settings, *seed_parts)
         for name in modalities
@@ -158,24 +188,78 @@ def add_rician_noise(
 
 
 def _textured_tissues(
-    axes: Axes, settings: SimulationSettings, *seed_parts: object
+    anatomy: Anatomy, axes: Axes, settings: SimulationSettings, *seed_parts: object
 ) -> list[Tissue]:
     """The subject's tissues, CSF, GM, WM, with parameters (X, Y, Z) that vary in space."""
     tissues = []
     for name in TISSUE_NAMES:
         rng = generator_of(*seed_parts, "tissue", name)
-        t1, t2, t2s, pd = np.exp(settings.tissue_spread * rng.standard_normal(4) * [1, 1, 1, 1 / 3])
+        person = np.exp(settings.tissue_spread * rng.standard_normal(4) * [1, 1, 1, 1 / 3])
         water = settings.texture * smooth_field(rng, axes, settings.texture_size)
-        base, longer = TISSUES[name], np.exp(water)
+        t1, t2, pd = (_own_part(water, axes, settings, name, p, *seed_parts) for p in _PARAMETERS)
+        base, here = TISSUES[name], _departures(name, anatomy, axes, settings, *seed_parts)
         tissues.append(
             Tissue(
-                t1=base.t1 * t1 * longer,
-                t2=base.t2 * t2 * longer,
-                t2s=base.t2s * t2s * longer,
-                pd=base.pd * pd * np.exp(water / 3),
+                t1=base.t1 * person[0] * np.exp(t1) * here[0],
+                t2=base.t2 * person[1] * np.exp(t2) * here[1],
+                t2s=base.t2s * person[2] * np.exp(t2) * here[1],
+                pd=base.pd * person[3] * np.exp(pd / 3) * here[2],
             )
         )
     return tissues
+
+
+def _own_part(
+    water: np.ndarray,
+    axes: Axes,
+    settings: SimulationSettings,
+    tissue: str,
+    parameter: str,
+    *seed_parts: object,
+) -> np.ndarray:
+    """A parameter's texture: what all have in common, and what it has to itself."""
+    common = settings.common_texture
+    if common == 1:
+        return water
+    rng = generator_of(*seed_parts, "texture", tissue, parameter)
+    own = settings.texture * smooth_field(rng, axes, settings.texture_size)
+    return np.sqrt(common) * water + np.sqrt(1 - common) * own
+
+
+def _departures(
+    tissue: str,
+    anatomy: Anatomy,
+    axes: Axes,
+    settings: SimulationSettings,
+    *seed_parts: object,
+) -> list[np.ndarray | float]:
+    """Factors on T1, T2 and PD of a tissue: its structures in grey, lesions in white matter."""
+    exponents = [0.0, 0.0, 0.0]
+    if tissue == "GM" and settings.structures and anatomy.structures is not None:
+        grey = np.maximum(anatomy.fractions.sum(axis=0), 1e-6)
+        for share, factors in zip(anatomy.structures, STRUCTURES.values(), strict=True):
+            part = settings.structures * np.clip(share / grey, 0, 1)
+            exponents = [e + part * np.log(f) for e, f in zip(exponents, factors, strict=True)]
+    if tissue == "WM" and settings.lesions:
+        share = _lesions(anatomy.fractions[2], axes, settings.lesions, *seed_parts)
+        exponents = [share * np.log(factor) for factor in LESION]
+    return [np.exp(exponent) for exponent in exponents]
+
+
+def _lesions(white: np.ndarray, axes: Axes, mean: float, *seed_parts: object) -> np.ndarray:
+    """The share of white matter that is lesion, (X, Y, Z) in 0..1: balls about random points."""
+    rng = generator_of(*seed_parts, "lesions")
+    points = np.argwhere(white > 0.9)
+    share = np.zeros(white.shape)
+    if not len(points):
+        return share
+    grid = np.meshgrid(*axes, indexing="ij")
+    for _ in range(rng.poisson(mean)):
+        centre = points[rng.integers(len(points))]
+        radius = rng.uniform(2, 6)
+        away = sum((g - a[c]) ** 2 for g, a, c in zip(grid, axes, centre, strict=True))
+        share = np.maximum(share, np.clip(1.5 - np.sqrt(away) / radius, 0, 1))
+    return share
 
 
 def _scan(
@@ -188,7 +272,7 @@ def _scan(
     *seed_parts: object,
 ) -> np.ndarray:
     """One modality, float32 (X, Y, Z) in scanner units."""
-    sequence = sequence_of(modality)
+    sequence = _protocol(modality, settings.protocol_spread, *seed_parts)
     rng = generator_of(*seed_parts, "scan", modality)
     signal = np.zeros(mask.shape)
     for fraction, tissue in zip(fractions, tissues, strict=True):
@@ -198,5 +282,20 @@ def _scan(
     gain = np.exp(settings.gain_spread * rng.standard_normal())
     unit = WHITE_MATTER_UNITS / float(sequence.signal(TISSUES["WM"]))
     ideal = np.abs(signal) * receive * gain * unit
+    if settings.misalignment:
+        angle = generator_of(*seed_parts, "shift", modality).uniform(0, 2 * np.pi)
+        moved = settings.misalignment * np.array([np.cos(angle), np.sin(angle)])
+        steps = [moved[i] / (axes[i][1] - axes[i][0]) for i in range(2)]
+        ideal = ndimage.shift(ideal, [*steps, 0], order=1, mode="nearest")
     sigma = float(ideal[mask].mean()) / settings.snr
     return add_rician_noise(ideal.astype(np.float32), sigma, rng) * mask
+
+
+def _protocol(modality: str, spread: float, *seed_parts: object) -> Sequence:
+    """The sequence by which a subject is scanned."""
+    sequence = sequence_of(modality)
+    if not spread:
+        return sequence
+    rng = generator_of(*seed_parts, "protocol", modality)
+    scale = [0.5 if name == "flip" else 1.0 for name in sequence.parameters]
+    return sequence.varied(np.exp(spread * rng.standard_normal(len(scale)) * scale))

@@ -9,7 +9,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256_of
 from lmidiff.data.slices import load_slices, subject_of
 
-ROLES = frozenset({"target", "source", "pairs"})
+ROLES = frozenset({"target", "source", "pairs", "labels"})
 
 
 class TrainingData:

@@ -168,6 +168,15 @@ def require_same_grid(reference: Volume, other: Volume) -> None:
         )
 
 
+def same_grid(reference: Volume, other: Volume) -> bool:
+    """Whether two volumes lie voxel on voxel, see :func:`require_same_grid`."""
+    try:
+        require_same_grid(reference, other)
+    except StudyError:
+        return False
+    return True
+
+
 def _open(path: Path, name: str) -> SpatialImage:
     if not path.exists():
         raise StudyError(f"{name}: no such file; correct the path or fetch the data")

@@ -5,7 +5,8 @@ Conventions, the same everywhere in the study:
 - Images are in 0..1 and scored with ``data_range = 1``; nothing is rescaled or clipped here.
 - SSIM (Wang et al. 2004, eq. 13; K1 = 0.01, K2 = 0.03) is computed per axial slice with an 11 x 11
   Gaussian window of standard deviation 1.5 px. Its *map* is averaged: over all pixels (region
-  ``image``) or over brain pixels (``brain``). Borders are mirrored, not cropped.
+  ``image``), over brain pixels (``brain``), or over those off the rim of the brain mask
+  (``interior``, :func:`lmidiff.images.rim.inside_of`). Borders are mirrored, not cropped.
 - PSNR = 10 log10(1 / MSE) in dB, with the squared error pooled over the region before the
   logarithm. A perfect match is ``inf``, kept as such: CSV files say ``inf``, tables say ``∞``.
 - Dice = 2 |A and B| / (|A| + |B|), pooled over the volume, inside the brain mask. Where a tissue is
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.segmentation import TISSUES
@@ -96,9 +98,9 @@ def score_subject(
         subject: names the subject in errors.
 
     Returns:
-        For ``"all"`` and every slice: ``ssim``, ``psnr``, ``mae`` of regions ``image`` and
-        ``brain``; ``dice_kmeans``, and ``dice_truth`` if there is a truth, of ``csf``, ``gm``,
-        ``wm``. A slice without brain has ``nan`` for all but region ``image``.
+        For ``"all"`` and every slice: ``ssim``, ``psnr``, ``mae`` of regions ``image``,
+        ``brain`` and ``interior``; ``dice_kmeans``, and ``dice_truth`` if there is a truth, of
+        ``csf``, ``gm``, ``wm``. A slice without brain has ``nan`` for all but region ``image``.
 
     Raises:
         StudyError: shapes differ, an image is not finite, or the mask is empty.
@@ -128,7 +130,9 @@ def score_subject(
     scores: list[Score] = []
     for z in ("all", *range(inside.shape[2])):
         part = np.s_[...] if z == "all" else np.s_[..., z]
-        for region, where in (("image", np.ones_like(inside[part])), ("brain", inside[part])):
+        regions = {"image": np.ones_like(inside), "brain": inside, "interior": interior(inside)}
+        for region, mask_of in regions.items():
+            where = mask_of[part]
             found = similarity[part][where]
             mean = float(found.mean()) if found.size else float("nan")
             scores.append(Score(z, region, "ssim", mean))
@@ -136,6 +140,12 @@ def score_subject(
             scores.append(Score(z, region, "mae", mae(a[part], b[part], where)))
         scores += [Score(z, *row) for row in _overlaps({k: v[part] for k, v in masked.items()})]
     return scores
+
+
+def interior(brain: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What :func:`lmidiff.images.rim.inside_of` calls inside, of a volume (X, Y, Z)."""
+    inner = ndimage.binary_erosion(brain, np.ones((3, 3, 1)))
+    return np.where(inner.any(axis=(0, 1)), inner, brain)
 
 
 def _overlaps(labels: dict[str, NDArray[np.integer]]) -> Iterator[tuple[str, str, float]]:

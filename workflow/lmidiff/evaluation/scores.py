@@ -3,8 +3,8 @@
 ``metrics.csv`` has a row per study, method, source, target, subject, region and metric;
 ``slices.csv`` the same with a ``slice`` column. Values carry six decimals; ``inf`` is the PSNR of
 a perfect match; ``nan`` is kept only where a number has no meaning: the Dice of a tissue that is
-absent from both label images, and anything ``brain`` on a slice without brain. Such rows stay, so
-that every subject has the same rows, and statistics skip them.
+absent from both label images, and anything but ``image`` on a slice without brain. Such rows stay,
+so that every subject has the same rows, and statistics skip them.
 """
 
 from collections.abc import Iterable
@@ -62,7 +62,7 @@ def collect(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
         raise StudyError(f"scores: twice the row {_name(joined.loc[twice, keys].iloc[0])}")
     undefined = joined["value"].isna() & ~joined["metric"].str.startswith("dice_")
     if "slice" in columns:
-        undefined &= joined["region"] != "brain"
+        undefined &= joined["region"] == "image"
     if undefined.any():
         raise StudyError(f"scores: no number for {_name(joined.loc[undefined, keys].iloc[0])}")
     _check_subjects(joined)

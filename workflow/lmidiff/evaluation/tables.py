@@ -76,6 +76,7 @@ class Quantity:
 QUANTITIES = (
     Quantity("ssim_image", "SSIM, image", "ssim", ("image",), "1", 3),
     Quantity("ssim_brain", "SSIM, brain", "ssim", ("brain",), "1", 3),
+    Quantity("ssim_interior", "SSIM, inside its rim", "ssim", ("interior",), "1", 3),
     Quantity("psnr_brain", "PSNR, brain [dB]", "psnr", ("brain",), "dB", 2),
     Quantity("mae_brain", "MAE, brain", "mae", ("brain",), "1", 4, higher_is_better=False),
     Quantity("dice_kmeans_csf", "Dice vs K-Means, CSF", "dice_kmeans", ("csf",), "1", 3),

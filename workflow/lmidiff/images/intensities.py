@@ -43,7 +43,7 @@ def match_quantiles(images: Tensor, brain: Tensor, quantiles: Tensor) -> Tensor:
     return torch.zeros_like(images).masked_scatter(brain, matched)
 
 
-def conditional_mean(images: Tensor, source: Tensor, bins: int) -> Tensor:
+def conditional_mean(images: Tensor, source: Tensor, brain: Tensor, bins: int) -> Tensor:
     """E[image | source intensity] over the brain of one subject: the best function of the source.
 
     The mean of the image in bins of equally many voxels of the source, linear between the bins'
@@ -51,13 +51,13 @@ def conditional_mean(images: Tensor, source: Tensor, bins: int) -> Tensor:
 
     Args:
         images: (N, 1, H, W), slices of one subject.
-        source: same shape, 0 outside the brain.
+        source: same shape.
+        brain: bool, same shape: the voxels that the function is fitted on and asked for.
         bins: at most one a voxel.
 
     Returns:
         (N, 1, H, W), 0 outside the brain.
     """
-    brain = source > 0
     given, values = source[brain].double(), images[brain].double()
     if given.numel() == 0:
         return torch.zeros_like(images)
@@ -81,3 +81,18 @@ def conditional_mean(images: Tensor, source: Tensor, bins: int) -> Tensor:
         share = ((given - centres[right - 1]) / width).clamp(0, 1)
         fitted = means[right - 1] + share * (means[right] - means[right - 1])
     return torch.zeros_like(images).masked_scatter(brain, fitted.to(images))
+
+
+def explained(images: Tensor, fitted: Tensor, brain: Tensor) -> float:
+    """The correlation ratio eta squared: the share of a variance that a function explains, 0..1.
+
+    Args:
+        images: (N, 1, H, W), slices of one subject.
+        fitted: their mean given another image, as :func:`conditional_mean` gives it.
+        brain: bool, same shape.
+    """
+    values, means = images[brain].double(), fitted[brain].double()
+    total = values.var(unbiased=False) if values.numel() else torch.zeros(())
+    if not total > 0:
+        return 0.0
+    return float((means.var(unbiased=False) / total).clamp(0, 1))

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from lmidiff.common.errors import StudyError
+
 SliceId = tuple[str, int]
 
 
@@ -33,7 +35,7 @@ class Method(ABC):
         family: the model family the method's ``model`` must be of, or None for no model.
         conditions: of a diffusion model, the ``guidance.condition`` that the method can use, or
             None for a family without.
-        sees_test_target: only the ceiling does; its rule is handed the true target image.
+        sees_test_target: whether its rule is handed the true target image (:class:`Ceiling`).
     """
 
     label: ClassVar[str]
@@ -60,6 +62,20 @@ class Method(ABC):
             source: (N, 1, H, W) in 0..1, air exactly 0, on the model's device.
             ids: subject and slice number of each, which seed its noise.
         """
+
+
+class Ceiling(Method):
+    """What is made from the answer: a bound, not a method."""
+
+    sees_test_target = True
+
+    @abstractmethod
+    def answer(self, source: Tensor, target: Tensor, ids: list[SliceId]) -> Translation:
+        """What the true target (N, 1, H, W) allows; arguments otherwise as for ``translate``."""
+
+    def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
+        """Raise StudyError: without the answer there is no translation."""
+        raise StudyError(f"{self.label}: it needs the true target image")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ stand in :mod:`lmidiff.models.cyclegan`, which trains them. Translating draws no
 
 from torch import Tensor
 
+from lmidiff.images.intensities import by_subject
 from lmidiff.methods.base import Method, SliceId, Translation
 from lmidiff.models.checks import check_size
 
@@ -30,6 +31,18 @@ class CycleGANUnseen(CycleGAN):
 
     What a GAN has to offer in the paper's zero-shot setting: training saw the target and some
     other contrast, and the modality of the test was not among them. It has no training of its own.
+    The network knows brains of the mean and the spread of the modality it was trained on, so the
+    volume at hand is brought to those, as instance normalisation would have it.
     """
 
     label = "CycleGAN, other modality in training"
+
+    def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
+        """G(source), standardised by the mean and spread of each subject's own brain."""
+        check_size(source, self.model.multiple)
+        subjects = [subject for subject, _ in ids]
+        return Translation(by_subject(self._translate, subjects, source))
+
+    def _translate(self, source: Tensor) -> Tensor:
+        with self.model.own_intensities(source):
+            return self.model(source)

@@ -21,8 +21,18 @@ class ContrastRandomisedRegression(Method):
         return Translation(self.model(source).clamp(0, 1))
 
 
+class SyntheticRegression(ContrastRandomisedRegression):
+    """Trained from images painted on label maps to the target images (SynthSR).
+
+    It sees no source image, but label maps, which the other zero-shot rows do without.
+    """
+
+    label = "Regression from painted label maps (SynthSR)"
+    family = "synthetic"
+
+
 class Supervised(ContrastRandomisedRegression):
-    """Trained on pairs of the very source modality: the bound for all that see less."""
+    """Trained on pairs of the very source modality, which is more than a zero-shot row may see."""
 
     label = "Supervised, paired"
     family = "supervised"

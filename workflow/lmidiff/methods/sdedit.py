@@ -1,7 +1,7 @@
 """SDEdit (Meng et al. 2022): noise the source part of the way, denoise it as target.
 
-``strength`` is the share of the schedule at which the noised source starts (t_0 in the paper).
-It is chosen on validation subjects, for each source modality by itself.
+``strength`` is the share of the schedule at which the noised source starts (t_0 in the paper). At 1
+nothing is left of the source, so studies stay below it.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from torch import Tensor
 from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.methods.base import Method, SliceId, Translation
+from lmidiff.methods.simple import matched
 from lmidiff.sampler import Sampling
 
 
@@ -32,8 +33,26 @@ class SDEdit(Method):
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean and standard deviation over the draws."""
-        denoise = self.model.denoiser(source, self.settings.precision)
-        drawn = self.model.sample(
-            denoise, self.settings, source, ids, self.seed, start=self.strength
-        )
+        begin = self.begin(source, ids)
+        denoise = self.model.denoiser(begin, self.settings.precision)
+        drawn = self.model.sample(denoise, self.settings, begin, ids, self.seed, self.strength)
         return Translation(*drawn)
+
+    def begin(self, source: Tensor, ids: list[SliceId]) -> Tensor:  # noqa: ARG002
+        """The image that is noised: the source."""
+        return source
+
+
+class InvertedSDEdit(SDEdit):
+    """SDEdit begun at the inverted, histogram-matched source in place of the source itself.
+
+    SDEdit was made for strokes in the colours of the target. A source of another contrast has not
+    even those; this is the nearest guess at them that needs no training.
+    """
+
+    label = "SDEdit, from the inverted histogram"
+
+    def begin(self, source: Tensor, ids: list[SliceId]) -> Tensor:
+        """The inverted histogram of ``source``."""
+        subjects = [subject for subject, _ in ids]
+        return matched(source, subjects, self.model.target, inverted=True)

@@ -14,23 +14,41 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic_folder
 from lmidiff.common.progress import Progress
 from lmidiff.data.slices import load_slices, load_stack, save_stack, subject_of
-from lmidiff.methods.base import Method, SliceId, Translation
+from lmidiff.methods.base import Ceiling, Method, SliceId, Translation
 
 
 @torch.no_grad()
 def translate_batches(
-    method: Method, paths: Sequence[str], batch_size: int, device: torch.device, what: str
+    method: Method,
+    paths: Sequence[str],
+    batch_size: int,
+    device: torch.device,
+    what: str,
+    answers: Sequence[str] = (),
 ) -> Iterator[tuple[list[str], list[SliceId], Translation]]:
     """Translate volumes, as many whole subjects at a time as ``batch_size`` slices allow.
+
+    Args:
+        method: ready to translate.
+        paths: the source volumes.
+        batch_size: slices.
+        device: where to translate.
+        what: names the work in messages.
+        answers: the true target volumes, in the order of ``paths``, for a ceiling alone.
 
     Yields:
         The paths of a batch, the ids of its slices, and their translation on the CPU.
     """
     progress = Progress(f"translate {what}", len(paths))
+    answer_of = dict(zip(paths, answers, strict=True)) if answers else {}
     for batch in _batches(paths, batch_size):
         source, ids = load_slices(batch)
         source = source.to(device)
-        result = method.translate(source, ids)
+        if isinstance(method, Ceiling):
+            target, _ = load_slices([answer_of[path] for path in batch])
+            result = method.answer(source, target.to(device), ids)
+        else:
+            result = method.translate(source, ids)
         air = source == 0
         image = result.image.masked_fill(air, 0).cpu()
         for row, (subject, number) in enumerate(ids):
@@ -52,6 +70,7 @@ def translate_volumes(
     batch_size: int,
     device: torch.device,
     what: str,
+    answers: Sequence[str] = (),
 ) -> None:
     """Translate volumes into ``folder``, which appears when all are done.
 
@@ -59,7 +78,9 @@ def translate_volumes(
     deviation over the draws as ``sub-XX_desc-std_<target>.nii.gz``, on the source's grid.
     """
     with atomic_folder(folder) as temporary:
-        for batch, ids, result in translate_batches(method, paths, batch_size, device, what):
+        for batch, ids, result in translate_batches(
+            method, paths, batch_size, device, what, answers
+        ):
             subjects = np.array([subject for subject, _ in ids])
             for path in batch:
                 rows = torch.from_numpy(subjects == subject_of(path))

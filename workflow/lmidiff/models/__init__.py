@@ -2,7 +2,7 @@
 
 A family is an object with
 
-    needs: frozenset[str]      what training may see, of "target", "source" and "pairs"
+    needs: frozenset[str]      what training may see, of "target", "source", "pairs" and "labels"
     defaults: tuple[str, ...]  the blocks of the config's model_defaults that its settings take
     fit(settings, data, workspace, device, name) -> (weights, curve)
     load(settings, weights, device) -> what the methods call
@@ -22,6 +22,7 @@ FAMILIES = {
     "regression": "lmidiff.models.regression",
     "stylegan": "lmidiff.models.stylegan",
     "supervised": "lmidiff.models.supervised",
+    "synthetic": "lmidiff.models.synthetic",
 }
 
 

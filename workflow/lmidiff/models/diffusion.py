@@ -16,8 +16,8 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule, SliceNoise, final
 from lmidiff.guidance import Guidance
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
+from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
-from lmidiff.models.histogram import quantiles
 from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.sampler import (
     RANGES,
@@ -38,8 +38,6 @@ from lmidiff.training.previews import COUNT
 needs = frozenset({"target"})
 PARALLEL = True  # several processes can share its training
 defaults = ("diffusion", "guidance", "contrast", "unet", "training")
-# The target's histogram travels with the weights, for methods that use it as a prior.
-HISTOGRAM = "target.quantiles"
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class DiffusionModel:
     """A denoiser, its schedule and the condition it takes.
 
     Attributes:
-        quantiles: the target's training histogram, (1025,), once trained weights are loaded.
+        target: the target's intensities in training, once trained weights are loaded.
         at_once: slices that the network is given together when it denoises; all if None. What a
             method takes from a brain as a whole does not depend on it.
         watch: told the number of slices after each such part.
@@ -84,7 +82,7 @@ class DiffusionModel:
         self.contrast = (
             settings_of(ContrastSettings, settings["contrast"], "contrast") if randomised else None
         )
-        self.quantiles: Tensor | None = None
+        self.target: histogram.TargetIntensities | None = None
         self.at_once: int | None = None
         self.watch: Callable[[int], object] | None = None
         self.schedule = Schedule.linear(self.diffusion.timesteps)
@@ -225,7 +223,7 @@ def fit(
         network, lambda generator: model.loss(images, static, generator), training, device, show
     )
     weights, curve = train(learner, training, workspace, name)
-    return {**weights, HISTOGRAM: quantiles(slices)}, curve
+    return {**weights, **histogram.measure(slices, histogram.PREFIX)}, curve
 
 
 def load(
@@ -233,7 +231,7 @@ def load(
 ) -> DiffusionModel:
     """A trained model, ready to sample; raises StudyError if the weights do not fit."""
     model = DiffusionModel(settings, device)
-    fill(model.network, {k: v for k, v in weights.items() if k != HISTOGRAM})
-    if HISTOGRAM in weights:
-        model.quantiles = weights[HISTOGRAM].to(device)
+    own, measured = histogram.part(weights)
+    fill(model.network, own)
+    model.target = histogram.load({}, measured, device)
     return model

@@ -1,6 +1,7 @@
-"""The target's intensity histogram, as quantiles of the brain voxels of the training images."""
+"""What is known of the target's intensities from its training images: histogram and rim."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,26 @@ from torch import Tensor
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.training_data import TrainingData
+from lmidiff.images.rim import dimming, inside_of
 
 needs = frozenset({"target"})
 defaults: tuple[str, ...] = ()
 QUANTILES = 1025
+PREFIX = "target."
+"""Before the names of these numbers where they travel with a network's weights."""
+
+
+@dataclass(frozen=True)
+class TargetIntensities:
+    """The target's intensities in its training images.
+
+    Attributes:
+        quantiles: of the brain inside its rim, at equal steps of probability, (1025,) in 0..1.
+        dimming: the median of the rim's dimming (:mod:`lmidiff.images.rim`), a scalar.
+    """
+
+    quantiles: Tensor
+    dimming: Tensor
 
 
 def fit(
@@ -23,21 +40,45 @@ def fit(
     device: torch.device,  # noqa: ARG001
     name: str,  # noqa: ARG001
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Quantiles at equal steps of probability, shape (1025,), float32, in 0..1."""
-    return {"quantiles": quantiles(data.images("target"))}, pd.DataFrame(columns=["step", "loss"])
+    """See :func:`measure`."""
+    return measure(data.images("target")), pd.DataFrame(columns=["step", "loss"])
 
 
 def load(
     settings: Mapping[str, Any],  # noqa: ARG001
     weights: Mapping[str, Tensor],
     device: torch.device,
-) -> Tensor:
-    """The quantiles, on ``device``; raises StudyError if the weights are of another model."""
-    if set(weights) != {"quantiles"} or weights["quantiles"].shape != (QUANTILES,):
+) -> TargetIntensities:
+    """The intensities, on ``device``; raises StudyError if the weights are of another model."""
+    measured = {key: value.to(device) for key, value in weights.items()}
+    if set(measured) != {"quantiles", "dimming"} or len(measured["quantiles"]) != QUANTILES:
         raise StudyError(
-            f"weights do not fit the model's config: not the {QUANTILES} quantiles of a histogram"
+            f"weights do not fit the model's config: not the {QUANTILES} quantiles of a histogram "
+            "and the dimming of a rim; train the model again"
         )
-    return weights["quantiles"].to(device)
+    return TargetIntensities(**measured)
+
+
+def measure(images: Tensor, prefix: str = "") -> dict[str, Tensor]:
+    """The attributes of :class:`TargetIntensities` by name, after ``prefix``.
+
+    Args:
+        images: (N, 1, H, W) in 0..1, 0 outside the brain.
+    """
+    brain = images > 0
+    inside = inside_of(brain)
+    # A cohort of specks has no rim, and nothing that would be dim.
+    dim = dimming(images, brain)[brain & ~inside]
+    return {
+        f"{prefix}quantiles": quantiles(images * inside),
+        f"{prefix}dimming": dim.median() if len(dim) else torch.ones(()),
+    }
+
+
+def part(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A network's own weights, and the target's intensities that travel with them."""
+    own = {key: value for key, value in weights.items() if not key.startswith(PREFIX)}
+    return own, {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
 
 
 def quantiles(images: Tensor) -> Tensor:

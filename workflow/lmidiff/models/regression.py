@@ -20,6 +20,7 @@ from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.guidance import Guidance
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
+from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.sampler import resolve_precision
@@ -54,7 +55,11 @@ class RegressionSettings:
 
 
 class RegressionModel:
-    """A U-Net from an image, or maps of it, to the target image."""
+    """A U-Net from an image, or maps of it, to the target image.
+
+    Attributes:
+        target: the target's intensities in training, once trained weights are loaded.
+    """
 
     def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
         self.regression = settings_of(
@@ -64,6 +69,7 @@ class RegressionModel:
         self.guidance = settings_of(Guidance, guidance, "guidance")
         self.training = settings_of(TrainingSettings, settings["training"], "training")
         self.device = device
+        self.target: histogram.TargetIntensities | None = None
         kind = self.regression.input
         channels = (kind != "maps") + (kind != "image") * self.guidance.channels
         torch.manual_seed(self.training.seed)
@@ -98,6 +104,7 @@ class RegressionModel:
         self,
         loss: Callable[[torch.Generator], Tensor],
         shown: Tensor,
+        targets: Tensor,
         workspace: Path,
         name: str,
     ) -> tuple[dict[str, Tensor], pd.DataFrame]:
@@ -105,12 +112,14 @@ class RegressionModel:
 
         Args:
             shown: training inputs (N, 1, H, W); a few of them are translated in the previews.
+            targets: the target's training slices (N, 1, H, W).
         """
         rows = torch.linspace(0, len(shown) - 1, COUNT).long()
         precision = resolve_precision(self.training.precision, self.device)
         settings = TrainingSettings(**{**asdict(self.training), "precision": precision})
         learner = LossLearner(self.network, loss, settings, self.device, lambda: self(shown[rows]))
-        return train(learner, settings, workspace, name)
+        weights, curve = train(learner, settings, workspace, name)
+        return {**weights, **histogram.measure(targets.cpu(), histogram.PREFIX)}, curve
 
 
 def fit(
@@ -131,7 +140,7 @@ def fit(
         return model.loss(randomise_contrast(target, generator, contrast), target)
 
     shown = randomise_contrast(images, torch.Generator().manual_seed(0), contrast)
-    return model.train(loss, shown, workspace, name)
+    return model.train(loss, shown, images, workspace, name)
 
 
 def load(
@@ -139,5 +148,7 @@ def load(
 ) -> RegressionModel:
     """A trained model, ready to translate; raises StudyError if the weights do not fit."""
     model = RegressionModel(settings, device)
-    fill(model.network, weights)
+    own, measured = histogram.part(weights)
+    fill(model.network, own)
+    model.target = histogram.load({}, measured, device)
     return model

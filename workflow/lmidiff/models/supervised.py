@@ -35,4 +35,4 @@ def fit(
         batch = draw_batch(both, model.training.batch_size, generator)
         return model.loss(batch[:, :1], batch[:, 1:])
 
-    return model.train(loss, both[:, :1], workspace, name)
+    return model.train(loss, both[:, :1], both[:, 1:], workspace, name)

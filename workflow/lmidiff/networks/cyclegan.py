@@ -1,5 +1,9 @@
 """The networks of CycleGAN: a ResNet generator, a PatchGAN critic, and the pool of past images."""
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -73,12 +77,26 @@ class Generator(nn.Module):
         """Translate (N, 1, H, W) in 0..1, air exactly 0, to the same; float32."""
         return torch.sigmoid(self.net(self.view(image)).float()) * (image > 0)
 
+    @contextmanager
+    def own_intensities(self, images: Tensor) -> Iterator[None]:
+        """See brains by the mean and spread of ``images`` (N, 1, H, W), not of the training's."""
+        if not isinstance(self.view, Standardised):  # features are normalised image by image
+            yield
+            return
+        kept = copy.deepcopy(self.view.state_dict())
+        self.view.measure(images)
+        try:
+            yield
+        finally:
+            self.view.load_state_dict(kept)
+
 
 class Standardised(nn.Module):
     """What a network sees of an image: brain intensities of mean 0 and variance 1, and the brain.
 
     Mean and spread are those of a modality's training slices and travel with the weights. They
-    are the same for every image, so that intensities mean the same everywhere.
+    are the same for every image of that modality, so that intensities mean the same everywhere;
+    another modality brings its own (:meth:`Generator.own_intensities`).
     """
 
     mean: Tensor

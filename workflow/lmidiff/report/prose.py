@@ -1,136 +1,182 @@
 """Numbers in prose: README and docs take theirs from recorded files, never from a keyboard.
 
-Blocks, each an HTML comment that Markdown does not show, refilled by ``python -m lmidiff readme``::
+``docs/templates/<page>.j2`` is rendered to ``<page>`` by ``lmidiff readme``; the page that one
+reads has no markers. A template may ask for
 
-    <!-- verdicts:STUDY --> ... <!-- /verdicts -->    the verdicts of a recorded study, in words
-    <!-- results:STUDY -->  ... <!-- /results -->     its verdicts, table, figure and cost
-    <!-- numbers:FILE [columns=a,b] [where=col:value,...] [digits=N] --> ... <!-- /numbers -->
-                                                      a recorded CSV as a table
-    <!-- number:FILE column=a where=col:value,... [divide=N] [digits=N] -->...<!-- /number -->
-                                                      one of its numbers, inside a sentence
+    number(file, column, digits, divide, **where)   one number of a recorded CSV
+    difference(study, claim)                        a claim's difference with its interval
+    verdict(study, claim)                           held, did not hold, undecided or not run
+    counts(study)                                   how many claims came out how
+    rows(study, methods)                            a few rows of a recorded table 1
+    csv(file, columns, digits, **where)             a recorded CSV as a table
+    recorded                                        the recorded studies
 
-``FILE`` is relative to ``results/reference``. What has not been recorded prints "not run".
+``docs/results/<study>.md`` is made from each record. What has not been recorded prints "not run".
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jinja2
 import pandas as pd
 from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
-from lmidiff.report.recorded_text import results_text, verdicts_text
+from lmidiff.report.recorded_text import records, results_page
+from lmidiff.report.summary import read_table, short_rows
+from lmidiff.verdicts.text import difference_text, read_verdicts
 
-PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md")
+TEMPLATES = Path("docs", "templates")
+RESULTS = Path("docs", "results")
 NOT_RUN = "not run"
-KINDS = ("verdicts", "results", "numbers", "number")
-OPTIONS = {"numbers": {"columns", "where", "digits"}}
-OPTIONS["number"] = {"column", "where", "divide", "digits"}
-# The back reference makes an opening end only at its own kind's closing.
-BLOCK = re.compile(
-    r"<!-- (?P<kind>verdicts|results|numbers|number):(?P<name>\S+)(?P<options>(?: \S+=\S+)*) -->"
-    r"(?P<body>.*?)<!-- /(?P=kind) -->",
-    re.DOTALL,
-)
-_MARK = re.compile(r"<!-- /?(?:verdicts|results|numbers|number)\b.*?-->", re.DOTALL)
 
 
-def pages(root: Path) -> list[Path]:
-    """The pages of the project whose numbers are filled and checked."""
-    return sorted(path for pattern in PAGES for path in root.glob(pattern))
+def rendered(root: Path, reference: Path) -> dict[Path, str]:
+    """Every page that carries recorded numbers, and what it says.
 
-
-def fill(root: Path, reference: Path) -> None:
-    """Fill the blocks of every page from the recorded runs."""
-    for page in pages(root):
-        text = page.read_text()
-        new = filled(text, reference, str(page))
-        if new != text:
-            write_text(page, new)
-
-
-def filled(text: str, reference: Path, where: str = "README.md") -> str:
-    """``text`` with its blocks filled.
+    Args:
+        root: of the project.
+        reference: the recorded runs, ``results/reference``.
 
     Raises:
-        StudyError: a block is not closed, or asks a recorded file for what it does not have.
+        StudyError: a template asks a recorded file for what it does not have.
     """
-    marks = len(_MARK.findall(text))
-    if marks != 2 * len(BLOCK.findall(text)):
-        raise StudyError(f"{where}: a generated block is not closed or has an unknown form")
-
-    def content(match: re.Match[str]) -> str:
-        kind, name, given = match["kind"], match["name"], match["options"]
-        opening = f"<!-- {kind}:{name}{given} -->"
-        asked = f"{where}: {opening}"
-        if kind in ("results", "verdicts"):
-            write = results_text if kind == "results" else verdicts_text
-            body = f"\n{write(reference / name)}"
-        else:
-            options = _options(kind, given, asked)
-            cells = _cells(reference / name, options, asked)
-            body = _number(cells, options, asked) if kind == "number" else _table(cells, options)
-        return f"{opening}{body}<!-- /{kind} -->"
-
-    return BLOCK.sub(content, text)
-
-
-def without_blocks(text: str) -> str:
-    """``text`` without its generated blocks: what somebody typed. Lines keep their numbers."""
-    return BLOCK.sub(lambda match: "\n" * match[0].count("\n"), text)
-
-
-def _options(kind: str, given: str, asked: str) -> dict[str, str]:
-    options = dict(part.split("=", 1) for part in given.split())
-    unknown = sorted(set(options) - OPTIONS[kind])
-    if unknown:
-        raise StudyError(f"{asked}: unknown option {unknown[0]}")
-    return options
-
-
-def _cells(path: Path, options: dict[str, str], asked: str) -> pd.DataFrame | None:
-    """The rows and columns asked for, as text; ``None`` where nothing is recorded."""
-    if not path.is_file():
-        return None
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    conditions = [part.split(":", 1) for part in options.get("where", "").split(",") if part]
-    wanted = options.get("columns", options.get("column"))
-    columns = wanted.split(",") if wanted else list(frame.columns)
-    for name in [*columns, *(condition[0] for condition in conditions)]:
-        if name not in frame:
-            raise StudyError(f"{asked}: {path} has no column {name}")
-    for name, value in conditions:
-        frame = frame[frame[name] == value]
-    return frame[columns]
-
-
-def _table(cells: pd.DataFrame | None, options: dict[str, str]) -> str:
-    if cells is None or cells.empty:
-        return f"\n{NOT_RUN.capitalize()}.\n"
-    shown = cells.map(lambda cell: _rounded(cell, options)) if "digits" in options else cells
-    text = tabulate(
-        shown, headers="keys", tablefmt="github", disable_numparse=True, showindex=False
+    said = Recorded(reference)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(root / TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
-    return f"\n{text}\n"
+    for name in ("number", "difference", "verdict", "counts", "rows", "csv"):
+        environment.globals[name] = getattr(said, name)
+    environment.globals["recorded"] = [folder.name for folder in records(reference)]
+    pages = {}
+    for template in sorted((root / TEMPLATES).rglob("*.j2")):
+        name = template.relative_to(root / TEMPLATES)
+        try:
+            pages[root / name.with_suffix("")] = environment.get_template(str(name)).render()
+        except (jinja2.TemplateError, StudyError) as error:
+            raise StudyError(f"{template}: {' '.join(str(error).split())}") from error
+    for folder in records(reference):
+        pages[root / RESULTS / f"{folder.name}.md"] = results_page(folder)
+    return pages
 
 
-def _number(cells: pd.DataFrame | None, options: dict[str, str], asked: str) -> str:
-    if cells is None:
-        return NOT_RUN
-    if cells.shape != (1, 1):
-        raise StudyError(f"{asked}: names {len(cells)} rows and {cells.shape[1]} columns, not one")
-    text = _rounded(cells.iloc[0, 0], options)
-    return text or NOT_RUN
+def write_pages(root: Path, reference: Path) -> list[Path]:
+    """Write the pages that say another thing than before; returns them."""
+    changed = []
+    for page, text in rendered(root, reference).items():
+        if not page.is_file() or page.read_text() != text:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            write_text(page, text)
+            changed.append(page)
+    return changed
 
 
-def _rounded(cell: str, options: dict[str, str]) -> str:
+class Recorded:
+    """What templates may ask of the recorded runs.
+
+    Args:
+        reference: their folder.
+    """
+
+    def __init__(self, reference: Path) -> None:
+        self.reference = reference
+
+    def number(
+        self, file: str, column: str, digits: int | None = None, divide: float = 1, **where: str
+    ) -> str:
+        """A number of a CSV, ``file`` being relative to the records.
+
+        Raises:
+            StudyError: the file has no such column, or not one such row.
+        """
+        frame = self._cells(file, [column], where)
+        if frame is None:
+            return NOT_RUN
+        if len(frame) != 1:
+            raise StudyError(f"{file}: {len(frame)} rows with {where}, not one")
+        cell = frame[column].iloc[0]
+        if not cell:
+            return NOT_RUN
+        return cell if digits is None else f"{float(cell) / divide:.{digits}f}"
+
+    def csv(
+        self, file: str, columns: str | None = None, digits: int | None = None, **where: str
+    ) -> str:
+        """Rows of a CSV in Markdown; ``columns`` separated by commas, all of them if None."""
+        frame = self._cells(file, columns.split(",") if columns else None, where)
+        if frame is None or frame.empty:
+            return f"{NOT_RUN.capitalize()}.\n"
+        shown = frame if digits is None else frame.map(lambda cell: _rounded(cell, digits))
+        return tabulate(
+            shown, headers="keys", tablefmt="github", disable_numparse=True, showindex=False
+        )
+
+    def verdict(self, study: str, claim: str) -> str:
+        """How a claim came out."""
+        return self._claim(study, claim).get("verdict", NOT_RUN)
+
+    def difference(self, study: str, claim: str) -> str:
+        """The difference and interval of a claim where it stands weakest."""
+        row = self._claim(study, claim)
+        return difference_text(row) if row.get("effect") else NOT_RUN
+
+    def counts(self, study: str) -> str:
+        """Such as "5 held, 3 did not hold, 2 undecided"."""
+        folder = self.reference / study
+        if not (folder / "verdicts.csv").is_file():
+            return NOT_RUN
+        verdicts = read_verdicts(folder)["verdict"]
+        run = verdicts[verdicts != NOT_RUN]
+        order = ("held", "did not hold", "undecided")
+        return ", ".join(f"{(run == v).sum()} {v}" for v in order if (run == v).any())
+
+    def rows(self, study: str, methods: Sequence[str]) -> str:
+        """Rows of a study's table in Markdown, in the order given, for each source."""
+        if not (self.reference / study / "table1.csv").is_file():
+            return f"{NOT_RUN.capitalize()}.\n"
+        table = read_table(self.reference / study)
+        wanted = table[table["method"].isin(methods)]
+        order = {name: place for place, name in enumerate(methods)}
+        wanted = wanted.sort_values("method", key=lambda c: c.map(order), kind="stable")
+        shown = short_rows(wanted)
+        if len(set(wanted["source"])) == 1:
+            shown = [{k: v for k, v in row.items() if k != "source"} for row in shown]
+        return tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
+
+    def _cells(
+        self, file: str, columns: Sequence[str] | None, where: Mapping[str, str]
+    ) -> pd.DataFrame | None:
+        """The cells asked for, as text; None where nothing is recorded."""
+        path = self.reference / file
+        if not path.is_file():
+            return None
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        for name in (*(columns or ()), *where):
+            if name not in frame:
+                raise StudyError(f"{path}: has no column {name}")
+        for name, value in where.items():
+            frame = frame[frame[name] == value]
+        return frame[list(columns)] if columns else frame
+
+    def _claim(self, study: str, claim: str) -> dict[str, str]:
+        folder = self.reference / study
+        if not (folder / "verdicts.csv").is_file():
+            return {}
+        verdicts = read_verdicts(folder).set_index("claim")
+        if claim not in verdicts.index:
+            return {}
+        return verdicts.loc[claim].to_dict()
+
+
+def _rounded(cell: str, digits: int) -> str:
+    if re.fullmatch(r"-?\d+", cell):
+        return cell  # a count stays a count
     try:
-        value = float(cell) / float(options.get("divide", "1"))
+        return f"{float(cell):.{digits}f}"
     except ValueError:
         return cell
-    digits = options.get("digits")
-    # A count stays a count.
-    if digits is None or ("divide" not in options and re.fullmatch(r"-?\d+", cell)):
-        return cell if "divide" not in options else f"{value:g}"
-    return f"{value:.{digits}f}"

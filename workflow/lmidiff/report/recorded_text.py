@@ -1,34 +1,61 @@
-"""What README says of a recorded run."""
+"""The page of a recorded run: ``docs/results/<study>.md``, every number read from its files."""
 
+import json
 from pathlib import Path
 
 from lmidiff.report.summary import cost_text, read_table, scores_text, spread_text
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 
-NOT_RECORDED = "No run of this study has been recorded yet.\n"
+UP = Path("..", "..")
+"""From the page to the top of the project."""
 
 
-def results_text(folder: Path) -> str:
-    """The README's account of a recorded run, in Markdown; every number is read from its files."""
-    if not folder.is_dir():
-        return NOT_RECORDED
-    table = read_table(folder)
-    verdicts = ""
-    if (folder / "verdicts.csv").is_file():
-        frame = read_verdicts(folder)
-        rule = "How that is decided: [docs/verdicts.md](docs/verdicts.md)."
-        verdicts = f"{verdict_table(frame)}\n{f'{legend(frame).strip()} {rule}'.strip()}\n\n"
-    return (
-        f"{verdicts}"
-        f"{scores_text(table)}\n\n"
-        f"{spread_text(table)} All columns: [table1.md]({folder}/table1.md).\n\n"
-        f"![Figure 2]({folder}/figures/figure2.png)\n\n"
-        f"{cost_text(folder)}\n"
+def records(reference: Path) -> list[Path]:
+    """The folders of recorded studies, by name."""
+    return sorted(path.parent for path in reference.glob("*/table1.csv"))
+
+
+def results_page(folder: Path) -> str:
+    """A recorded run in Markdown: verdicts, table, figures, cost, provenance.
+
+    Args:
+        folder: ``results/reference/<study>``, relative to the top of the project.
+    """
+    table, verdicts = read_table(folder), read_verdicts(folder)
+    there = UP / folder
+    parts = [
+        f"# Study `{folder.name}`, as recorded\n",
+        "Made from the record by `lmidiff readme`; do not edit.\n",
+        "## Verdicts\n",
+        verdict_sentences(verdicts),
+        f"{verdict_table(verdicts)}\n{legend(verdicts)}",
+        "The rule: [verdicts.md](../verdicts.md).\n",
+        "## Table\n",
+        f"{scores_text(table)}\n",
+        f"{spread_text(table)} All columns: [table1.md]({there}/table1.md).\n",
+        "## Figures\n",
+        *(f"![{name}]({there}/figures/{name}.png)\n" for name in _figures(folder)),
+        f"The others, and all of them as PDF: `make figures RECORD={folder}`.\n",
+        "## Cost\n",
+        f"{cost_text(folder)}\n",
+        "## Provenance\n",
+        _provenance(folder),
+    ]
+    return "\n".join(parts)
+
+
+def _figures(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / "figures").glob("*.png"))
+
+
+def _provenance(folder: Path) -> str:
+    path = folder / "record" / "provenance.json"
+    told = json.loads(path.read_text()) if path.is_file() else {}
+    lines = [
+        f"- {key}: {value}" for key, value in told.items() if isinstance(value, str | int | float)
+    ]
+    lines.append(
+        f"- config, versions and hashes of code and data: [record/]({UP / folder}/record/), "
+        f"checksums of the record: [SHA256SUMS]({UP / folder}/SHA256SUMS)"
     )
-
-
-def verdicts_text(folder: Path) -> str:
-    """The verdicts of a recorded run in words, for the first lines of README."""
-    if not (folder / "verdicts.csv").is_file():
-        return NOT_RECORDED
-    return verdict_sentences(read_verdicts(folder))
+    return "\n".join(lines) + "\n"

@@ -105,15 +105,29 @@ class StudyData:
         """Subjects whose scans are masked, corrected and aligned first (``aligned: false``)."""
         return [member.id for member in self.members if member.raw]
 
-    @property
-    def reference(self) -> str:
-        """The modality that a raw subject's other scans are laid over: the first source."""
-        return self.sources[0]
+    def modalities_of(self, subject: str) -> list[str]:
+        """The modalities that a subject has: all of them, or the target alone in training."""
+        scans = self.subject(subject).scans
+        return [name for name in self.modalities if not scans or name in scans]
 
-    @property
-    def moving(self) -> list[str]:
+    def reference(self, subject: str) -> str:
+        """The modality that a raw subject's other scans are laid over: its first source."""
+        return (self.modalities_of(subject)[1:] or [self.target])[0]
+
+    def moving(self, subject: str) -> list[str]:
         """The modalities that are laid over the reference."""
-        return [name for name in self.modalities if name != self.reference]
+        reference = self.reference(subject)
+        return [name for name in self.modalities_of(subject) if name != reference]
+
+    def aligned_files(self, subject: str) -> dict[str, list[str] | str]:
+        """What aligning a raw subject writes for preprocessing to read; not kept."""
+        files = {
+            "images": [self.aligned(subject, name) for name in self.modalities_of(subject)],
+            "mask": self.aligned(subject, MASK),
+        }
+        return files | (
+            {"labels": self.aligned(subject, LABELS)} if self.subject(subject).labels else {}
+        )
 
     def aligned(self, subject: str, suffix: str) -> str:
         """A raw subject's scan, or its mask, on the reference's grid; not kept."""
@@ -121,7 +135,7 @@ class StudyData:
 
     def transform(self, subject: str, modality: str) -> str:
         """The rigid transform that takes a scan of a raw subject onto the reference."""
-        name = f"{subject}_from-{modality}_to-{self.reference}_xfm.tfm"
+        name = f"{subject}_from-{modality}_to-{self.reference(subject)}_xfm.tfm"
         return str(self.folder / "quality" / subject / name)
 
     def quality(self, subject: str, kind: str) -> str:
@@ -129,9 +143,10 @@ class StudyData:
         return str(self.folder / "quality" / subject / f"{subject}_quality.{kind}")
 
     def align_files(self, subject: str) -> dict[str, str]:
-        """What a raw subject's alignment reads: modality (or "mask") to scan."""
+        """What a raw subject's alignment reads: modality (or "labels", "mask") to scan."""
         scans = self.subject(subject).scans
-        return {name: scans[name] for name in (*self.modalities, "mask") if name in scans}
+        wanted = (*self.modalities, "labels", "mask")
+        return {name: scans[name] for name in wanted if name in scans}
 
     def judgements(self, subjects: Iterable[str]) -> dict[str, str]:
         """Subject to judgement, for those that are raw."""
@@ -184,8 +199,10 @@ class StudyData:
             member = self.subject(subject)
             found = dict(member.scans)
             if member.raw:
-                found |= {name: self.aligned(subject, name) for name in self.modalities}
+                found = {n: self.aligned(subject, n) for n in self.modalities_of(subject)}
                 found["mask"] = self.aligned(subject, MASK)
+                if member.labels:
+                    found["labels"] = self.aligned(subject, LABELS)
             elif not found:
                 found = {name: self.raw(subject, name) for name in self.modalities}
                 found |= {"labels": self.raw(subject, LABELS), "mask": self.raw(subject, MASK)}
@@ -207,7 +224,7 @@ class StudyData:
 
     def volume_files(self, subject: str) -> list[str]:
         """Everything that preprocessing writes for a subject."""
-        suffixes = [*self.modalities, MASK]
+        suffixes = [*self.modalities_of(subject), MASK]
         if self.subject(subject).labels:
             suffixes.append(LABELS)
         return [self.volume(subject, suffix) for suffix in suffixes]

@@ -145,10 +145,10 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
     for method, models in training_models(study).items():
         for model in models:
             edges.append(("model", model, "method", method, "weights"))
-        if study.tuning_file(method, study.sources[0]):
-            edges.append(("data", f"val|{target} + {sources}", "method", method, "settings"))
+        if study.tuning_file(method):
+            edges.append(("data", f"val|{target}", "method", method, "settings"))
         ceiling = study.method_class(method).sees_test_target
-        given = target if ceiling else sources
+        given = f"{target} + {sources}" if ceiling else sources
         edges.append(("data", f"test|{given}", "method", method, f"{people['test']} people"))
         edges.append(("method", method, "step", "segment", "translations"))
     edges.append(("data", f"train|{target}", "step", "segment", "K-Means centres"))
@@ -161,7 +161,7 @@ def quality_files(study: Study) -> dict[str, dict[str, str]]:
     """Subject -> modality, and the key ``mask``, to the preprocessed volume."""
     return {
         member.id: {
-            **{modality: study.volume(member.id, modality) for modality in study.modalities},
+            **{name: study.volume(member.id, name) for name in study.modalities_of(member.id)},
             "mask": study.volume(member.id, MASK),
         }
         for member in study.members

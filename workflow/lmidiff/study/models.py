@@ -7,7 +7,7 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
 from lmidiff.models import family_of
-from lmidiff.study.data import StudyData
+from lmidiff.study.data import LABELS, StudyData
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +45,18 @@ class StudyModels(StudyData):
                 f"config: models.{model}.source {source!r} is not in data.sources; its training "
                 f"sees a source, so name one of {', '.join(self.sources)}, or set the methods "
                 "that use it to null"
+            )
+        blind = [s for s in self.subjects("train") if source not in self.modalities_of(s)]
+        if needs & {"source", "pairs"} and blind:
+            raise StudyError(
+                f"config: models.{model} sees {source} in training, and {blind[0]} of the train "
+                "split has none; set the methods that use it to null"
+            )
+        unlabelled = [s for s in self.subjects("train") if not self.subject(s).labels]
+        if "labels" in needs and unlabelled:
+            raise StudyError(
+                f"config: models.{model} sees label maps, and {unlabelled[0]} of the train split "
+                "has none; set the methods that use it to null"
             )
         if {"target", "source"} <= needs and len(self.subjects("train")) < 2:
             raise StudyError(
@@ -94,6 +106,8 @@ class StudyModels(StudyData):
         if "source" in needs:
             shown = people[1::2] if unpaired else people
             files["source"] = [self.volume(subject, source) for subject in shown]
+        if "labels" in needs:
+            files["labels"] = [self.volume(subject, LABELS) for subject in people]
         if "pairs" in needs:
             both = (source, self.target)
             files["pairs"] = [self.volume(subject, each) for subject in people for each in both]

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from lmidiff.common.errors import StudyError
+from lmidiff.methods.tuning import CONTRASTS
 from lmidiff.study.study import Study
 
 COLUMNS = ("cost", "value", "unit", "source")
@@ -119,10 +120,11 @@ class Work:
         operations = passes * sum(network_operations(*network) for network in networks)
         return operations, images * max(network_activations(*network) for network in networks)
 
-    def tune(self, method: str, source: str) -> float:
-        """Of all candidates on all validation subjects."""
+    def tune(self, method: str) -> float:
+        """Of all candidates on all validation subjects in every contrast."""
         candidates = math.prod(len(v) for v in self.study.methods[method]["tune"].values())
-        return candidates * self.translate(method, source, len(self.study.subjects("val")))
+        images = CONTRASTS * len(self.study.subjects("val"))
+        return candidates * self.translate(method, self.study.sources[0], images)
 
 
 class Needs:
@@ -164,10 +166,10 @@ class Needs:
         """Fitting what has no network on the training subjects."""
         return self._plain("fit", self.work.megavoxels(len(self.study.subjects("train"))))
 
-    def tune(self, method: str, source: str) -> tuple[float, float]:
+    def tune(self, method: str) -> tuple[float, float]:
         """Choosing a method's settings."""
-        values = self.work.translate_activations(method, source)
-        return self._network("tune", self.work.tune(method, source), values)
+        values = self.work.translate_activations(method, self.study.sources[0])
+        return self._network("tune", self.work.tune(method), values)
 
     def translate(self, method: str, source: str, shard: int) -> tuple[float, float]:
         """Translating a shard."""

@@ -11,13 +11,14 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
+from lmidiff.methods.simple import Oracle
 from lmidiff.methods.unconditional import is_unconditional
 from lmidiff.study.data import LABELS, MASK
 from lmidiff.study.models import StudyModels, merge
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
-TUNING_ROLE = "validation pairs"
+TUNED_ON = "target images of validation people in random contrasts"
 OWN_KEYS = ("method", "label", "model", "tune")
 
 
@@ -47,7 +48,12 @@ class Study(StudyModels):
             if family is not None:
                 for source in self.sources:
                     self._check_model(name, family, self.model_of(name, source))
-            if "tune" in block and not self.subjects("val"):
+            if block.get("tune") and isinstance(model, Mapping):
+                raise StudyError(
+                    f"config: methods.{name}.tune takes one model for all sources: settings are "
+                    "chosen without an image of any source"
+                )
+            if block.get("tune") and not self.subjects("val"):
                 raise StudyError(
                     f"config: methods.{name}.tune chooses on validation subjects, but "
                     "data.cohorts gives none to the val split"
@@ -67,7 +73,9 @@ class Study(StudyModels):
     def _check_settings(self, name: str) -> None:
         """Build the method once for each of its values, without a model: it checks its settings."""
         tried = [
-            (key, v) for key, values in self.methods[name].get("tune", {}).items() for v in values
+            (key, v)
+            for key, values in (self.methods[name].get("tune") or {}).items()
+            for v in values
         ]
         for chosen in [{}, *({key: value} for key, value in tried)]:
             try:
@@ -141,11 +149,11 @@ class Study(StudyModels):
         model = self.model_of(name, source)
         return [self.model_file(model)] if model else []
 
-    def tuning_file(self, method: str, source: str) -> list[str]:
-        """The tuned settings of a method for a source, if it is tuned at all."""
-        if "tune" not in self.methods[method]:
+    def tuning_file(self, method: str) -> list[str]:
+        """The tuned settings of a method, if it is tuned at all."""
+        if not self.methods[method].get("tune"):
             return []
-        return [str(self.folder / "tuning" / f"{method}_from-{source}.json")]
+        return [str(self.folder / "tuning" / f"{method}.json")]
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
@@ -162,6 +170,8 @@ class Study(StudyModels):
         which = "the source" if shown == source else "another modality"
         if "pairs" in needs:
             return f"pairs of target and {which}"
+        if "labels" in needs:
+            return "target + label maps"
         return f"target + {which}, unpaired" if "source" in needs else "target"
 
     def zero_shot(self, method: str) -> bool:
@@ -174,9 +184,9 @@ class Study(StudyModels):
         return all(source != modality for source, modality in shown.items())
 
     def tuned(self, method: str) -> str:
-        """What was tuned on validation subjects, for the table."""
-        tune = self.methods[method].get("tune", {})
-        return f"{', '.join(tune)} on {TUNING_ROLE}" if tune else "nothing"
+        """What was tuned, and on what, for the table."""
+        tune = self.methods[method].get("tune")
+        return f"{', '.join(tune)} on {TUNED_ON}" if tune else "nothing"
 
     @property
     def used_models(self) -> list[str]:
@@ -253,10 +263,15 @@ class Study(StudyModels):
             for subject in self.subjects("test")
         }
 
-    def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:
-        """What a translation job reads: the source volumes, for the ceiling the target's."""
-        modality = self.target if self.method_class(method).sees_test_target else source
-        return [self.volume(subject, modality) for subject in self.shard_subjects(shard)]
+    def translation_inputs(self, source: str, shard: int) -> list[str]:
+        """The source volumes that a translation job reads."""
+        return [self.volume(subject, source) for subject in self.shard_subjects(shard)]
+
+    def answers(self, method: str, shard: int) -> list[str]:
+        """The target volumes that a translation job reads: none but for a ceiling."""
+        if not self.method_class(method).sees_test_target:
+            return []
+        return [self.volume(subject, self.target) for subject in self.shard_subjects(shard)]
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
@@ -290,8 +305,10 @@ class Study(StudyModels):
                 labels = {}
                 for method in self.methods:
                     files = self.scored_files(method, source)[subject]
-                    if self.method_class(method).sees_test_target:
+                    if self.method_class(method) is Oracle:
                         labels["target"] = files["labels"]
+                    elif self.method_class(method).sees_test_target:
+                        continue
                     elif method == "source":
                         labels["source"] = files["labels"]
                     else:

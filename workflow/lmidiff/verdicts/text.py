@@ -1,5 +1,6 @@
 """Verdicts as files and as Markdown; every number printed is read from a file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def _people(verdicts: pd.DataFrame) -> str:
 
 def _claim_text(row: pd.Series) -> str:
     title = _TITLES.get(row["quantity"], row["quantity"])
-    said = f"{row['sentence']} ({_difference(row)} {title}, from {row['source']})"
+    said = f"{row['sentence']} ({difference_text(row)} {title}, from {row['source']})"
     if row["verdict"] != UNDECIDED or row["subjects_to_settle"] == UNKNOWN:
         return said
     return f"{said}, about {row['subjects_to_settle']} subjects would settle it"
@@ -93,7 +94,7 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
             "verdict": f"**{row['verdict']}**",
             "weakest comparison": f"against `{row['against']}` from {row['source']}, "
             + _TITLES.get(row["quantity"], row["quantity"]),
-            "difference": f"{_difference(row)}; must exceed {float(row['margin']):g}",
+            "difference": f"{difference_text(row)}; must exceed {float(row['margin']):g}",
             "p for": _p(row["p_for_holm"]),
             "p against": _p(row["p_against_holm"]),
             "subjects": row["subjects"] + (f"; {row['note']}" if row["note"] else ""),
@@ -118,7 +119,7 @@ def legend(verdicts: pd.DataFrame) -> str:
     )
 
 
-def _difference(row: pd.Series) -> str:
+def difference_text(row: Mapping[str, str]) -> str:
     ends = f" [{float(row['low']):+.3f}, {float(row['high']):+.3f}]" if row["low"] else ""
     return f"{float(row['effect']):+.3f}{ends}"
 

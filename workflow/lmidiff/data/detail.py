@@ -1,0 +1,85 @@
+"""A translation at the scan's own resolution.
+
+A network translates slices of its own pixels, 2 or 3 mm, and gives what is true of places: which
+tissue lies where, and how bright it is there. The scan knows the detail. Both are joined as one
+would sharpen a map by a photograph: the scan's intensities pass through the function of intensity
+that the translation is nearest to, fitted on the network's pixels, and where the translation says
+otherwise over some millimetres it is followed.
+
+    T = f(y) + G * (L - B f(y))
+
+with y the scan, L the translation on the scan's voxels, f(y) = E[L | y], B the blur of the
+network's pixels and G a Gaussian over the brain.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lmidiff.images.intensities import conditional_mean
+from lmidiff.images.rim import inside_of
+
+Array = NDArray[np.float32]
+
+PLACE_MM = 2.0
+"""Standard deviation of G: over what distance the translation is followed."""
+
+BINS = 256
+_PIXEL_BLUR = 0.42
+"""Standard deviation of the blur of a pixel, in pixels: a box and linear interpolation."""
+
+
+def function_of(source: torch.Tensor, image: torch.Tensor) -> tuple[Array, Array]:
+    """The table of E[image | source intensity] inside the brain.
+
+    Args:
+        source: slices (Z, 1, S, S) in 0..1, 0 outside the brain.
+        image: their translation, same shape.
+
+    Returns:
+        Rising source intensities and the mean image at each.
+    """
+    inside = inside_of(source > 0)
+    fitted = conditional_mean(image, source, inside, BINS)[inside].double().numpy()
+    values, first = np.unique(source[inside].double().numpy(), return_index=True)
+    return values.astype(np.float32), fitted[first].astype(np.float32)
+
+
+def at_own_resolution(
+    scan: Array,
+    brain: NDArray[np.bool_],
+    voxel_mm: NDArray[np.floating],
+    translated: Array,
+    table: tuple[Array, Array],
+    pixel_mm: float,
+) -> Array:
+    """The translation with the detail of the scan.
+
+    Args:
+        scan: (X, Y, Z) in 0..1, 0 outside the brain, at its own resolution.
+        brain: same shape.
+        voxel_mm: sides of a voxel.
+        translated: the translation brought to the scan's voxels, same shape.
+        table: see :func:`function_of`.
+        pixel_mm: side of the network's pixels.
+
+    Returns:
+        (X, Y, Z) in 0..1, 0 outside the brain.
+    """
+    inner = ndimage.binary_erosion(brain, np.ones((3, 3, 1)))
+    # The mask's rim shows no tissue's intensity (lmidiff.images.rim); the network knows of it.
+    detail = np.where(inner, np.interp(scan, *table), translated).astype(np.float32)
+    blurred = _smooth(detail, brain, _PIXEL_BLUR * pixel_mm / voxel_mm)
+    known = brain & (translated > 0)
+    rest = _smooth(np.where(known, translated - blurred, 0), known, PLACE_MM / voxel_mm)
+    return np.where(brain, np.clip(detail + rest, 0, 1), 0).astype(np.float32)
+
+
+def _smooth(values: Array, where: NDArray[np.bool_], deviation: NDArray[np.floating]) -> Array:
+    """A Gaussian over the voxels ``where``; the others do not count."""
+    weight = ndimage.gaussian_filter(where.astype(np.float32), deviation, mode="constant")
+    total = ndimage.gaussian_filter(
+        np.where(where, values, 0).astype(np.float32), deviation, mode="constant"
+    )
+    return total / np.maximum(weight, 1e-3)

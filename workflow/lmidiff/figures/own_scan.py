@@ -1,0 +1,47 @@
+"""One picture of a translated scan, to be looked at in ten seconds."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lmidiff.common.files import atomic
+from lmidiff.data.own_space import OwnScan
+
+_PLANES = (("sagittal", 0), ("coronal", 1), ("axial", 2))
+OUTLINE = "#E69F00"
+
+
+def draw_scan(scan: OwnScan, image: np.ndarray, path: Path, target: str) -> None:
+    """Scan and translation in three planes through the brain's middle, the mask's outline on top.
+
+    Args:
+        scan: the raw scan and its brain.
+        image: (X, Y, Z) its translation, 0..1.
+        path: the PNG to write.
+        target: the modality of the translation.
+    """
+    data, brain, size = scan.volume.data, scan.brain, scan.volume.voxel_mm
+    middle = [int(np.median(np.flatnonzero(brain.any(axis=other)))) for other in _OTHERS]
+    top = np.percentile(data[brain], 99.5)
+    rows = (("scan", data / top, True), (f"translation ({target})", image, False))
+    with plt.rc_context({"font.size": 9}):
+        figure, axes = plt.subplots(2, 3, figsize=(9, 6.2), facecolor="black", layout="constrained")
+        for line, (title, values, outlined) in zip(axes, rows, strict=True):
+            for place, (plane, axis) in zip(line, _PLANES, strict=True):
+                cut = np.take(values, middle[axis], axis).T
+                tall, wide = (s for k, s in reversed(list(enumerate(size))) if k != axis)
+                place.imshow(
+                    cut, cmap="gray", vmin=0, vmax=1, origin="lower", aspect=float(tall / wide)
+                )
+                if outlined:
+                    edge = np.take(brain, middle[axis], axis).T
+                    place.contour(edge, [0.5], colors=OUTLINE, linewidths=0.7)
+                place.set_axis_off()
+                place.set_title(f"{title}, {plane}", color="white")
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=100, facecolor="black")
+        plt.close(figure)
+
+
+_OTHERS = ((1, 2), (0, 2), (0, 1))
