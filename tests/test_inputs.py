@@ -3,6 +3,8 @@
 import gzip
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -692,3 +694,58 @@ def test_braces_in_a_name_are_told(name, tmp_path):
     path = save(tmp_path / name, brain())
     with pytest.raises(StudyError, match="has braces in its name; rename it"):
         Downloads([], [tmp_path]).stand_in(str(path))
+
+
+# --- the machine ----------------------------------------------------------------------------
+
+
+def test_a_name_of_two_lines_is_one_line(tmp_path, weights, capsys):
+    given = ["--weights", weights, "--source", tmp_path / "a\nb.nii", "--out", tmp_path / "o.nii"]
+    assert "a\\nb.nii: no such file" in refused(capsys, "translate", *given)
+
+
+def test_too_little_memory_is_one_line(scan, mask, kmeans, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "huge.nii.gz"
+    raw = bytearray(gzip.decompress(scan.read_bytes()))
+    header = np.frombuffer(bytes(raw[:348]), dtype=nib.nifti1.header_dtype).copy()
+    header["dim"][0, 1:4] = 30_000
+    raw[:348] = header.tobytes()
+    path.write_bytes(gzip.compress(bytes(raw), 1))
+    given = ["segment", "--model", kmeans, "--out", tmp_path / "o.nii", "--source"]
+    assert f"{path}: shape (30000, 30000, 30000) does not fit" in refused(capsys, *given, path)
+
+    def none(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("lmidiff.cli.segment.normalised", none)
+    assert "the memory is not enough" in refused(capsys, *given, scan, "--mask", mask)
+    assert not (tmp_path / "o.nii").exists()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from lmidiff.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_loses_nothing(kmeans, tmp_path):
+    """Files are held to 4 KB, as a disk that fills up while a result is written would."""
+    noise = np.random.default_rng(1).random(SHAPE) * (brain() > 0)
+    ready = save(tmp_path / "data" / "t1.nii.gz", noise.astype(np.float32))
+    out = tmp_path / "o.nii"
+    out.write_bytes(b"an earlier result")
+    given = ["segment", "--model", kmeans, "--source", ready, "--translated", "--out", out]
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED, *map(str, given)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"ERROR {out}: cannot be written (File too large)"
+    assert "Traceback" not in ended.stderr
+    assert out.read_bytes() == b"an earlier result"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "o.nii"]

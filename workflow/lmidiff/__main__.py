@@ -19,7 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given.run(given)
     except StudyError as error:
-        print(f"ERROR {error}", file=sys.stderr)
+        text = str(error).replace("\n", "\\n")  # a file's name may hold one
+        print(f"ERROR {text}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(
+            f"ERROR {given.command}: the memory is not enough; free some, or raise its limit "
+            "(ulimit -v)",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -14,6 +14,7 @@ from lmidiff.verdicts.claims import read_claims
 from lmidiff.data.ledger import read_ledger
 from lmidiff.common.environment import promise_gpus, share_package
 from lmidiff.common.errors import StudyError
+from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.records.checkpoints import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
@@ -43,6 +44,7 @@ try:
     read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
     costs = read_costs(Path(workflow.basedir) / "config" / "costs.csv")
 except StudyError as error:
+    say_last([f"ERROR {error}"])
     raise WorkflowError(str(error)) from None
 
 OUT = str(study.folder)

@@ -28,6 +28,9 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
     except StudyError as error:
         logger.error("ERROR %s", error)
         sys.exit(1)
+    except MemoryError:
+        logger.error("ERROR the memory is not enough; ask for more (resources: mem_mb)")
+        sys.exit(1)
     except Interrupted as stop:
         logger.warning("STOPPED %s", stop)
         sys.exit(TRY_AGAIN)

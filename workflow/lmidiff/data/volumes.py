@@ -221,6 +221,11 @@ def _scalars(image: SpatialImage, name: str, number: int | None = None) -> np.nd
         with np.errstate(over="ignore", invalid="ignore"):
             part = ... if number is None else (..., number)
             data = np.asarray(image.dataobj[part]).astype(np.float32)
+    except MemoryError as error:
+        raise StudyError(
+            f"{name}: shape {image.shape} does not fit into memory; give more, or, if the shape is "
+            "wrong, copy the file again"
+        ) from error
     except _UNREADABLE as error:
         raise _truncated(name, one_line(error)) from error
     slope, inter = (getattr(image.dataobj, key, d) for key, d in (("slope", 1), ("inter", 0)))

@@ -1,0 +1,62 @@
+"""What failed, after the workflow engine's own last line, so that nobody has to look for it."""
+
+import atexit
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+MOST = 10
+"""Lines at most; where one cause fails a hundred jobs, ten of them say it."""
+
+_MARK = " ERROR "
+"""How a job's log begins an error, after the time of day."""
+
+
+class LastWords:
+    """The errors of the jobs of one run.
+
+    Args:
+        folders: where jobs write their logs, in any depth; they need not exist.
+    """
+
+    def __init__(self, folders: Iterable[str | Path]) -> None:
+        self.folders = [Path(folder) for folder in folders]
+        self.before: dict[Path, tuple[int, ...]] = {}
+
+    def begin(self) -> None:
+        """Remember the logs of earlier runs; what they say is no news."""
+        self.before = self._logs()
+
+    def errors(self) -> list[str]:
+        """The last line of every log written since, where it is an error: ``ERROR ...``."""
+        changed = [path for path, state in self._logs().items() if self.before.get(path) != state]
+        said = []
+        for path in sorted(changed):
+            lines = path.read_text(errors="replace").rstrip().splitlines()
+            _, mark, words = lines[-1].partition(_MARK) if lines else ("", "", "")
+            if mark and f"ERROR {words}" not in said:
+                said.append(f"ERROR {words}")
+        return said
+
+    def tell(self, log: str | Path) -> None:
+        """Say the errors when this process ends, after all else.
+
+        Args:
+            log: the engine's own, named where no job has said what is wrong.
+        """
+        said = self.errors() or [
+            f"ERROR a job ended without a word, as one that is killed does (out of memory?); see "
+            f"{log}, give it more, and run the same command again"
+        ]
+        more = [f"and {len(said) - MOST} more"] if len(said) > MOST else []
+        say_last([*said[:MOST], *more])
+
+    def _logs(self) -> dict[Path, tuple[int, ...]]:
+        files = (path for folder in self.folders for path in folder.rglob("*.log"))
+        states = {path: path.stat() for path in files}
+        return {p: (s.st_ino, s.st_size, s.st_mtime_ns) for p, s in states.items()}
+
+
+def say_last(lines: Sequence[str]) -> None:
+    """Print lines to standard error when this process ends, after all else."""
+    atexit.register(lambda: print("\n".join(lines), file=sys.stderr, flush=True))
