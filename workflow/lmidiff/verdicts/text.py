@@ -66,8 +66,8 @@ def people_text(verdicts: pd.DataFrame) -> str:
             "each claim stands weakest:\n"
         )
     return (
-        f"On {people}, with the paired difference and its 95 % interval where each claim stands "
-        "weakest:\n"
+        f"On {people} and one training of each model, with the paired difference and its 95 % "
+        "interval where each claim stands weakest:\n"
     )
 
 
