@@ -27,6 +27,7 @@ from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue
 from lmidiff.methods import METHODS, methods_for
 from lmidiff.models.histogram import QUANTILES
 from lmidiff.models.weights import publish
+from lmidiff.records.recorded import NEEDED, record
 from lmidiff.study.study import Study
 
 SHAPE, VOXEL = (40, 46, 36), 4.0
@@ -265,6 +266,27 @@ def test_a_split_file_in_its_own_results_is_refused(place, tmp_path, monkeypatch
     config["data"]["cohorts"] = {"mine": {"kind": "bids", "folder": str(people), "split": named}}
     with pytest.raises(StudyError, match="writes into results/default"):
         Study(config)
+
+
+def test_a_replay_never_writes_into_the_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    for key in ("recorded", "checkpoints"):
+        (tmp_path / "results" / key / "default").mkdir(parents=True)
+        table = "subject\tsplit\n01\ttrain\n02\tval\n03\ttest\n"
+        (tmp_path / "results" / key / "default" / "split.tsv").write_text(table)
+        (tmp_path / "kept").symlink_to(tmp_path / "results" / key)
+        with pytest.raises(StudyError, match=f"writes into results/{key}/default"):
+            Study(config | {"study": "default", key: "kept/default"})
+        (tmp_path / "kept").unlink()
+
+
+def test_a_record_is_not_recorded_over_itself(tmp_path):
+    folder = tmp_path / "reference" / "mine"
+    touch(folder, *NEEDED)
+    with pytest.raises(StudyError, match="is the record itself"):
+        record(folder, tmp_path / "reference")
+    assert all((folder / name).read_bytes() == b"x" for name in NEEDED)
 
 
 # --- what the header says -------------------------------------------------------------------

@@ -60,9 +60,21 @@ def test_slices_with_skull() -> None:
         scan = Volume(data, image.affine, name)
         brain = find_brain(scan)
         area = brain.sum() * 1.2 * 0.9375 / 100
-        assert 80 < area < 220, f"{name}: {area:.0f} cm2 is no brain's axial slice"
+        assert 140 < area < 175, f"{name}: {area:.0f} cm2 is no brain's axial slice"
         head = data[..., 0] > 0.15 * np.percentile(data, 99)
         assert (brain[..., 0] & ~head).mean() < 0.05
         corrected, field = correct_bias(scan, brain)
         assert corrected.data.shape == data.shape
         assert 1 < field[brain].max() / field[brain].min() < 5
+
+
+@pytest.mark.parametrize(
+    ("count", "thickness"), [(1, 1.2), (2, 1.2), (3, 1.2), (8, 1.2), (1, 5.0), (2, 5.0)]
+)
+@pytest.mark.parametrize("name", ["T1", "T2"])
+def test_a_slab_of_few_slices_has_the_mask_of_each(name, thickness, count) -> None:
+    stored = nib.load(real("ixi_slices") / f"IXI002-Guys-0828-{name}_slice90.nii.gz")
+    data = np.maximum(np.asarray(stored.dataobj, np.float32), 0)
+    slab = Volume(np.repeat(data[..., None], count, 2), np.diag([1.2, 0.9375, thickness, 1]), name)
+    areas = find_brain(slab).sum(axis=(0, 1)) * 1.2 * 0.9375 / 100
+    assert ((areas > 140) & (areas < 175)).all(), f"{areas} cm2, where about 160 is right"

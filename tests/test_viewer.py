@@ -93,6 +93,23 @@ def test_kept_volumes_give_the_same_page(scan, labels, tmp_path):
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+def test_a_volume_of_a_file_is_shown(tmp_path, capsys):
+    several, single = tmp_path / "several.nii.gz", ball(10)
+    nib.save(nib.Nifti1Image(np.stack([ball(5), single], -1), AFFINE), several)
+    nib.save(nib.Nifti1Image(single, AFFINE), tmp_path / "single.nii.gz")
+    shown, alone = volume_of(f"{several}#1", "x"), volume_of(tmp_path / "single.nii.gz", "x")
+    np.testing.assert_array_equal(shown.levels, alone.levels)
+    before = several.read_bytes()
+    assert main(["view", f"{several}#1", "-o", str(tmp_path / "page.html")]) == 0
+    assert main(["view", f"{several}#2", "-o", str(tmp_path / "none.html")]) == 1
+    assert "has no volume 2" in capsys.readouterr().err
+    link = tmp_path / "link.html"
+    link.symlink_to(several)
+    assert main(["view", f"{several}#1", "-o", str(link)]) == 1
+    assert "only read" in capsys.readouterr().err
+    assert several.read_bytes() == before
+
+
 def test_what_is_not_a_number_is_black(tmp_path):
     data = ball(10)
     data[data == 0] = np.nan
@@ -101,7 +118,7 @@ def test_what_is_not_a_number_is_black(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"), [((4, 4), "3 dimensions"), ((4, 4, 4, 2), "3 dimensions")]
+    ("shape", "told"), [((4, 4), "is not 3-D"), ((4, 4, 4, 2), "holds 2 volumes")]
 )
 def test_what_is_no_volume_is_named(tmp_path, shape, told):
     path = tmp_path / "odd.nii.gz"
@@ -115,7 +132,7 @@ def test_the_command_says_what_is_wrong_in_one_line(scan, tmp_path, capsys):
     (tmp_path / "text.nii.gz").write_text("no volume")
     for arguments, told in (
         ([str(tmp_path / "none.nii.gz")], "no such file"),
-        ([str(tmp_path / "text.nii.gz")], "cannot be read as a volume"),
+        ([str(tmp_path / "text.nii.gz")], "cannot be read as NIfTI"),
         ([str(scan)] * (MOST + 1), f"up to {MOST} volumes"),
         ([str(scan), "-o", str(scan)], "name it"),
     ):

@@ -18,6 +18,10 @@ NO_BRAIN_SHARE = 0.02
 AIR_SHARE, AIR_PERCENTILE = 0.6, 5.0
 """A scan holds a head if its darkest twentieth is below this share of the brain's median."""
 
+SLAB_MM, CONTINUED_MM = 12.0, 24.0
+"""A slab lower than the first is continued to the second. On slices of real T1w, T2w and PDw heads,
+repeated, the masks have 142 to 162 cm2 where about 160 are right, and had 0 to 156."""
+
 BAND_MM = 6.0
 """How far from the network's surface the scan itself decides."""
 
@@ -68,8 +72,18 @@ def _has_air(volume: Volume, found: np.ndarray) -> bool:
 
 
 def locate(volume: Volume) -> np.ndarray:
-    """The network's answer: the largest piece of what it takes for brain."""
-    return _largest(brain_share(volume.data, volume.voxel_mm) > 0)
+    """The network's answer: the largest piece of what it takes for brain.
+
+    It sees the air above and below a slab, where a head goes on. So a slab lower than three of the
+    network's voxels is continued by its outer slices, to six of them.
+    """
+    data, slices = volume.data, volume.data.shape[2]
+    edge = float(volume.voxel_mm[2])
+    more = int(np.ceil((CONTINUED_MM - slices * edge) / edge)) if slices * edge < SLAB_MM else 0
+    below = more // 2
+    continued = np.pad(data, ((0, 0), (0, 0), (below, more - below)), mode="edge")
+    share = brain_share(continued, volume.voxel_mm)[:, :, below : below + slices]
+    return _largest(share > 0)
 
 
 def refine(volume: Volume, found: np.ndarray) -> np.ndarray:

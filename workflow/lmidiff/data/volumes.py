@@ -119,12 +119,26 @@ def read_array(path: str | Path) -> np.ndarray:
     Raises:
         StudyError: missing, empty, truncated, not NIfTI, not 3-D, NaN or infinite.
     """
-    name = str(path)
-    image = _open(Path(path), name)
-    shape = spatial_shape(image.shape, name)
-    data = _scalars(image, name).reshape(shape)
-    check_finite(data, name)
+    data, _ = read_stored(path)
+    check_finite(data, str(path))
     return data
+
+
+def read_stored(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """The float32 (X, Y, Z) array of a file, axes as stored, and its (4, 4) affine, unchecked.
+
+    Args:
+        path: as :func:`read_volume` takes it, ``#1`` included.
+
+    Raises:
+        StudyError: missing, empty, truncated, not NIfTI, not 3-D, not scalar.
+    """
+    name = str(path)
+    file, number = split_volume(path)
+    image = _open(file, name)
+    shape = spatial_shape(image.shape, name, number)
+    data = _scalars(image, name, number).reshape(shape)
+    return data, np.asarray(image.affine, dtype=np.float64)
 
 
 def read_affine(path: str | Path) -> np.ndarray:

@@ -54,6 +54,8 @@ def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], obj
         if not (folder / needed).is_file():
             raise StudyError(f"{folder / needed}: missing; finish the study before recording it")
     goal = reference / folder.name
+    if goal.exists() and goal.samefile(folder):
+        raise StudyError(f"{folder}: is the record itself; name the finished study's folder")
     with atomic_folder(goal) as temporary:
         files = sorted({path for pattern in KEPT for path in folder.glob(pattern)})
         for path in files:

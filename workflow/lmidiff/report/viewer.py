@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
+from lmidiff.data.volumes import read_stored
 from lmidiff.evaluation.pictures import LEVELS, read_pictures, write_pictures
 from lmidiff.evaluation.segmentation import TISSUES
 from lmidiff.figures.style import TISSUE_COLOURS
@@ -58,37 +59,28 @@ def volume_of(
     """Read a NIfTI volume for the page.
 
     Args:
-        path: of three dimensions, or of four with one volume.
+        path: of three dimensions, or of four with one volume; ``scan.nii.gz#1`` is the second
+            volume of a file that holds several.
         title: printed above it.
         kind: see :class:`Volume`.
         top: what white stands for, above black at 0; by default black is the 0.1th percentile,
             and white the 99.9th of what is above it.
 
     Raises:
-        StudyError: no such file, no NIfTI volume, or none of three dimensions.
+        StudyError: no such file, no NIfTI volume, none of three dimensions, or nowhere in space.
     """
-    try:
-        image = nib.load(path)
-        data = np.asarray(image.dataobj)
-    except FileNotFoundError as error:
-        raise StudyError(f"{path}: no such file") from error
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as a volume ({error})") from error
-    if data.ndim == 4 and data.shape[3] == 1:
-        data = data[..., 0]
-    if data.ndim != 3:
-        raise StudyError(
-            f"{path}: has shape {data.shape}; the viewer shows volumes of 3 dimensions"
-        )
+    data, affine = read_stored(path)
+    if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+        raise StudyError(f"{path}: the affine is degenerate; set it from the original scan")
+    data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
     if kind == "labels":
-        return Volume(title, kind, np.clip(np.rint(data), 0, LEVELS).astype(np.uint8), image.affine)
-    data = np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        return Volume(title, kind, np.clip(np.rint(data), 0, LEVELS).astype(np.uint8), affine)
     low = 0.0 if top is not None else float(np.percentile(data, 0.1))
     if top is None:
         above = data[data > low]
         top = float(np.percentile(above, 99.9)) if above.size else low + 1.0
     levels = np.rint(np.clip((data - low) / max(top - low, 1e-12), 0, 1) * LEVELS)
-    return Volume(title, kind, levels.astype(np.uint8), image.affine, low, top)
+    return Volume(title, kind, levels.astype(np.uint8), affine, low, top)
 
 
 def keep_volumes(path: str | Path, volumes: Sequence[Volume]) -> None:

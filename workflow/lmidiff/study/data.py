@@ -47,10 +47,16 @@ class StudyData:
             else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
         )
         self._check_subjects()
-        if "recorded" not in config:
-            scans = [path for m in self.members for path in (*m.scans.values(), m.anatomy) if path]
-            read = [split_volume(path)[0] for path in scans]
-            check_apart(self.folder, [*read, *self._tables()], self.name)
+        check_apart(self.folder, self._read(), self.name)
+
+    def _read(self) -> list[Path]:
+        """What the study reads of other people's: scans and tables, or a recorded run's files."""
+        config = self.config
+        kept = [Path(config[key], "record") for key in ("recorded", "checkpoints") if key in config]
+        if "recorded" in config:
+            return kept
+        scans = [path for m in self.members for path in (*m.scans.values(), m.anatomy) if path]
+        return [*kept, *(split_volume(path)[0] for path in scans), *self._tables()]
 
     @staticmethod
     def _origin(config: Mapping[str, Any]) -> list[str]:
