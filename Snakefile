@@ -21,17 +21,6 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/origin.smk"
 
 
-last_words = LastWords([study.folder / "logs", f"{BENCH}/logs"])
-
-
-onstart:
-    last_words.begin()
-
-
-onerror:
-    last_words.tell(log)
-
-
 localrules:
     all,
     data,

@@ -240,3 +240,14 @@ PAGES["gap"] = (f"{OUT}/gap.csv", "Verdicts", "Gap to the supervised row, sortab
 def report_pages():
     """The pages of the report that are not figures."""
     return expand(f"{OUT}/report/{{page}}.html", page=[*PAGES, "provenance"])
+
+
+last_words = LastWords([study.folder / "logs", f"{BENCH}/logs"])
+
+
+onstart:
+    last_words.begin()
+
+
+onerror:
+    last_words.tell(log)
