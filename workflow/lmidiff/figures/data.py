@@ -57,6 +57,8 @@ def figure_data(
             title = f"{entry['subject']}\n{entry['reason']}"
             page.text(x + cell / 2, first - 1, title, ha="center", va="bottom", fontsize=6)
             for row, modality in enumerate(modalities):
+                if modality not in entry["modalities"]:
+                    continue  # who is trained on has the target alone
                 axes = page.axes(x, first + row * (tall + _GAP), cell, tall)
                 show_slice(axes, intensities(pictures[f"{column}/{modality}"]), box, **GREY)
         for row, modality in enumerate(modalities):
