@@ -68,7 +68,7 @@ class KMeansModel:
             raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
         except StudyError as error:
             raise StudyError(f"{path}: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise StudyError(f"{path}: not a K-Means model ({error})") from error
         return model
 

@@ -51,7 +51,9 @@ def load(
 ) -> TargetIntensities:
     """The intensities, on ``device``; raises StudyError if the weights are of another model."""
     measured = {key: value.to(device) for key, value in weights.items()}
-    if set(measured) != {"quantiles", "dimming"} or len(measured["quantiles"]) != QUANTILES:
+    shapes = {key: tuple(value.shape) for key, value in measured.items()}
+    finite = all(bool(value.isfinite().all()) for value in measured.values())
+    if shapes != {"quantiles": (QUANTILES,), "dimming": ()} or not finite:
         raise StudyError(
             f"weights do not fit the model's config: not the {QUANTILES} quantiles of a histogram "
             "and the dimming of a rim; train the model again"
