@@ -207,6 +207,8 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
         Grid(like.image_size, like.pixel_size, 1, like.extent)
     except StudyError as error:
         raise StudyError(f"{config_of(weights)}: {IMAGES}.{error}") from error
+    if not isinstance(like.target, str) or not like.target.isalnum():
+        raise StudyError(f"{config_of(weights)}: target {like.target!r} is no name of a modality")
     if not 0 < like.percentile <= 100:
         raise StudyError(f"{config_of(weights)}: percentile {like.percentile} is not in 0..100")
     return like

@@ -99,8 +99,7 @@ def _check_known(splits: dict[str, str], people: set[str], folder: Path, split: 
 
 
 def _part(path: Path) -> str:
-    found = _PART.search(path.name)
-    return found[1] if found else ""
+    return "-".join(_PART.findall(path.name.replace("_", "__")))
 
 
 def _check_parts(person: Path, modality: str, found: list[Path], folder: Path) -> None:
