@@ -39,7 +39,10 @@ class IxiProject:
 
     def overlay(self, name: str, mirror: str) -> tuple[str, ...]:
         """Arguments that use the small split and look for the archives at ``mirror`` first."""
-        settings = {"data": {"mirror": mirror, "cohorts": {"ixi": {"split": "split.tsv"}}}}
+        settings = {
+            "data": {"mirror": mirror, "cohorts": {"ixi": {"split": "split.tsv"}}},
+            "methods": {"synth_regression": None},  # IXI has no label maps
+        }
         (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
         return ("--configfile", "config/ixi.yaml", "config/smoke.yaml", f"{name}.yaml")
 

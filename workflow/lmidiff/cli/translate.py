@@ -3,12 +3,12 @@
 import argparse
 import logging
 import time
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 
+import lmidiff
 from lmidiff.cli.common import Slices, add_model, add_scan, files_read, load, scans_of
 from lmidiff.cli.scans import Order, describe_dataset, orders_of
 from lmidiff.common.devices import set_up
@@ -106,7 +106,7 @@ def _translate(
     if given.qc:
         draw_scan(scan, image, picture(order.out), like.target)
         print(picture(order.out))
-    version = metadata.version("lmidiff")
+    version = lmidiff.__version__
     describe_dataset(order.out, version)
     write_json(
         sidecar(order.out),
