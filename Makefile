@@ -17,7 +17,7 @@ PROFILE ?= workflow/profiles/slurm
 CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws bench overhead costs steps record test test-long lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws weights bench overhead costs steps record test test-long lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -84,6 +84,10 @@ ablation: env ## What each part of the LMI condition, and of the study's own met
 
 draws: env ## What averaging draws buys, with the default study's model
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/draws.yaml
+
+weights: env ## Make the weights that come with the package again
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/translator.yaml
+	@$(RUN) lmidiff ship results/translator
 
 bench: env ## Time the estimators, whole translations and training: results/benchmarks
 	@$(SNAKEMAKE) bench $(QUIET)
