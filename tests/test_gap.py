@@ -1,4 +1,4 @@
-"""The way from the untouched source to the supervised bound, on scores that tell the answer."""
+"""The way from the untouched source to the supervised row, on scores that tell the answer."""
 
 import numpy as np
 import pandas as pd

@@ -16,7 +16,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
 from lmidiff.records.recorded import SUMS, check_record, record
 from lmidiff.report.page import report_text
-from lmidiff.report.prose import filled
+from lmidiff.report.recorded_text import results_page
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -104,15 +104,14 @@ def test_unfinished_study_is_not_recorded(finished, tmp_path, name):
     assert not (tmp_path / "reference").exists()
 
 
-def test_readme_block_is_filled_from_files_and_stable(finished):
-    before = "a\n<!-- results:tiny -->\nstale words\n<!-- /results -->\nz\n"
-    after = filled(before, finished.parent)
-    assert "0.500 [0.400, 0.600]" in after
-    assert "∞" in after
-    assert "missing" in after
-    assert "| 1.5 " in after.replace("  ", " ") or "1.5" in after
-    assert "stale words" not in after
-    assert filled(after, finished.parent) == after
+def test_a_records_page_is_made_from_its_files(finished):
+    page = results_page(finished)
+    assert "0.500 [0.400, 0.600]" in page
+    assert "∞" in page
+    assert "missing" in page
+    assert "1.5" in page
+    assert "record/" in page
+    assert results_page(finished) == page
 
 
 def test_show_prints_the_table_and_where_things_are(finished, capsys):

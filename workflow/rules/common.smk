@@ -232,7 +232,7 @@ PAGES["comparisons"] = (
     "Verdicts",
     "Comparisons, sortable",
 )
-PAGES["gap"] = (f"{OUT}/gap.csv", "Verdicts", "Gap to the supervised bound, sortable")
+PAGES["gap"] = (f"{OUT}/gap.csv", "Verdicts", "Gap to the supervised row, sortable")
 
 
 def report_pages():

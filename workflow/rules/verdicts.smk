@@ -73,7 +73,7 @@ rule write_gap:
             f"{OUT}/gap.csv",
             category=CATEGORIES["Verdicts"],
             caption="../report/gap.rst",
-            labels={"item": "Gap to the supervised bound, CSV"},
+            labels={"item": "Gap to the supervised row, CSV"},
         ),
     log:
         f"{OUT}/logs/write_gap.log",

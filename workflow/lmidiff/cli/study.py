@@ -49,22 +49,24 @@ def show(given: argparse.Namespace) -> None:
 
 
 def summary(folder: Path) -> str:
-    """The verdicts, a short form of Table 1 with 95 % intervals, and where everything is.
+    """A short form of Table 1 in 100 columns, how the claims came out, and where everything is.
 
     Raises:
         StudyError: the folder has no table or no verdicts.
     """
     from tabulate import tabulate
 
-    from lmidiff.report.summary import read_table, short_rows
-    from lmidiff.verdicts.text import read_verdicts, verdict_sentences
+    from lmidiff.report.summary import narrow_rows, read_table
+    from lmidiff.verdicts.text import read_verdicts, verdict_counts, verdict_lines
 
-    table, verdicts = read_table(folder), verdict_sentences(read_verdicts(folder))
-    text = tabulate(short_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
+    table, verdicts = read_table(folder), read_verdicts(folder)
+    text = tabulate(narrow_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
     return (
-        f"{text}\n\n{verdicts}\nMean [95 % interval over {table['n'].iloc[0]} test subjects]. "
-        f"All columns: {folder}/table1.md\n"
-        f"Figures: {folder}/figures/   Scores: {folder}/metrics.csv   Record: {folder}/record/"
+        f"{text}\n\nMean and half of the 95 % interval over {table['n'].iloc[0]} test subjects, "
+        f"one training of each model.\n\n{verdict_lines(verdicts)}\n"
+        f"Claims: {verdict_counts(verdicts)}; in full in {folder}/report.md\n"
+        f"Picture: {folder}/figures/figure2.png   Table: {folder}/table1.md\n"
+        f"Scores: {folder}/metrics.csv   Record: {folder}/record/"
     )
 
 

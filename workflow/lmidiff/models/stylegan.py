@@ -1,9 +1,10 @@
 """StyleGAN2 of the target's slices (Karras et al., CVPR 2020, arXiv 1912.04958).
 
 Training is the paper's: the non-saturating logistic loss, lazy R1 (appendix B; Mescheder et al.
-2018, equation 9) on the discriminator and lazy path-length regularisation (equation 4) on the
-generator, each an optimiser step of its own every few steps with the rates and moments of Adam
-corrected for it, style mixing, and the exponential average of the generator as the result.
+2018, equation 9) on the discriminator, an optimiser step of its own every few steps with the rates
+and moments of Adam corrected for it, and the exponential average of the generator as the result.
+Lazy path-length regularisation (equation 4) and style mixing are there to be switched on (``path``,
+``mixing``); the studies' configs set both to 0.
 
 Departures: images of one channel and few features; the learning rate falls by a cosine, as that of
 every model of the study; gradients are not clipped and precision is float32, so ``training.clip``

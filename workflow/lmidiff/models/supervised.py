@@ -1,4 +1,4 @@
-"""Regression of the target from the source of the same people: the upper bound, not zero-shot."""
+"""Regression of the target from the source of the same people: more than zero-shot sees."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -25,6 +25,8 @@ DERIVED = (
     "report/*",
     "ro-crate-metadata.json",
 )
+#: Methods that had another key when some of the records were made; their rows keep it.
+RENAMED = {"ours": "self_consistent"}
 #: A packed file is copied as the file it holds.
 GZ = ".gz"
 #: Figures that are drawn from the weights themselves: these are copied.
@@ -42,7 +44,11 @@ def recorded_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "record" / "config.yaml"
     if not path.is_file():
         raise StudyError(f"{path}: no such recorded run; `ls results/reference` lists them")
-    return {**yaml.safe_load(path.read_text()), "recorded": str(folder)}
+    config = yaml.safe_load(path.read_text())
+    for key, now in RENAMED.items():
+        if block := config["methods"].get(key):
+            block.setdefault("method", now)
+    return {**config, "recorded": str(folder)}
 
 
 def restorable(folder: str | Path) -> dict[str, str]:

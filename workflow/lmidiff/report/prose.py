@@ -26,7 +26,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.report.recorded_text import records, results_page
 from lmidiff.report.summary import read_table, short_rows
-from lmidiff.verdicts.text import difference_text, read_verdicts
+from lmidiff.verdicts.text import difference_text, read_verdicts, verdict_counts
 
 TEMPLATES = Path("docs", "templates")
 RESULTS = Path("docs", "results")
@@ -130,10 +130,7 @@ class Recorded:
         folder = self.reference / study
         if not (folder / "verdicts.csv").is_file():
             return NOT_RUN
-        verdicts = read_verdicts(folder)["verdict"]
-        run = verdicts[verdicts != NOT_RUN]
-        order = ("held", "did not hold", "undecided")
-        return ", ".join(f"{(run == v).sum()} {v}" for v in order if (run == v).any())
+        return verdict_counts(read_verdicts(folder))
 
     def rows(self, study: str, methods: Sequence[str]) -> str:
         """Rows of a study's table in Markdown, in the order given, for each source."""

@@ -1,5 +1,6 @@
 """A finished study in short: its scores and its cost as text, read from its files."""
 
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,11 @@ from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
 
+NARROW_COLUMNS = {
+    "ssim_brain": "SSIM",
+    "psnr_brain": "PSNR dB",
+    "dice_kmeans_mean": "Dice",
+}
 SHORT_COLUMNS = {
     "ssim_brain": "brain SSIM",
     "psnr_brain": "brain PSNR [dB]",
@@ -37,6 +43,24 @@ def short_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             title: interval(cells.loc[key, ["mean", "low", "high"]])
             for key, title in SHORT_COLUMNS.items()
         }
+        rows.append(row)
+    return rows
+
+
+def narrow_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Table 1 for a terminal of 100 columns: a mapping of titles to text for each row."""
+    rows = []
+    for (source, label), group in table.groupby(["source", "label"], sort=False):
+        cells = group.set_index("quantity")
+        row = {"source": source, "method": textwrap.shorten(label, 40, placeholder="...")}
+        for key, title in NARROW_COLUMNS.items():
+            mean, low, high = (str(cell) for cell in cells.loc[key, ["mean", "low", "high"]])
+            digits = 1 if key.startswith("psnr") else 3
+            if not mean or mean == "inf":
+                row[title] = "missing" if not mean else "∞"
+                continue
+            half = f" ±{(float(high) - float(low)) / 2:.{digits}f}" if low else ""
+            row[title] = f"{float(mean):.{digits}f}{half}"
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""How much of the way from the untouched source to the supervised bound a row goes."""
+"""How much of the way from the untouched source to the supervised row a row goes."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,5 +1,6 @@
 """Verdicts as files and as Markdown; every number printed is read from a file."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,6 +58,22 @@ def verdict_sentences(verdicts: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verdict_counts(verdicts: pd.DataFrame) -> str:
+    """Such as "5 held, 3 did not hold, 2 undecided"; of the claims that were run."""
+    counts = [(verdict, int((verdicts["verdict"] == verdict).sum())) for verdict in VERDICTS]
+    said = [f"{count} {verdict}" for verdict, count in counts if count and verdict != NOT_RUN]
+    return ", ".join(said) or "none could be run"
+
+
+def verdict_lines(verdicts: pd.DataFrame) -> str:
+    """The claims that were run, a short line each."""
+    run = verdicts[verdicts["verdict"] != NOT_RUN]
+    return "".join(
+        f"{row['verdict']:<13} {textwrap.shorten(row['sentence'], 84, placeholder='...')}\n"
+        for _, row in run.iterrows()
+    )
+
+
 def people_text(verdicts: pd.DataFrame) -> str:
     """What the numbers in :func:`verdict_sentences` are, and of how many people."""
     people = _people(verdicts)
@@ -66,8 +83,8 @@ def people_text(verdicts: pd.DataFrame) -> str:
             "each claim stands weakest:\n"
         )
     return (
-        f"On {people}, with the paired difference and its 95 % interval where each claim stands "
-        "weakest:\n"
+        f"On {people} and one training of each model, with the paired difference and its 95 % "
+        "interval where each claim stands weakest:\n"
     )
 
 
