@@ -17,7 +17,7 @@ PROFILE ?= workflow/profiles/slurm
 CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws weights bench overhead costs steps record test test-long lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws weights bench costs steps record test test-long lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -92,10 +92,7 @@ weights: env ## Make the weights that come with the package again
 bench: env ## Time the estimators, whole translations and training: results/benchmarks
 	@$(SNAKEMAKE) bench $(QUIET)
 
-overhead: env ## Time Snakemake by itself, and Slurm if it is here: results/benchmarks/overhead
-	@$(SNAKEMAKE) $(QUIET) $(addprefix results/benchmarks/overhead/,study_1.csv $(foreach n,10 100 1000,plan_$(n).csv local_$(n).csv $(if $(shell command -v sbatch),grouped_$(n).csv)) $(if $(shell command -v sbatch),alone_10.csv))
-
-costs: env ## Derive config/costs.csv and docs/cluster.md's table from the recorded runs
+costs: env ## Derive config/costs.csv from the recorded runs
 	@$(RUN) lmidiff costs
 
 steps: env ## Quality against sampler and steps, with the default study's models

@@ -201,7 +201,8 @@ def test_no_function_of_intensity_comes_nearer_than_the_look_up():
         return (image - truth)[inside].square().mean().item()
 
     best = np.polynomial.Polynomial.fit(source[inside].numpy(), truth[inside].numpy(), 5)
-    assert error(fitted) <= error(torch.from_numpy(best(source.numpy())))
+    # A table of sixteen bins against five powers: equal but for the bins' own width.
+    assert error(fitted) <= error(torch.from_numpy(best(source.numpy()))) * 1.001
     assert error(fitted) == pytest.approx(0.05**2, rel=0.25)
 
 

@@ -3,7 +3,6 @@
 # A benchmark takes all cores, so that no other job disturbs it.
 localrules:
     bench,
-    benchmark_overhead,
     plot_pareto,
     pareto,
 
@@ -71,28 +70,6 @@ rule benchmark_throughput:
         threads=THREADS,
     script:
         "../scripts/benchmark_throughput.py"
-
-
-# Needs a Slurm cluster for `alone` and `grouped`, and so is no part of target bench.
-rule benchmark_overhead:
-    input:
-        settings="config/bench.yaml",
-        code=code("benchmark_overhead.py"),
-    output:
-        csv=f"{BENCH}/overhead/{{how}}_{{jobs}}.csv",
-        origin=f"{BENCH}/overhead/{{how}}_{{jobs}}.json",
-    log:
-        f"{BENCH}/logs/overhead/{{how}}_{{jobs}}.log",
-    wildcard_constraints:
-        how="study|plan|local|alone|grouped",
-        jobs=r"\d+",
-    conda:
-        "../../envs/environment.yaml"
-    threads: workflow.cores
-    params:
-        cores=workflow.cores,
-    script:
-        "../scripts/benchmark_overhead.py"
 
 
 rule plot_pareto:

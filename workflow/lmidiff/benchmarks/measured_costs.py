@@ -1,31 +1,16 @@
 """Deriving ``config/costs.csv`` from recorded runs: what a unit of each stage's work cost."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import yaml
-from tabulate import tabulate
 
-from lmidiff.benchmarks.overhead import HOW
 from lmidiff.common.errors import StudyError
 from lmidiff.study.resources import COLUMNS, Work
 from lmidiff.study.study import Study
 
 OVERHEAD = "benchmarks/overhead"
-SIZES = (10, 100, 1000)
-TITLES = {
-    "how": "how",
-    "jobs": "jobs",
-    "submissions": "submissions",
-    "driver_cpu_s": "driver, CPU [s]",
-    "driver_memory_mb": "driver, memory [MB]",
-    "wall_s": "wall [s]",
-    "queue_s": "in the queue [s]",
-    "held_s": "cores held [s]",
-    "jobs_s": "the jobs [s]",
-}
 
 
 def derive_costs(reference: Path) -> pd.DataFrame:
@@ -90,31 +75,3 @@ def _recorded(cost: pd.DataFrame, study: Study) -> Iterator[tuple[str, float, st
     scored = both["jobs"].max() * work.megavoxels(people["test"])
     yield "score", both["seconds"].sum() / scored, "s a megavoxel", source
     yield "score_memory", cost.loc[("score", "all"), "memory_mb"], "MB", source
-
-
-def with_overhead(text: str, reference: Path) -> str:
-    """``text`` with its ``<!-- overhead -->`` block filled from the recorded benchmarks."""
-    pattern = re.compile(r"(<!-- overhead -->\n).*?(<!-- /overhead -->)", re.DOTALL)
-    return pattern.sub(lambda m: m[1] + overhead_text(reference) + m[2], text)
-
-
-def overhead_text(reference: Path) -> str:
-    """The benchmarks of overhead as a Markdown table, in the order of size.
-
-    Raises:
-        StudyError: one is not recorded.
-    """
-    folder = reference / OVERHEAD
-    names = ["study_1", *(f"{how}_{size}" for how in list(HOW)[1:] for size in SIZES)]
-    rows = []
-    for name in names:
-        path = folder / f"{name}.csv"
-        how, size = name.split("_")
-        row = {"how": how, "jobs": size, "driver_cpu_s": "not run"}
-        if path.is_file():
-            row = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[0].to_dict()
-        elif how == "study":
-            raise StudyError(f"{path}: no such record; run `make overhead` and copy it there")
-        rows.append({title: row.get(key, "") for key, title in TITLES.items()})
-        rows[-1]["how"] = HOW[how]
-    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) + "\n"

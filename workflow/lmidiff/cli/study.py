@@ -39,9 +39,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "readme", help="render README.md and docs/results from the recorded runs"
     )
     parser.set_defaults(run=readme)
-    parser = commands.add_parser(
-        "costs", help="derive config/costs.csv and docs/cluster.md's table"
-    )
+    parser = commands.add_parser("costs", help="derive config/costs.csv from the recorded runs")
     parser.set_defaults(run=costs)
     parser = commands.add_parser("ixi-split", help="write IXI's split from its archives")
     for modality, archive in ARCHIVES.items():
@@ -128,11 +126,9 @@ def readme(_: argparse.Namespace) -> None:
 
 def costs(_: argparse.Namespace) -> None:
     """Write what the recorded runs cost, for requests of a cluster."""
-    from lmidiff.benchmarks.measured_costs import derive_costs, with_overhead
+    from lmidiff.benchmarks.measured_costs import derive_costs
 
     write_text("config/costs.csv", derive_costs(REFERENCE).to_csv(index=False))
-    guide = Path("docs/cluster.md")
-    write_text(guide, with_overhead(guide.read_text(), REFERENCE))
 
 
 def ixi_split(given: argparse.Namespace) -> None:
