@@ -185,7 +185,8 @@ def large(tmp_path_factory):
     (folder / "large.tsv").write_text("\n".join(lines) + "\n")
     none = {"subjects": {"train": 0, "val": 0, "test": 0}}
     cohorts = {"simulated": none, "large": {"kind": "sheet", "sheet": "large.tsv"}}
-    settings = {"study": "large", "device": "auto", "data": {"cohorts": cohorts}}
+    data = {"cohorts": cohorts, "sources": ["PDw", "T2w"]}
+    settings = {"study": "large", "device": "auto", "data": data}
     (folder / "large.yaml").write_text(yaml.safe_dump(settings))
     return folder, planned_on_cluster(folder, "--configfile", "large.yaml")
 
@@ -232,13 +233,15 @@ def test_gpu_jobs_ask_for_the_sites_gpu_and_others_do_not(large):
     (histogram,) = (b for b in blocks(printed, "train_model") if "gpu" not in b)
     assert histogram["slurm_partition"] == "main"
     trained = [b for b in blocks(printed, "train_model") if "gpu" in b]
-    assert len(trained) == 8  # four diffusion, a regression or two, two CycleGANs
+    assert len(trained) == 7  # three of diffusion, two regressions, two CycleGANs
     translated = [b for b in blocks(printed, "translate") if "gpu" in b]
-    assert len(translated) == 9 * 2 * 3  # methods, sources, shards of 40 of 100 subjects
+    assert len(translated) == 10 * 2 * 3  # methods, sources, shards of 40 of 100 subjects
     for job in (*trained, *translated, *blocks(printed, "tune_method")):
         assert (job["gpu"], job["gpu_model"], job["slurm_partition"]) == ("1", "a100", "gpu")
     for rule in ("segment", "score", "preprocess_sub-000"):
-        for job in blocks(printed, rule):
+        found = blocks(printed, rule)
+        assert found, rule
+        for job in found:
             assert "gpu" not in job
             assert "gpu_model" not in job
             assert job["slurm_partition"] == "main"
