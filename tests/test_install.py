@@ -49,10 +49,11 @@ def test_the_command_works_from_another_folder(wheel, tmp_path):
     environment = tmp_path / "an environment"
     python(sys.executable, "-m", "venv", environment, check=True)
     own = environment / "bin" / "python"
-    python(own, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel, check=True)
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    install = [own, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    python(*install, env=clean, check=True)
     site = Path(sysconfig.get_paths(vars={"base": str(environment)})["purelib"])
     (site / "beside.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = python(environment / "bin" / "lmidiff", "--help", cwd=tmp_path, env=clean, check=False)
     assert done.returncode == 0, done.stderr
     assert "translate" in done.stdout

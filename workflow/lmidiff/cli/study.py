@@ -96,8 +96,8 @@ def ship(given: argparse.Namespace) -> None:
     rows = short_rows(table[table["method"].isin(SHOWN)])
     card = {
         "makes": table["target"].iloc[0],
-        "training": "T1w of people of IXI (Hammersmith, 3 T, 2 mm, brain only), each slice in random "
-        "contrasts; no image of any source. Brains are those of automatic labels (DLMUSE).",
+        "training": "T1w of people of IXI (Hammersmith, 3 T, 2 mm, brain only), each slice in "
+        "random contrasts; no image of any source. Brains are those of automatic labels (DLMUSE).",
         "tried on": [
             f"{table['n'].iloc[0]} people of another scanner; mean and 95 % interval:",
             *(
@@ -108,8 +108,8 @@ def ship(given: argparse.Namespace) -> None:
         ],
         "not for": "diagnosis; lesions and large ventricles may be painted over. Not children, "
         "not other organs.",
-        "licence": "CC BY-SA 3.0, after IXI (brain-development.org); brain masks after labels under "
-        "the licence of SBIA, University of Pennsylvania, whose text lies beside the weights",
+        "licence": "CC BY-SA 3.0, after IXI (brain-development.org); brain masks after labels "
+        "under the licence of SBIA, University of Pennsylvania, whose text lies beside the weights",
         "made by": "config/translator.yaml (make weights)",
     }
     trained = given.folder / "models" / "cr_regression"
