@@ -112,12 +112,12 @@ test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: kills of t
 lint: .venv/.ready-dev ## Check style: ruff, snakefmt, snakemake --lint
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) snakefmt --check Snakefile workflow/rules
+	$(RUN) snakefmt --check Snakefile workflow/rules extras
 	$(RUN) snakemake --lint
 
 format: .venv/.ready-dev ## Format Python and Snakemake files
 	$(RUN) ruff format .
-	$(RUN) snakefmt Snakefile workflow/rules
+	$(RUN) snakefmt Snakefile workflow/rules extras
 
 clean: ## Remove the results of CONFIG's study (not the training states)
 	rm -rf "results/$(STUDY)"

@@ -1,4 +1,5 @@
-# The front door: config, validation, includes, named targets. What each target makes: README.md.
+# The front door: config, validation, includes in the order of an image's way, named targets.
+# What each target makes: README.md.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -11,14 +12,29 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shown.smk"
 include: "workflow/rules/cluster.smk"
+
+
+if "recorded" not in config:
+
+    include: "workflow/rules/fetch.smk"
+    include: "workflow/rules/data.smk"
+    include: f"workflow/rules/{'checkpoints' if 'checkpoints' in config else 'train'}.smk"
+    include: "workflow/rules/translate.smk"
+    include: "workflow/rules/segment.smk"
+
+
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/explain.smk"
-include: "workflow/rules/bench.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/origin.smk"
+include: "workflow/rules/bench.smk"
+
+
+if "recorded" in config:
+
+    include: "workflow/rules/recorded.smk"
 
 
 localrules:
@@ -37,21 +53,21 @@ rule all:
         figure_files(),
         rules.collect_quality.output if study.raw_subjects else [],
         report_pages(),
-        study.folder / "metrics.csv",
-        study.folder / "slices.csv",
-        study.folder / "record" / "provenance.json",
-        study.folder / "split.tsv",
+        paths.metrics,
+        paths.slices,
+        paths.provenance,
+        paths.split,
 
 
 rule data:
     input:
         all_volumes(),
-        study.folder / "split.tsv",
+        paths.split,
 
 
 rule models:
     input:
-        [study.model_file(model) for model in study.used_models],
+        [paths.model(model) for model in study.used_models],
 
 
 rule table:

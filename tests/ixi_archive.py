@@ -233,7 +233,7 @@ def _scan(head, to_head, zooms, shape, modality, seed, name) -> np.ndarray:
     axes = tuple(edge * np.arange(n) for edge, n in zip(zooms, shape, strict=True))
     signal = np.zeros(shape, np.float32)
     for shares, tissue in zip(head.shares, CLASSES.values(), strict=True):
-        texture = np.exp(0.04 * smooth_field(rng, axes, 10.0))
+        texture = np.exp(0.02 * smooth_field(rng, axes, 10.0))
         signal += _sample(shares, to_head, shape) * float(sequence.signal(tissue)) * texture
     receive = np.exp(0.15 * smooth_field(rng, axes, 70.0))
     white = float(sequence.signal(TISSUES["WM"]))

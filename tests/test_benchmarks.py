@@ -9,8 +9,8 @@ import pytest
 import torch
 from workflows import copy_project, run
 
+from brain_mask.alignment import summarise_subjects
 from lmidiff.benchmarks import end_to_end, lmi, throughput
-from lmidiff.benchmarks.alignment import summarise_subjects
 from lmidiff.benchmarks.figures import (
     figure_end_to_end,
     figure_lmi,

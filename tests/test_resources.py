@@ -238,7 +238,7 @@ def test_gpu_jobs_ask_for_the_sites_gpu_and_others_do_not(large):
     assert len(translated) == 10 * 2 * 3  # methods, sources, shards of 40 of 100 subjects
     for job in (*trained, *translated, *blocks(printed, "tune_method")):
         assert (job["gpu"], job["gpu_model"], job["slurm_partition"]) == ("1", "a100", "gpu")
-    for rule in ("segment", "score", "preprocess_sub-000"):
+    for rule in ("segment", "score", "preprocess"):
         found = blocks(printed, rule)
         assert found, rule
         for job in found:

@@ -13,7 +13,7 @@ from lmidiff.common.schema import check_config
 from lmidiff.data.slices import subject_of
 from lmidiff.records.provenance import PLUMBING, modules_behind
 from lmidiff.study.models import merge
-from lmidiff.study.study import Study
+from lmidiff.study.study import LABELS, Study
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 
@@ -289,7 +289,7 @@ def leaks(jobs: list[Job], study: Study) -> list[str]:
     preprocesses a subject reads all of its modalities, to write each to its own file.
     """
     found = []
-    weights = {study.model_file(model): model for model in study.models}
+    weights = {study.paths.model(model): model for model in study.models}
     for job in jobs:
         for model in {weights[path] for path in job.outputs if path in weights}:
             allowed = set()
@@ -298,6 +298,10 @@ def leaks(jobs: list[Job], study: Study) -> list[str]:
             source = study.models[model].get("source")
             if study.needs(model) & {"source", "pairs"}:
                 allowed |= set(study.volumes("train", source))
+            if "labels" in study.needs(model):
+                allowed |= {
+                    study.paths.volume(person, LABELS) for person in study.subjects("train")
+                }
             found += sorted(f"{model} reads {path}" for path in job.data - allowed)
             if "source" in study.needs(model):
                 sides = (people_in(job.data, modality) for modality in (study.target, source))
@@ -332,22 +336,22 @@ def test_no_training_job_of_the_dag_is_handed_a_source_or_a_held_out_subject(
             (weights,) = (path for path in job.outputs if path.endswith("safetensors"))
             trained[weights] = job.data
     # Not vacuous: every model is there, and a zero-shot one reads the training target, no more.
-    assert set(trained) == {study.model_file(model) for model in study.used_models}
+    assert set(trained) == {study.paths.model(model) for model in study.used_models}
     target = set(study.volumes("train", study.target))
     zero_shot = [model for model in study.used_models if study.needs(model) == {"target"}]
     assert {"lmidiffusion", "lmidiffusion_cr", "unconditional"} <= set(zero_shot)
-    assert all(trained[study.model_file(model)] == target for model in zero_shot)
+    assert all(trained[study.paths.model(model)] == target for model in zero_shot)
     for name in study.methods:
         if study.zero_shot(name) and study.seen(name) == "target":
             for model in study.models_of(name):
-                assert trained[study.model_file(model)] == target
+                assert trained[study.paths.model(model)] == target
     pairs = set(study.volumes("train", "PDw")) | target
-    assert trained[study.model_file("supervised_PDw")] == pairs
+    assert trained[study.paths.model("supervised_PDw")] == pairs
     # An unpaired model reads everybody once: some as target, the others as its source.
     unpaired = [model for model in study.used_models if "source" in study.needs(model)]
     assert {"cyclegan_PDw", "cyclegan_T2w"} <= set(unpaired)
     for model in unpaired:
-        read, source = trained[study.model_file(model)], study.models[model]["source"]
+        read, source = trained[study.paths.model(model)], study.models[model]["source"]
         sides = [people_in(read, modality) for modality in (study.target, source)]
         assert all(sides)
         assert not sides[0] & sides[1]

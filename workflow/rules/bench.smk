@@ -1,10 +1,7 @@
-# What the parts cost, outside of any study (target bench), and quality against steps (target
-# pareto, for a study whose rows differ in sampler, such as config/steps.yaml).
+# What the parts cost, outside of any study (target bench).
 # A benchmark takes all cores, so that no other job disturbs it.
 localrules:
     bench,
-    plot_pareto,
-    pareto,
 
 
 rule benchmark_lmi:
@@ -72,34 +69,6 @@ rule benchmark_throughput:
         "../scripts/benchmark_throughput.py"
 
 
-rule plot_pareto:
-    input:
-        metrics=f"{OUT}/metrics.csv",
-        costs=[file for _, files in translation_costs() for file in files],
-        code=code("plot_pareto.py"),
-    output:
-        csv=f"{OUT}/figures/pareto.csv",
-        png=figure("pareto", "Figures"),
-        pdf=f"{OUT}/figures/pareto.pdf",
-    log:
-        f"{OUT}/logs/plot_pareto.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        costs=translation_costs(),
-        samplers={name: study.method_settings(name) for name in sampling_methods()},
-        labels=study.labels,
-        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
-        seed=study.seed,
-    script:
-        "../scripts/plot_pareto.py"
-
-
 rule bench:
     input:
         bench_files(),
-
-
-rule pareto:
-    input:
-        rules.plot_pareto.output,

@@ -6,9 +6,9 @@ rule take_model:
         curve=f"{config['checkpoints']}/models/{{model}}/curve.csv",
         code=code("take_model.py"),
     output:
-        weights=f"{OUT}/models/{{model}}/weights.safetensors",
-        config=f"{OUT}/models/{{model}}/config.json",
-        curve=f"{OUT}/models/{{model}}/curve.csv",
+        weights=paths.model("{model}"),
+        config=paths.model("{model}", "config.json"),
+        curve=paths.model("{model}", "curve.csv"),
     log:
         f"{OUT}/logs/take/{{model}}.log",
     benchmark:

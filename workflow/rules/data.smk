@@ -1,8 +1,13 @@
-# From anatomies or scans to volumes on the study grid, and the split.
-# Generated cohorts are one job each: a subject takes less time than starting a job does.
+# From anatomies or scans to volumes on the study grid, the split, and a look at what was made.
+# Generated cohorts are one job each: a subject takes less time than starting a job does. Scanned
+# subjects are one job each, and those who have the same files one rule: `preprocess` for people
+# with every modality, `preprocess_T1w` for those who have the target alone. Raw scans are masked,
+# corrected and registered first (`align`).
 # Groups are what a cluster gets as one job; of scanned subjects, many together (see the profile).
 localrules:
     write_split,
+    collect_quality,
+    quality,
 
 
 for cohort in study.generated_cohorts:
@@ -60,21 +65,61 @@ for cohort in study.generated_cohorts:
             "../scripts/preprocess.py"
 
 
-for subject in study.scanned_subjects:
+for kind in study.kinds(study.raw_subjects):
 
     rule:
         name:
-            f"preprocess_{subject}"
+            f"align{kind.name}"
         input:
-            files=study.preprocess_files(subject),
-            judgements=list(study.judgements([subject]).values()),
+            files=lambda w: study.scan_files(w.subject),
+            weights=BRAIN_NETWORK,
+            code=code("align.py"),
+        output:
+            images=temp([paths.aligned("{subject}", m) for m in kind.modalities]),
+            mask=temp(paths.aligned("{subject}", MASK)),
+            labels=temp([paths.aligned("{subject}", LABELS)] if kind.labels else []),
+            transforms=[
+                paths.transform("{subject}", m, kind.reference) for m in kind.moving
+            ],
+            quality=paths.quality("{subject}", "json"),
+            picture=paths.quality("{subject}", "png"),
+        log:
+            f"{OUT}/logs/align/{{subject}}.log",
+        benchmark:
+            f"{OUT}/cost/data/align_{{subject}}.tsv"
+        wildcard_constraints:
+            subject="|".join(kind.subjects),
+        group:
+            "preprocess"
+        conda:
+            "../../envs/environment.yaml"
+        resources:
+            **asks(lambda w: needs.align()),
+        params:
+            scans=lambda w: study.align_files(w.subject),
+            modalities=kind.modalities,
+            reference=kind.reference,
+        script:
+            "../scripts/align.py"
+
+
+for kind in study.kinds(study.scanned_subjects):
+
+    rule:
+        name:
+            f"preprocess{kind.name}"
+        input:
+            files=lambda w: study.preprocess_files(w.subject),
+            judgements=lambda w: list(study.judgements([w.subject]).values()),
             code=code("preprocess.py"),
         output:
-            files=study.volume_files(subject),
+            files=[paths.volume("{subject}", suffix) for suffix in kind.volumes],
         log:
-            f"{OUT}/logs/preprocess/{subject}.log",
+            f"{OUT}/logs/preprocess/{{subject}}.log",
         benchmark:
-            f"{OUT}/cost/data/preprocess_{subject}.tsv"
+            f"{OUT}/cost/data/preprocess_{{subject}}.tsv"
+        wildcard_constraints:
+            subject="|".join(kind.subjects),
         group:
             "preprocess"
         conda:
@@ -82,10 +127,10 @@ for subject in study.scanned_subjects:
         resources:
             **asks(lambda w: needs.data(1)),
         params:
-            scans=study.scans_of([subject]),
+            scans=lambda w: study.scans_of([w.subject]),
             grid=config["data"]["grid"],
             percentile=config["data"]["percentile"],
-            judgements=study.judgements([subject]),
+            judgements=lambda w: study.judgements([w.subject]),
             flagged=config["data"].get("flagged", "stop"),
         script:
             "../scripts/preprocess.py"
@@ -95,7 +140,7 @@ rule write_split:
     input:
         code=code("write_split.py"),
     output:
-        f"{OUT}/split.tsv",
+        paths.split,
     log:
         f"{OUT}/logs/write_split.log",
     conda:
@@ -104,3 +149,30 @@ rule write_split:
         members=study.roll,
     script:
         "../scripts/write_split.py"
+
+
+rule collect_quality:
+    input:
+        judgements=[paths.quality(s, "json") for s in study.raw_subjects],
+        pictures=[paths.quality(s, "png") for s in study.raw_subjects],
+        code=code("collect_quality.py"),
+    output:
+        csv=f"{OUT}/quality/quality.csv",
+        html=report(
+            f"{OUT}/quality/quality.html",
+            category=CATEGORIES["Data quality"],
+            caption="../report/quality.rst",
+        ),
+    log:
+        f"{OUT}/logs/collect_quality.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        excluded=config["data"].get("exclude", []),
+    script:
+        "../scripts/collect_quality.py"
+
+
+rule quality:
+    input:
+        rules.collect_quality.output,

@@ -9,13 +9,13 @@ localrules:
 rule score:
     input:
         shards=shard_folders,
-        labels=f"{OUT}/segmentations/{{method}}/from-{{source}}",
+        labels=paths.segmentations("{method}", "{source}"),
         truth=[file for s in study.subjects("test") for file in study.volume_files(s)],
-        model=[f"{OUT}/models/kmeans/kmeans.json"],
+        model=[paths.kmeans],
         code=code("score.py"),
     output:
-        metrics=f"{OUT}/scores/{{method}}_from-{{source}}_metrics.csv",
-        slices=f"{OUT}/scores/{{method}}_from-{{source}}_slices.csv",
+        metrics=paths.scores("{method}", "{source}", "metrics"),
+        slices=paths.scores("{method}", "{source}", "slices"),
     log:
         f"{OUT}/logs/score/{{method}}_from-{{source}}.log",
     benchmark:
@@ -36,9 +36,7 @@ rule score:
 
 rule collect_scores:
     input:
-        scores=lambda w: for_each_row(
-            f"{OUT}/scores/{{method}}_from-{{source}}_{w.level}.csv"
-        ),
+        scores=lambda w: for_each_row(paths.scores("{method}", "{source}", w.level)),
         code=code("collect_scores.py"),
     output:
         f"{OUT}/{{level}}.csv",
@@ -55,10 +53,10 @@ rule collect_scores:
 rule summarise_costs:
     input:
         # Every job has been measured when there are scores.
-        metrics=f"{OUT}/metrics.csv",
+        metrics=paths.metrics,
         code=code("summarise_costs.py"),
     output:
-        f"{OUT}/record/cost.csv",
+        paths.cost,
     log:
         f"{OUT}/logs/summarise_costs.log",
     conda:
@@ -71,13 +69,13 @@ rule summarise_costs:
 
 rule write_table:
     input:
-        metrics=f"{OUT}/metrics.csv",
-        cost=f"{OUT}/record/cost.csv",
-        curves=[study.model_file(model, "curve.csv") for model in study.used_models],
+        metrics=paths.metrics,
+        cost=paths.cost,
+        curves=[paths.model(model, "curve.csv") for model in study.used_models],
         published="config/published.tsv",
         code=code("write_table.py"),
     output:
-        csv=f"{OUT}/table1.csv",
+        csv=paths.table,
         md=f"{OUT}/table1.md",
         tex=f"{OUT}/table1.tex",
         html=report(
@@ -93,7 +91,7 @@ rule write_table:
     params:
         methods=study.table_rows(),
         models={name: block.get("model") for name, block in study.methods.items()},
-        curves={m: study.model_file(m, "curve.csv") for m in study.used_models},
+        curves={m: paths.model(m, "curve.csv") for m in study.used_models},
         sources=study.sources,
         subjects=study.subjects("test"),
         slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
@@ -105,12 +103,12 @@ rule write_table:
 rule write_record:
     input:
         volumes=all_volumes(),
-        weights=[study.model_file(model) for model in study.used_models],
-        metrics=f"{OUT}/metrics.csv",
+        weights=[paths.model(model) for model in study.used_models],
+        metrics=paths.metrics,
         code=code("write_record.py"),
     output:
-        config=f"{OUT}/record/config.yaml",
-        provenance=f"{OUT}/record/provenance.json",
+        config=paths.config,
+        provenance=paths.provenance,
     log:
         f"{OUT}/logs/write_record.log",
     conda:

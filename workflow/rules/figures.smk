@@ -1,19 +1,105 @@
-# The paper's Figure 2, the scores at a glance, and the learning curves.
+# Every figure: what is cut out of the volumes for it, then what draws it from that. What is cut are
+# small files that a recorded run keeps, so that a figure can be drawn again without a volume.
 localrules:
+    plot_figure1,
     plot_figure2,
     plot_scores,
-    plot_previews,
+    plot_failures,
+    plot_uncertainty,
+    plot_through_plane,
+    plot_flow,
+    plot_pareto,
+    pareto,
+    plot_ablation,
+    plot_data_quality,
     plot_curves,
+    plot_previews,
+    plot_training_cost,
+
+
+if FIGURE1:
+
+    rule trace_samples:
+        input:
+            guided=paths.model(FIGURE1["guided"]),
+            unguided=paths.model(FIGURE1["unguided"]),
+            source=study.volumes("test", study_figures.figure1_source(study)),
+            target=study.volumes("test", study.target),
+            code=code("trace_samples.py"),
+        output:
+            points=paths.extract("trajectories.csv"),
+            pictures=paths.extract("trajectories.safetensors"),
+        log:
+            f"{OUT}/logs/trace_samples.log",
+        conda:
+            "../../envs/environment.yaml"
+        threads: THREADS
+        resources:
+            **asks(
+                lambda w: needs.sample(FIGURE1.values(), needs.work.slices),
+                THREADS,
+                lambda w: True,
+            ),
+        params:
+            models={kind: study.model_settings(name) for kind, name in FIGURE1.items()},
+            settings=study_figures.figure1_settings(study),
+            seed=study.seed,
+            device=config["device"],
+            threads=THREADS,
+        script:
+            "../scripts/trace_samples.py"
+
+
+rule plot_figure1:
+    input:
+        points=paths.extract("trajectories.csv"),
+        pictures=paths.extract("trajectories.safetensors"),
+        code=code("plot_figure1.py"),
+    output:
+        png=figure("figure1", "Figures"),
+        pdf=paths.figure("figure1", "pdf"),
+        csv=paths.figure("figure1", "csv"),
+    log:
+        f"{OUT}/logs/plot_figure1.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        source=study_figures.figure1_source(study),
+        target=study.target,
+    script:
+        "../scripts/plot_figure1.py"
+
+
+rule cut_figure2:
+    input:
+        shards=all_shards(),
+        segmentations=for_each_row(paths.segmentations("{method}", "{source}")),
+        volumes=test_volumes(),
+        code=code("cut_figure2.py"),
+    output:
+        paths.extract("figure2.safetensors"),
+    log:
+        f"{OUT}/logs/cut_figure2.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
+    params:
+        panels=study.figure2_files(),
+        slice=config["figures"]["figure2"]["slice"],
+        pixel_size=config["data"]["grid"]["pixel_size"],
+    script:
+        "../scripts/cut_figure2.py"
 
 
 rule plot_figure2:
     input:
-        pictures=f"{OUT}/extracts/figure2.safetensors",
+        pictures=paths.extract("figure2.safetensors"),
         code=code("plot_figure2.py"),
     output:
         png=figure("figure2", "Figures"),
-        pdf=f"{OUT}/figures/figure2.pdf",
-        csv=f"{OUT}/figures/figure2.csv",
+        pdf=paths.figure("figure2", "pdf"),
+        csv=paths.figure("figure2", "csv"),
     log:
         f"{OUT}/logs/plot_figure2.log",
     conda:
@@ -28,13 +114,13 @@ rule plot_figure2:
 
 rule plot_scores:
     input:
-        metrics=f"{OUT}/metrics.csv",
-        table=f"{OUT}/table1.csv",
+        metrics=paths.metrics,
+        table=paths.table,
         code=code("plot_scores.py"),
     output:
         png=figure("scores", "Figures"),
-        pdf=f"{OUT}/figures/scores.pdf",
-        csv=f"{OUT}/figures/scores.csv",
+        pdf=paths.figure("scores", "pdf"),
+        csv=paths.figure("scores", "csv"),
     log:
         f"{OUT}/logs/plot_scores.log",
     conda:
@@ -45,13 +131,262 @@ rule plot_scores:
         "../scripts/plot_scores.py"
 
 
+rule cut_failures:
+    input:
+        slices=paths.slices,
+        shards=all_shards(),
+        volumes=test_volumes(),
+        code=code("cut_failures.py"),
+    output:
+        paths.extract("failures.safetensors"),
+    log:
+        f"{OUT}/logs/cut_failures.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
+    params:
+        methods=list(study_figures.drawn_methods(study)),
+        files=study_figures.scored_files(study),
+    script:
+        "../scripts/cut_failures.py"
+
+
+rule plot_failures:
+    input:
+        pictures=paths.extract("failures.safetensors"),
+        code=code("plot_failures.py"),
+    output:
+        png=figure("failures", "Figures"),
+        pdf=paths.figure("failures", "pdf"),
+        csv=paths.figure("failures", "csv"),
+    log:
+        f"{OUT}/logs/plot_failures.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+    script:
+        "../scripts/plot_failures.py"
+
+
+rule measure_uncertainty:
+    input:
+        shards=all_shards(),
+        volumes=test_volumes(),
+        code=code("measure_uncertainty.py"),
+    output:
+        summary=paths.extract("uncertainty.csv"),
+        curves=paths.extract("sparsification.csv"),
+    log:
+        f"{OUT}/logs/measure_uncertainty.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
+    params:
+        files=study_figures.scored_files(study),
+    script:
+        "../scripts/measure_uncertainty.py"
+
+
+rule plot_uncertainty:
+    input:
+        summary=paths.extract("uncertainty.csv"),
+        curves=paths.extract("sparsification.csv"),
+        code=code("plot_uncertainty.py"),
+    output:
+        png=figure("uncertainty", "Figures"),
+        pdf=paths.figure("uncertainty", "pdf"),
+        csv=paths.figure("uncertainty", "csv"),
+    log:
+        f"{OUT}/logs/plot_uncertainty.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        seed=study.seed,
+    script:
+        "../scripts/plot_uncertainty.py"
+
+
+rule cut_reformats:
+    input:
+        shards=all_shards(),
+        volumes=test_volumes(),
+        code=code("cut_reformats.py"),
+    output:
+        pictures=paths.extract("reformats.safetensors"),
+        flicker=paths.extract("flicker.csv"),
+    log:
+        f"{OUT}/logs/cut_reformats.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
+    params:
+        reformats=study_figures.reformat_files(study),
+        subject=study.subjects("test")[0],
+        files=study_figures.scored_files(study),
+    script:
+        "../scripts/cut_reformats.py"
+
+
+rule plot_through_plane:
+    input:
+        pictures=paths.extract("reformats.safetensors"),
+        flicker=paths.extract("flicker.csv"),
+        code=code("plot_through_plane.py"),
+    output:
+        png=figure("through_plane", "Figures"),
+        pdf=paths.figure("through_plane", "pdf"),
+        csv=paths.figure("through_plane", "csv"),
+    log:
+        f"{OUT}/logs/plot_through_plane.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study_figures.drawn_methods(study),
+        seed=study.seed,
+    script:
+        "../scripts/plot_through_plane.py"
+
+
+rule plot_flow:
+    input:
+        code=code("plot_flow.py"),
+    output:
+        png=figure("flow", "Figures"),
+        pdf=paths.figure("flow", "pdf"),
+        csv=paths.figure("flow", "csv"),
+    log:
+        f"{OUT}/logs/plot_flow.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        edges=study_figures.flow(study),
+        labels=study.labels,
+        target=study.target,
+    script:
+        "../scripts/plot_flow.py"
+
+
+rule plot_pareto:
+    input:
+        metrics=paths.metrics,
+        costs=[file for _, files in translation_costs() for file in files],
+        code=code("plot_pareto.py"),
+    output:
+        csv=paths.figure("pareto", "csv"),
+        png=figure("pareto", "Figures"),
+        pdf=paths.figure("pareto", "pdf"),
+    log:
+        f"{OUT}/logs/plot_pareto.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        costs=translation_costs(),
+        samplers={name: study.method_settings(name) for name in sampling_methods()},
+        labels=study.labels,
+        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
+        seed=study.seed,
+    script:
+        "../scripts/plot_pareto.py"
+
+
+rule pareto:
+    input:
+        rules.plot_pareto.output,
+
+
+rule plot_ablation:
+    input:
+        table=paths.table,
+        comparisons=paths.comparisons,
+        code=code("plot_ablation.py"),
+    output:
+        png=figure("ablation", "Ablations"),
+        pdf=paths.figure("ablation", "pdf"),
+        csv=paths.figure("ablation", "csv"),
+    log:
+        f"{OUT}/logs/plot_ablation.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        reference=config["figures"].get("ablation", {}).get("reference"),
+    script:
+        "../scripts/plot_ablation.py"
+
+
+rule check_data:
+    input:
+        volumes=all_volumes(),
+        code=code("check_data.py"),
+    output:
+        csv=paths.extract("data_quality.csv"),
+        pictures=paths.extract("data_quality.safetensors"),
+    log:
+        f"{OUT}/logs/check_data.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.data(len(study.subjects()))),
+    params:
+        volumes=study_figures.quality_files(study),
+        splits={member.id: member.split for member in study.members},
+        shown=[split for split in ("train", "val", "test") if study.subjects(split)],
+        target=study.target,
+        mask="mask",
+    script:
+        "../scripts/check_data.py"
+
+
+rule plot_data_quality:
+    input:
+        csv=paths.extract("data_quality.csv"),
+        pictures=paths.extract("data_quality.safetensors"),
+        code=code("plot_data_quality.py"),
+    output:
+        png=figure("data_quality", "Data quality"),
+        pdf=paths.figure("data_quality", "pdf"),
+        csv=paths.figure("data_quality", "csv"),
+    log:
+        f"{OUT}/logs/plot_data_quality.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        modalities=study.modalities,
+    script:
+        "../scripts/plot_data_quality.py"
+
+
+rule plot_curves:
+    input:
+        curves=[paths.model(model, "curve.csv") for model in study.trained_models],
+        code=code("plot_curves.py"),
+    output:
+        png=figure("curves", "Cost"),
+        pdf=paths.figure("curves", "pdf"),
+        csv=paths.figure("curves", "csv"),
+    log:
+        f"{OUT}/logs/plot_curves.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        models=study.trained_models,
+    script:
+        "../scripts/plot_curves.py"
+
+
 rule plot_previews:
     input:
-        previews=[study.model_file(m, "previews.npz") for m in study.trained_models],
+        previews=[paths.model(m, "previews.npz") for m in study.trained_models],
         code=code("plot_previews.py"),
     output:
         png=figure("previews", "Figures"),
-        pdf=f"{OUT}/figures/previews.pdf",
+        pdf=paths.figure("previews", "pdf"),
     log:
         f"{OUT}/logs/plot_previews.log",
     conda:
@@ -62,19 +397,59 @@ rule plot_previews:
         "../scripts/plot_previews.py"
 
 
-rule plot_curves:
+rule assess_samples:
     input:
-        curves=[study.model_file(model, "curve.csv") for model in study.trained_models],
-        code=code("plot_curves.py"),
+        weights=[paths.model(model) for model in study.unconditional_models],
+        training=study.volumes("train", study.target),
+        held_out=study.volumes("test", study.target),
+        code=code(
+            "assess_samples.py",
+            *(study.family_module(model) for model in study.unconditional_models),
+        ),
     output:
-        png=figure("curves", "Cost"),
-        pdf=f"{OUT}/figures/curves.pdf",
-        csv=f"{OUT}/figures/curves.csv",
+        csv=paths.figure("samples", "csv"),
+        png=figure("samples", "Figures"),
+        pdf=paths.figure("samples", "pdf"),
     log:
-        f"{OUT}/logs/plot_curves.log",
+        f"{OUT}/logs/assess_samples.log",
+    benchmark:
+        f"{OUT}/cost/figures/assess_samples.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        **asks(
+            lambda w: needs.sample(
+                study.unconditional_models, config["figures"]["samples"]["drawn"]
+            ),
+            THREADS,
+            lambda w: True,
+        ),
+    params:
+        models={name: study.model_settings(name) for name in study.unconditional_models},
+        sampling=config["sampling"],
+        settings=config["figures"]["samples"],
+        seed=study.seed,
+        device=config["device"],
+        threads=THREADS,
+    script:
+        "../scripts/assess_samples.py"
+
+
+rule plot_training_cost:
+    input:
+        table=paths.table,
+        code=code("plot_training_cost.py"),
+    output:
+        png=figure("training_cost", "Cost"),
+        pdf=paths.figure("training_cost", "pdf"),
+        csv=paths.figure("training_cost", "csv"),
+    log:
+        f"{OUT}/logs/plot_training_cost.log",
     conda:
         "../../envs/environment.yaml"
     params:
-        models=study.trained_models,
+        methods=study.table_rows(),
+        sources=study.sources,
     script:
-        "../scripts/plot_curves.py"
+        "../scripts/plot_training_cost.py"

@@ -9,9 +9,8 @@ except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 
-# Rules that would make one of these files give way; what they need is not here.
-MAKERS = ["collect_scores", "summarise_costs", "write_record"]
-workflow.ruleorder("restore", *filter(workflow.is_rule, MAKERS))
+# A rule that would make one of these files gives way; what it needs is not here.
+workflow.ruleorder("restore", *(rule.name for rule in workflow.rules))
 
 
 rule restore:

@@ -15,7 +15,7 @@ for page, (csv, category, title) in PAGES.items():
             code=code("write_page.py"),
         output:
             report(
-                f"{OUT}/report/{page}.html",
+                paths.page(page),
                 category=CATEGORIES[category],
                 caption=f"../report/page_{page}.rst",
                 labels={"item": title},
@@ -36,12 +36,12 @@ for page, (csv, category, title) in PAGES.items():
 
 rule write_provenance_page:
     input:
-        provenance=f"{OUT}/record/provenance.json",
-        config=f"{OUT}/record/config.yaml",
+        provenance=paths.provenance,
+        config=paths.config,
         code=code("write_provenance_page.py"),
     output:
         report(
-            f"{OUT}/report/provenance.html",
+            paths.page("provenance"),
             category=CATEGORIES["Provenance"],
             caption="../report/provenance.rst",
             labels={"item": "Config, versions, hashes"},

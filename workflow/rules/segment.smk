@@ -8,7 +8,7 @@ rule train_segmenter:
         masks=study.volumes("train", MASK),
         code=code("train_segmenter.py"),
     output:
-        f"{OUT}/models/kmeans/kmeans.json",
+        paths.kmeans,
     log:
         f"{OUT}/logs/train/kmeans.log",
     group:
@@ -31,7 +31,7 @@ rule segment:
         model=rules.train_segmenter.output,
         code=code("segment.py"),
     output:
-        directory(f"{OUT}/segmentations/{{method}}/from-{{source}}"),
+        directory(paths.segmentations("{method}", "{source}")),
     log:
         f"{OUT}/logs/segment/{{method}}_from-{{source}}.log",
     benchmark:

@@ -6,10 +6,10 @@ rule train_model:
         unpack(lambda w: study.training_files(w.model)),
         code=lambda w: code("train.py", study.family_module(w.model)),
     output:
-        weights=f"{OUT}/models/{{model}}/weights.safetensors",
-        config=f"{OUT}/models/{{model}}/config.json",
-        curve=f"{OUT}/models/{{model}}/curve.csv",
-        previews=f"{OUT}/models/{{model}}/previews.npz",
+        weights=paths.model("{model}"),
+        config=paths.model("{model}", "config.json"),
+        curve=paths.model("{model}", "curve.csv"),
+        previews=paths.model("{model}", "previews.npz"),
     log:
         f"{OUT}/logs/train/{{model}}.log",
     benchmark:

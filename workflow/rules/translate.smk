@@ -9,8 +9,8 @@ rule tune_method:
         masks=study.volumes("val", MASK),
         code=lambda w: code("tune.py", *study.method_modules(w.method)),
     output:
-        chosen=f"{OUT}/tuning/{{method}}.json",
-        table=f"{OUT}/tuning/{{method}}.csv",
+        chosen=paths.tuning("{method}", "json"),
+        table=paths.tuning("{method}", "csv"),
     log:
         f"{OUT}/logs/tune/{{method}}.log",
     benchmark:
@@ -44,7 +44,7 @@ rule translate:
         answers=lambda w: study.answers(w.method, int(w.shard)),
         code=lambda w: code("translate.py", *study.method_modules(w.method)),
     output:
-        directory(study.shard_folder("{method}", "{source}", "{shard}")),
+        directory(paths.shard("{method}", "{source}", "{shard}")),
     log:
         f"{OUT}/logs/translate/{{method}}_from-{{source}}_shard-{{shard}}.log",
     benchmark:

@@ -8,19 +8,19 @@ localrules:
 
 rule write_verdicts:
     input:
-        metrics=f"{OUT}/metrics.csv",
-        slices=f"{OUT}/slices.csv",
+        metrics=paths.metrics,
+        slices=paths.slices,
         claims="config/claims.yaml",
         code=code("write_verdicts.py"),
     output:
         verdicts=report(
-            f"{OUT}/verdicts.csv",
+            paths.verdicts,
             category=CATEGORIES["Verdicts"],
             caption="../report/verdicts.rst",
             labels={"item": "Verdicts, CSV"},
         ),
         parts=report(
-            f"{OUT}/verdict_parts.csv",
+            paths.verdict_parts,
             category=CATEGORIES["Verdicts"],
             caption="../report/verdict_parts.rst",
             labels={"item": "The comparisons behind them, CSV"},
@@ -39,13 +39,13 @@ rule write_verdicts:
 
 rule write_comparisons:
     input:
-        metrics=f"{OUT}/metrics.csv",
-        slices=f"{OUT}/slices.csv",
+        metrics=paths.metrics,
+        slices=paths.slices,
         claims="config/claims.yaml",
         code=code("write_comparisons.py"),
     output:
         report(
-            f"{OUT}/comparisons.csv",
+            paths.comparisons,
             category=CATEGORIES["Verdicts"],
             caption="../report/comparisons.rst",
             labels={"item": "Comparisons, CSV"},
@@ -65,12 +65,12 @@ rule write_comparisons:
 
 rule write_gap:
     input:
-        metrics=f"{OUT}/metrics.csv",
-        slices=f"{OUT}/slices.csv",
+        metrics=paths.metrics,
+        slices=paths.slices,
         code=code("write_gap.py"),
     output:
         report(
-            f"{OUT}/gap.csv",
+            paths.gap,
             category=CATEGORIES["Verdicts"],
             caption="../report/gap.rst",
             labels={"item": "Gap to the supervised row, CSV"},
@@ -90,14 +90,14 @@ rule write_gap:
 
 rule write_report:
     input:
-        verdicts=f"{OUT}/verdicts.csv",
-        table=f"{OUT}/table1.csv",
-        config=f"{OUT}/record/config.yaml",
-        provenance=f"{OUT}/record/provenance.json",
-        cost=f"{OUT}/record/cost.csv",
+        verdicts=paths.verdicts,
+        table=paths.table,
+        config=paths.config,
+        provenance=paths.provenance,
+        cost=paths.cost,
         code=code("write_report.py"),
     output:
-        f"{OUT}/report.md",
+        paths.report,
     log:
         f"{OUT}/logs/write_report.log",
     conda:

@@ -8,18 +8,18 @@ from lmidiff.data.volumes import read_volume
 from lmidiff.figures.alignment_check import draw_quality
 
 with job(snakemake.log):
-    params, made = snakemake.params, snakemake.output
+    params, made, person = snakemake.params, snakemake.output, snakemake.wildcards.subject
     set_up(1)
     scans = {
-        name: read_volume(path, subject=params.subject, role=name, flat=name in ("labels", "mask"))
+        name: read_volume(path, subject=person, role=name, flat=name in ("labels", "mask"))
         for name, path in params.scans.items()
     }
     labels, mask = scans.pop("labels", None), scans.pop("mask", None)
     subject = align_subject(scans, params.reference, mask, labels)
-    draw_quality(subject, params.subject, made.picture)
-    write_quality(made.quality, params.subject, params.reference, subject.quality)
+    draw_quality(subject, person, made.picture)
+    write_quality(made.quality, person, params.reference, subject.quality)
     moving = [name for name in params.modalities if name != params.reference]
     for name, path in zip(moving, made.transforms, strict=True):
         write_transform(path, subject.transforms[name])
     images = dict(zip(params.modalities, made.images, strict=True))
-    write_aligned(subject, images, made.mask, made.get("labels"))
+    write_aligned(subject, images, made.mask, *made.labels)

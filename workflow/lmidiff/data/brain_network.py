@@ -3,7 +3,7 @@
 The idea is SynthStrip's (Hoopes et al., NeuroImage 2022;260:119474): a network that has only seen
 heads of random contrast cannot rely on any. This one is far smaller, works on voxels of 4 mm and
 says for each how much of it is brain; the mask is where the upsampled answer crosses one half, so
-its surface is finer than its voxels. How it was trained: :mod:`lmidiff.training.brain`.
+its surface is finer than its voxels. How it was trained: ``extras/brain_mask``.
 """
 
 from functools import lru_cache

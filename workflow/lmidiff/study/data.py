@@ -1,9 +1,7 @@
-"""Who is in a study and where their images are; file names follow BIDS.
-
-``sub-01_T1w.nii.gz``, ``sub-01_desc-brain_mask.nii.gz``, ``sub-01_dseg.nii.gz``.
-"""
+"""Who is in a study and which images they have; where those are: :mod:`lmidiff.study.paths`."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,39 @@ from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
+from lmidiff.study.paths import LABELS, MASK, Paths
 
-MASK, LABELS = "desc-brain_mask", "dseg"
+
+@dataclass(frozen=True)
+class Kind:
+    """Subjects that have the same files, so that one rule makes them all.
+
+    Attributes:
+        name: "" for those who have every modality; else what they have, ``_T1w_dseg``.
+        subjects: ids.
+        modalities: target first.
+        labels: whether they have tissue labels.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    modalities: tuple[str, ...]
+    labels: bool
+
+    @property
+    def reference(self) -> str:
+        """The modality that the other raw scans of a subject are laid over: its first source."""
+        return (self.modalities[1:] or self.modalities)[0]
+
+    @property
+    def moving(self) -> list[str]:
+        """The modalities that are laid over the reference."""
+        return [name for name in self.modalities if name != self.reference]
+
+    @property
+    def volumes(self) -> list[str]:
+        """Suffixes of the volumes that preprocessing writes."""
+        return [*self.modalities, MASK, *([LABELS] if self.labels else [])]
 
 
 class StudyData:
@@ -34,6 +63,7 @@ class StudyData:
         self.name: str = config["study"]
         self.seed: int = config["seed"]
         self.folder = Path("results", *self._origin(config), self.name)
+        self.paths = Paths(self.folder)
         data = config["data"]
         self.target: str = data["target"]
         self.sources: list[str] = data["sources"]
@@ -110,37 +140,22 @@ class StudyData:
         scans = self.subject(subject).scans
         return [name for name in self.modalities if not scans or name in scans]
 
-    def reference(self, subject: str) -> str:
-        """The modality that a raw subject's other scans are laid over: its first source."""
-        return (self.modalities_of(subject)[1:] or [self.target])[0]
+    def kinds(self, subjects: Iterable[str]) -> list[Kind]:
+        """Subjects by which files they have."""
+        found: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        for subject in subjects:
+            has = tuple(self.modalities_of(subject)), bool(self.subject(subject).labels)
+            found.setdefault(has, []).append(subject)
+        kinds: list[Kind] = []
+        for (modalities, labels), people in found.items():
+            plain = len(modalities) == len(self.modalities) and "" not in {k.name for k in kinds}
+            parts = () if plain else (*modalities, *([LABELS] if labels else []))
+            kinds.append(Kind("".join(f"_{p}" for p in parts), tuple(people), modalities, labels))
+        return kinds
 
-    def moving(self, subject: str) -> list[str]:
-        """The modalities that are laid over the reference."""
-        reference = self.reference(subject)
-        return [name for name in self.modalities_of(subject) if name != reference]
-
-    def aligned_files(self, subject: str) -> dict[str, list[str] | str]:
-        """What aligning a raw subject writes for preprocessing to read; not kept."""
-        files = {
-            "images": [self.aligned(subject, name) for name in self.modalities_of(subject)],
-            "mask": self.aligned(subject, MASK),
-        }
-        return files | (
-            {"labels": self.aligned(subject, LABELS)} if self.subject(subject).labels else {}
-        )
-
-    def aligned(self, subject: str, suffix: str) -> str:
-        """A raw subject's scan, or its mask, on the reference's grid; not kept."""
-        return str(self.folder / "aligned" / subject / f"{subject}_{suffix}.nii")
-
-    def transform(self, subject: str, modality: str) -> str:
-        """The rigid transform that takes a scan of a raw subject onto the reference."""
-        name = f"{subject}_from-{modality}_to-{self.reference(subject)}_xfm.tfm"
-        return str(self.folder / "quality" / subject / name)
-
-    def quality(self, subject: str, kind: str) -> str:
-        """A raw subject's judgement (``json``) or picture (``png``)."""
-        return str(self.folder / "quality" / subject / f"{subject}_quality.{kind}")
+    def kind_of(self, subject: str) -> Kind:
+        """The kind of one subject."""
+        return self.kinds([subject])[0]
 
     def align_files(self, subject: str) -> dict[str, str]:
         """What a raw subject's alignment reads: modality (or "labels", "mask") to scan."""
@@ -151,7 +166,9 @@ class StudyData:
     def judgements(self, subjects: Iterable[str]) -> dict[str, str]:
         """Subject to judgement, for those that are raw."""
         raw = set(self.raw_subjects)
-        return {subject: self.quality(subject, "json") for subject in subjects if subject in raw}
+        return {
+            subject: self.paths.quality(subject, "json") for subject in subjects if subject in raw
+        }
 
     @property
     def archives(self) -> dict[str, str]:
@@ -183,14 +200,12 @@ class StudyData:
         """Subject to label map, "" for the built-in template."""
         return {m.id: m.anatomy for m in self.members if m.cohort == cohort}
 
-    def raw(self, subject: str, suffix: str) -> str:
-        """A simulated scan as the scanner gave it; real scans stay where they are."""
-        return str(self.folder / "raw" / subject / f"{subject}_{suffix}.nii.gz")
-
     def raw_files(self, cohort: str) -> list[str]:
         """Everything the simulator writes for a cohort."""
         suffixes = [*self.modalities, LABELS, MASK]
-        return [self.raw(subject, s) for subject in self.subjects(cohort=cohort) for s in suffixes]
+        return [
+            self.paths.raw(subject, s) for subject in self.subjects(cohort=cohort) for s in suffixes
+        ]
 
     def scans_of(self, subjects: Iterable[str]) -> dict[str, dict[str, str]]:
         """Subject to modality (or "labels", "mask") to the scan that preprocessing reads."""
@@ -199,13 +214,16 @@ class StudyData:
             member = self.subject(subject)
             found = dict(member.scans)
             if member.raw:
-                found = {n: self.aligned(subject, n) for n in self.modalities_of(subject)}
-                found["mask"] = self.aligned(subject, MASK)
+                found = {n: self.paths.aligned(subject, n) for n in self.modalities_of(subject)}
+                found["mask"] = self.paths.aligned(subject, MASK)
                 if member.labels:
-                    found["labels"] = self.aligned(subject, LABELS)
+                    found["labels"] = self.paths.aligned(subject, LABELS)
             elif not found:
-                found = {name: self.raw(subject, name) for name in self.modalities}
-                found |= {"labels": self.raw(subject, LABELS), "mask": self.raw(subject, MASK)}
+                found = {name: self.paths.raw(subject, name) for name in self.modalities}
+                found |= {
+                    "labels": self.paths.raw(subject, LABELS),
+                    "mask": self.paths.raw(subject, MASK),
+                }
             wanted = [*self.modalities, "labels", "mask"]
             scans[subject] = {name: found[name] for name in wanted if name in found}
         return scans
@@ -214,20 +232,13 @@ class StudyData:
         """Everything that preprocessing writes for a cohort."""
         return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
 
-    def volume(self, subject: str, suffix: str) -> str:
-        """A preprocessed volume: on the study grid, 0..1, brain only."""
-        return str(self.folder / "volumes" / subject / f"{subject}_{suffix}.nii.gz")
-
     def volumes(self, split: str, suffix: str) -> list[str]:
         """That volume of every subject of a split."""
-        return [self.volume(subject, suffix) for subject in self.subjects(split)]
+        return [self.paths.volume(subject, suffix) for subject in self.subjects(split)]
 
     def volume_files(self, subject: str) -> list[str]:
         """Everything that preprocessing writes for a subject."""
-        suffixes = [*self.modalities_of(subject), MASK]
-        if self.subject(subject).labels:
-            suffixes.append(LABELS)
-        return [self.volume(subject, suffix) for suffix in suffixes]
+        return [self.paths.volume(subject, suffix) for suffix in self.kind_of(subject).volumes]
 
     def _tables(self) -> list[Path]:
         """The sheets and split files of the cohorts; a split's name is no file and does no harm."""

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmidiff.study.study import MASK, Study
+from lmidiff.study.paths import MASK
+from lmidiff.study.study import Study
 
 DEFAULTS = {"slice": 0.55, "steps": 24, "draws": 6, "shown": 6}
 
@@ -82,7 +83,7 @@ def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
                 spread = image.replace(f"{subject}_", f"{subject}_desc-std_")
                 subjects[subject] = {
                     **{key: files[key] for key in ("image", "target", "mask")},
-                    "source": study.volume(subject, source),
+                    "source": study.paths.volume(subject, source),
                     "spread": spread,
                 }
             found[f"{method} {source}"] = subjects
@@ -92,12 +93,12 @@ def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
 def reformat_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
     """Source -> column of the first test subject -> image and mask."""
     subject = study.subjects("test")[0]
-    mask = study.volume(subject, MASK)
+    mask = study.paths.volume(subject, MASK)
     found = {}
     for source in study.sources:
         images = {
-            "source": study.volume(subject, source),
-            "target": study.volume(subject, study.target),
+            "source": study.paths.volume(subject, source),
+            "target": study.paths.volume(subject, study.target),
         }
         for method in drawn_methods(study):
             images[method] = study.translation(method, source, subject)
@@ -161,8 +162,10 @@ def quality_files(study: Study) -> dict[str, dict[str, str]]:
     """Subject -> modality, and the key ``mask``, to the preprocessed volume."""
     return {
         member.id: {
-            **{name: study.volume(member.id, name) for name in study.modalities_of(member.id)},
-            "mask": study.volume(member.id, MASK),
+            **{
+                name: study.paths.volume(member.id, name) for name in study.modalities_of(member.id)
+            },
+            "mask": study.paths.volume(member.id, MASK),
         }
         for member in study.members
     }

@@ -7,7 +7,8 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
 from lmidiff.models import family_of
-from lmidiff.study.data import LABELS, StudyData
+from lmidiff.study.data import StudyData
+from lmidiff.study.paths import LABELS
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,10 +83,6 @@ class StudyModels(StudyData):
             block["training"] = {"seed": self.seed, **block["training"]}
         return block
 
-    def model_file(self, name: str, file: str = "weights.safetensors") -> str:
-        """A file of a model's folder."""
-        return str(self.folder / "models" / name / file)
-
     def needs(self, model: str) -> frozenset[str]:
         """What a model's training may see."""
         return family_of(self.models[model]["family"]).needs
@@ -102,13 +99,15 @@ class StudyModels(StudyData):
         files = {}
         if "target" in needs:
             shown = people[::2] if unpaired else people
-            files["target"] = [self.volume(subject, self.target) for subject in shown]
+            files["target"] = [self.paths.volume(subject, self.target) for subject in shown]
         if "source" in needs:
             shown = people[1::2] if unpaired else people
-            files["source"] = [self.volume(subject, source) for subject in shown]
+            files["source"] = [self.paths.volume(subject, source) for subject in shown]
         if "labels" in needs:
-            files["labels"] = [self.volume(subject, LABELS) for subject in people]
+            files["labels"] = [self.paths.volume(subject, LABELS) for subject in people]
         if "pairs" in needs:
             both = (source, self.target)
-            files["pairs"] = [self.volume(subject, each) for subject in people for each in both]
+            files["pairs"] = [
+                self.paths.volume(subject, each) for subject in people for each in both
+            ]
         return files

@@ -13,8 +13,8 @@ from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
 from lmidiff.methods.simple import Oracle
 from lmidiff.methods.unconditional import is_unconditional
-from lmidiff.study.data import LABELS, MASK
 from lmidiff.study.models import StudyModels, merge
+from lmidiff.study.paths import LABELS, MASK
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
@@ -147,13 +147,13 @@ class Study(StudyModels):
     def weights_of(self, name: str, source: str) -> list[str]:
         """The weights a method translates a source with, if any."""
         model = self.model_of(name, source)
-        return [self.model_file(model)] if model else []
+        return [self.paths.model(model)] if model else []
 
     def tuning_file(self, method: str) -> list[str]:
         """The tuned settings of a method, if it is tuned at all."""
         if not self.methods[method].get("tune"):
             return []
-        return [str(self.folder / "tuning" / f"{method}.json")]
+        return [self.paths.tuning(method)]
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
@@ -244,13 +244,9 @@ class Study(StudyModels):
         size = self.config["translation"]["subjects_per_shard"]
         return self.subjects("test").index(subject) // size
 
-    def shard_folder(self, method: str, source: str, shard: int | str) -> str:
-        """The folder of a shard's translated volumes."""
-        return str(self.folder / "translations" / method / f"from-{source}" / f"shard-{shard}")
-
     def translation(self, method: str, source: str, subject: str) -> str:
         """A translated volume."""
-        folder = self.shard_folder(method, source, self.shard_of(subject))
+        folder = self.paths.shard(method, source, self.shard_of(subject))
         return f"{folder}/{subject}_{self.target}.nii.gz"
 
     def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
@@ -258,20 +254,20 @@ class Study(StudyModels):
         return {
             subject: {
                 "image": self.translation(method, source, subject),
-                "mask": self.volume(subject, MASK),
+                "mask": self.paths.volume(subject, MASK),
             }
             for subject in self.subjects("test")
         }
 
     def translation_inputs(self, source: str, shard: int) -> list[str]:
         """The source volumes that a translation job reads."""
-        return [self.volume(subject, source) for subject in self.shard_subjects(shard)]
+        return [self.paths.volume(subject, source) for subject in self.shard_subjects(shard)]
 
     def answers(self, method: str, shard: int) -> list[str]:
         """The target volumes that a translation job reads: none but for a ceiling."""
         if not self.method_class(method).sees_test_target:
             return []
-        return [self.volume(subject, self.target) for subject in self.shard_subjects(shard)]
+        return [self.paths.volume(subject, self.target) for subject in self.shard_subjects(shard)]
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
@@ -280,16 +276,16 @@ class Study(StudyModels):
 
     def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
         """Test subject to all that its score compares."""
-        folder = self.folder / "segmentations" / method / f"from-{source}"
+        folder = self.paths.segmentations(method, source)
         files = {}
         for subject, paths in self.translations(method, source).items():
             files[subject] = {
                 **paths,
                 "labels": f"{folder}/{subject}_{LABELS}.nii.gz",
-                "target": self.volume(subject, self.target),
+                "target": self.paths.volume(subject, self.target),
             }
             if self.subject(subject).labels:
-                files[subject]["truth"] = self.volume(subject, LABELS)
+                files[subject]["truth"] = self.paths.volume(subject, LABELS)
         return files
 
     def figure2_files(self) -> list[dict[str, Any]]:
@@ -299,8 +295,8 @@ class Study(StudyModels):
         for subject in shown:
             for source in self.sources:
                 images = {
-                    "source": self.volume(subject, source),
-                    "target": self.volume(subject, self.target),
+                    "source": self.paths.volume(subject, source),
+                    "target": self.paths.volume(subject, self.target),
                 }
                 labels = {}
                 for method in self.methods:

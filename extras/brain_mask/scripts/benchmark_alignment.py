@@ -1,7 +1,7 @@
 """Align raw scans of known motion, of one person and of two."""
 
-from lmidiff.benchmarks.alignment import measure_subjects, summarise_subjects
-from lmidiff.benchmarks.brain_masks import write_comparison
+from brain_mask.alignment import measure_subjects, summarise_subjects
+from brain_mask.masks import write_comparison
 from lmidiff.common.devices import set_up
 from lmidiff.common.files import write_json
 from lmidiff.common.jobs import job

@@ -1,7 +1,7 @@
 """Measure what the preprocessing of a raw subject costs, and take it times IXI's subjects."""
 
-from lmidiff.benchmarks.alignment_cost import measure_cost
-from lmidiff.benchmarks.brain_masks import write_comparison
+from brain_mask.cost import measure_cost
+from brain_mask.masks import write_comparison
 from lmidiff.common.devices import set_up
 from lmidiff.common.files import write_json
 from lmidiff.common.jobs import job

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lmidiff.benchmarks.brain_candidates import candidates
+from brain_mask.candidates import candidates
+from brain_mask.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.common.progress import Progress
 from lmidiff.common.seeds import generator_of
-from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.volumes import Volume
 
 logger = logging.getLogger("lmidiff")

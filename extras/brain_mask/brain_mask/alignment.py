@@ -15,13 +15,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from lmidiff.benchmarks.brain_masks import dice
+from brain_mask.heads import Head, Scan, read_head, rigid, scan_head
+from brain_mask.masks import dice
 from lmidiff.common.errors import StudyError
 from lmidiff.common.progress import Progress
 from lmidiff.common.seeds import generator_of
 from lmidiff.data.align import AlignedSubject, align_subject
 from lmidiff.data.bias import variation
-from lmidiff.data.heads import Head, Scan, read_head, rigid, scan_head
 from lmidiff.data.registration import distances, surface_points
 from lmidiff.data.volumes import Volume
 

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lmidiff.benchmarks.alignment import FIELDS, SOURCE, make_session
+from brain_mask.alignment import FIELDS, SOURCE, make_session
+from brain_mask.heads import read_head
 from lmidiff.benchmarks.measure import run_alone
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.grid import Grid
-from lmidiff.data.heads import read_head
 from lmidiff.data.preprocess import preprocess_subject, write_preprocessed
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume

@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from brain_mask.heads import read_head
 from lmidiff.common.files import atomic, write_json
 from lmidiff.common.progress import Progress
 from lmidiff.common.seeds import seed_of
 from lmidiff.data.brain_network import SIDE, VOXEL_MM, BrainNetwork, scale_intensities
-from lmidiff.data.heads import read_head
 from lmidiff.data.labelmaps import TISSUE_MIXES
 
 logger = logging.getLogger("lmidiff")

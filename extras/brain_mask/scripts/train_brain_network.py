@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from brain_mask.training import train_brain_network
 from lmidiff.common.devices import set_up
 from lmidiff.common.jobs import job
-from lmidiff.training.brain import train_brain_network
 
 with job(snakemake.log):
     set_up(1)

@@ -1,6 +1,6 @@
 """Compare ways to find the brain."""
 
-from lmidiff.benchmarks.brain_masks import compare_masks, summarise, write_comparison
+from brain_mask.masks import compare_masks, summarise, write_comparison
 from lmidiff.common.devices import set_up
 from lmidiff.common.files import write_json
 from lmidiff.common.jobs import job

@@ -1,0 +1,136 @@
+# What a study shows, and in which order: figures, verdicts, pages of the report.
+# The report sorts categories and items by name; the numbers keep them in reading order.
+CATEGORIES = {
+    name: f"{number} {name}"
+    for number, name in enumerate(
+        [
+            "Verdicts",
+            "Table",
+            "Figures",
+            "Ablations",
+            "Data quality",
+            "Cost",
+            "Provenance",
+        ],
+        start=1,
+    )
+}
+FIGURES = {
+    "figure1": "Figure 1: sampling with and without guidance",
+    "figure2": "Figure 2: translations, close-ups, K-Means labels",
+    "scores": "Figure 3: scores by method and subject",
+    "failures": "Figure 4: the worst slice of each method",
+    "uncertainty": "Figure 5: uncertainty against error",
+    "through_plane": "Figure 6: through the plane",
+    "flow": "Figure 7: data flow",
+    "pareto": "Figure 8: quality against sampling steps",
+    "ablation": "Ablation: what each part is worth",
+    "data_quality": "Every volume at a glance",
+    "curves": "Learning curves",
+    "previews": "Pictures taken while training",
+    "samples": "What the unconditional models draw",
+    "training_cost": "Quality against training cost",
+}
+FIGURE1 = study_figures.figure1_models(study)
+
+
+def figure(name, category):
+    """A figure's PNG as an item of the report, with the caption of its name."""
+    return report(
+        paths.figure(name),
+        category=CATEGORIES[category],
+        caption=f"../report/{name}.rst",
+        labels={"item": FIGURES[name]},
+    )
+
+
+def figure_names():
+    """The figures of the study, as far as it has what they show."""
+    names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
+    names += ["figure1"] if FIGURE1 else []
+    names += ["curves"] if study.trained_models else []
+    names += ["uncertainty"] if study_figures.has_spread(study) else []
+    names += ["data_quality"]
+    if study.trained_models and "checkpoints" not in config:
+        names += ["previews"]
+    if study.unconditional_models and "recorded" not in config:
+        names += ["samples"]
+    names += ["ablation"] if "ablation" in config["figures"] else []
+    return names + (["pareto"] if config["figures"].get("pareto") else [])
+
+
+def figure_files():
+    """Every figure with the numbers it was drawn from; previews are their own."""
+    kinds = ["png", "pdf", "csv"]
+    files = expand(paths.figure("{name}", "{kind}"), name=figure_names(), kind=kinds)
+    return [file for file in files if not file.endswith("previews.csv")]
+
+
+def sampling_methods():
+    """Methods of the study that sample by settings of their own: not those that are tuned."""
+    return [
+        name
+        for name in study.methods
+        if study.method_class(name).family == "diffusion"
+        and not study.methods[name].get("tune")
+    ]
+
+
+def translation_costs():
+    """Method and source to Snakemake's benchmark files of its translation."""
+    pattern = f"{OUT}/cost/translate/{{}}_from-{{}}_shard-{{}}.tsv"
+    return [
+        ((name, source), [pattern.format(name, source, n) for n in study.shards])
+        for name in sampling_methods()
+        for source in study.sources
+    ]
+
+
+def verdict_files():
+    """The verdicts, the comparisons behind them, and the summary of the study."""
+    names = ["verdicts", "verdict_parts", "comparisons", "gap"]
+    return [*expand(f"{OUT}/{{name}}.csv", name=names), paths.report]
+
+
+def bench_files():
+    """The benchmarks' tables and figures, and what they come from."""
+    names = ["lmi", "end_to_end", "throughput"]
+    return expand(
+        f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "json", "png", "pdf"]
+    )
+
+
+# Page: its CSV, its category, and its title.
+PAGES = {
+    "table1": (paths.table, "Table", "Table 1, sortable"),
+    "subjects": (paths.metrics, "Table", "Table 1, by subject"),
+    "flicker": (
+        paths.extract("flicker.csv"),
+        "Figures",
+        "Numbers of figure 6: flicker",
+    ),
+    "data_quality": (
+        paths.extract("data_quality.csv"),
+        "Data quality",
+        "Every volume in numbers",
+    ),
+    "cost": (paths.cost, "Cost", "Wall time and memory"),
+}
+if study_figures.has_spread(study):
+    PAGES["uncertainty"] = (
+        paths.extract("uncertainty.csv"),
+        "Figures",
+        "Numbers of figure 5: uncertainty",
+    )
+PAGES["verdicts"] = (paths.verdicts, "Verdicts", "Verdicts, sortable")
+PAGES["comparisons"] = (
+    paths.comparisons,
+    "Verdicts",
+    "Comparisons, sortable",
+)
+PAGES["gap"] = (paths.gap, "Verdicts", "Gap to the supervised row, sortable")
+
+
+def report_pages():
+    """The pages of the report that are not figures."""
+    return expand(paths.page("{page}"), page=[*PAGES, "provenance"])
