@@ -3,6 +3,7 @@
 localrules:
     plot_figure1,
     plot_figure2,
+    plot_supplement,
     plot_scores,
     plot_failures,
     plot_uncertainty,
@@ -106,10 +107,23 @@ rule plot_figure2:
         "../../envs/environment.yaml"
     params:
         settings=config["figures"]["figure2"],
-        labels=study.labels,
+        labels=study_figures.shown_methods(study),
         target=study.target,
     script:
         "../scripts/plot_figure2.py"
+
+
+use rule plot_figure2 as plot_supplement with:
+    output:
+        png=figure("supplement", "Figures"),
+        pdf=paths.figure("supplement", "pdf"),
+        csv=paths.figure("supplement", "csv"),
+    log:
+        f"{OUT}/logs/plot_supplement.log",
+    params:
+        settings={**config["figures"]["figure2"], "lines": SUPPLEMENT_LINES},
+        labels=study_figures.drawn_methods(study),
+        target=study.target,
 
 
 rule plot_scores:

@@ -1,8 +1,77 @@
 # Pages of the report: every result as a table that sorts, and what it all was made from.
-# Figures are in the report by themselves; `make report` puts all into one HTML file. A page reads
-# no file that a figure writes, so a new colour does not write it again.
+# Figures are in the report by themselves; `make report` puts all into one HTML file, which opens on
+# the front page. But for that, no page reads a file that a figure writes.
 localrules:
+    write_front,
+    write_viewer,
     write_provenance_page,
+
+
+rule write_front:
+    input:
+        verdicts=paths.verdicts,
+        table=paths.table,
+        cost=paths.cost,
+        picture=paths.figure("figure2"),
+        code=code("write_front.py"),
+        look=str(PACKAGE / "lmidiff/report/front.html"),
+    output:
+        paths.page("front"),
+    log:
+        f"{OUT}/logs/write_front.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        about={
+            "study": study.name,
+            "sources": ", ".join(study.sources),
+            "target": study.target,
+        },
+    script:
+        "../scripts/write_front.py"
+
+
+rule cut_viewer:
+    input:
+        shards=all_shards(),
+        segmentations=for_each_row(paths.segmentations("{method}", "{source}")),
+        volumes=test_volumes(),
+        code=code("cut_viewer.py"),
+    output:
+        paths.extract("viewer.safetensors"),
+    log:
+        f"{OUT}/logs/cut_viewer.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
+    params:
+        shown=study_figures.viewer_files(study),
+    script:
+        "../scripts/cut_viewer.py"
+
+
+rule write_viewer:
+    input:
+        volumes=paths.extract("viewer.safetensors"),
+        code=code("write_viewer.py"),
+        look=str(PACKAGE / "lmidiff/report/viewer.html"),
+    output:
+        report(
+            paths.page("viewer"),
+            category=CATEGORIES["Figures"],
+            caption="../report/viewer.rst",
+            labels={"item": "Volumes in three planes"},
+        ),
+    log:
+        f"{OUT}/logs/write_viewer.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        title=f"Study {study.name}: {study.subjects('test')[0]} from {study.sources[0]}",
+        note="Volumes on the study's grid, intensities 0..1; one cross-hair for all.",
+    script:
+        "../scripts/write_viewer.py"
 
 
 for page, (csv, category, title) in PAGES.items():

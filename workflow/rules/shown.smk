@@ -1,23 +1,13 @@
 # What a study shows, and in which order: figures, verdicts, pages of the report.
 # The report sorts categories and items by name; the numbers keep them in reading order.
-CATEGORIES = {
-    name: f"{number} {name}"
-    for number, name in enumerate(
-        [
-            "Verdicts",
-            "Table",
-            "Figures",
-            "Ablations",
-            "Data quality",
-            "Cost",
-            "Provenance",
-        ],
-        start=1,
-    )
-}
+ORDER = ["Verdicts", "Table", "Figures"]
+ORDER += ["Ablations"] if "ablation" in config["figures"] else []
+ORDER += ["Data quality", "Cost", "Provenance"]
+CATEGORIES = {name: f"{number} {name}" for number, name in enumerate(ORDER, start=1)}
 FIGURES = {
     "figure1": "Figure 1: sampling with and without guidance",
     "figure2": "Figure 2: translations, close-ups, K-Means labels",
+    "supplement": "Supplement to figure 2: every row",
     "scores": "Figure 3: scores by method and subject",
     "failures": "Figure 4: the worst slice of each method",
     "uncertainty": "Figure 5: uncertainty against error",
@@ -32,13 +22,16 @@ FIGURES = {
     "training_cost": "Quality against training cost",
 }
 FIGURE1 = study_figures.figure1_models(study)
+# Every row of many panels fits a page without the labels.
+PANELS = len(study.sources) * config["figures"]["figure2"]["subjects"]
+SUPPLEMENT_LINES = ["image", "labels"] if PANELS < 3 else ["image"]
 
 
 def figure(name, category):
     """A figure's PNG as an item of the report, with the caption of its name."""
     return report(
         paths.figure(name),
-        category=CATEGORIES[category],
+        category=CATEGORIES.get(category, category),
         caption=f"../report/{name}.rst",
         labels={"item": FIGURES[name]},
     )
@@ -48,6 +41,8 @@ def figure_names():
     """The figures of the study, as far as it has what they show."""
     names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
     names += ["figure1"] if FIGURE1 else []
+    every = study_figures.drawn_methods(study)
+    names += ["supplement"] if len(every) > study_figures.SHOWN else []
     names += ["curves"] if study.trained_models else []
     names += ["uncertainty"] if study_figures.has_spread(study) else []
     names += ["data_quality"]
@@ -131,6 +126,13 @@ PAGES["comparisons"] = (
 PAGES["gap"] = (paths.gap, "Verdicts", "Gap to the supervised row, sortable")
 
 
+def has_viewer():
+    """Whether there are volumes to look at: a record made before there was a viewer has none."""
+    kept = Path(config.get("recorded", "")) / "extracts" / "viewer.safetensors"
+    return "recorded" not in config or kept.is_file()
+
+
 def report_pages():
     """The pages of the report that are not figures."""
-    return expand(paths.page("{page}"), page=[*PAGES, "provenance"])
+    pages = ["front", *PAGES, "provenance", *(["viewer"] if has_viewer() else [])]
+    return expand(paths.page("{page}"), page=pages)

@@ -8,8 +8,7 @@ from lmidiff.figures.panels import drawn_cells, read_panels
 with job(snakemake.log):
     params, output, settings = snakemake.params, snakemake.output, snakemake.params.settings
     panels = read_panels(snakemake.input.pictures, settings)
-    wanted = settings.get("methods", list(params.labels))
-    methods = {key: params.labels[key] for key in wanted if key in panels[0].images}
+    methods = {key: label for key, label in params.labels.items() if key in panels[0].images}
     looks = {key: settings[key] for key in ("lines", "columns_per_band") if key in settings}
     figure2(panels, methods, output.png, output.pdf, target_label=params.target, **looks)
     write_text(output.csv, drawn_cells(panels, methods).to_csv(index=False))

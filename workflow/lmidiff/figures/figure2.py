@@ -29,8 +29,9 @@ from lmidiff.figures.style import TISSUE_COLOURS, WIDTH_MM, save, style
 LINES = {"image": "image", "closeup": "close-up", "labels": "K-Means"}
 _LEFT, _GAP, _PANEL_GAP, _FOOT = 10.5, 0.6, 3.0, 11.0
 _MAX_CELL, _MIN_CELL, _MAX_HEIGHT = 34.0, 6.0, 245.0
-# Titles are 6 pt: height of a line, width of a character; above narrow cells they run upwards.
-_LINE, _LETTER, _TURNED_BELOW, _TURNED_LETTERS = 2.75, 1.25, 15.0, 18
+# Titles are 6 pt: height of a line, width of a character. Columns at most, so that titles fit.
+_LINE, _LETTER, _MOST_COLUMNS = 2.75, 1.25, 10
+_CLOSEUP = 21
 _TISSUES = ListedColormap(["#000000", *TISSUE_COLOURS.values()])
 
 
@@ -79,11 +80,8 @@ def figure2(
                     x = layout.left + column * (layout.cell + _GAP)
                     _draw_column(page, view, key, x, top, layout, column == number == 0)
                     if repeated:
-                        turned = {"rotation": 90, "multialignment": "left"} if layout.turned else {}
                         middle = x + layout.cell / 2
-                        page.text(
-                            middle, top - 1, title, ha="center", va="bottom", fontsize=6, **turned
-                        )
+                        page.text(middle, top - 1, title, ha="center", va="bottom", fontsize=6)
                 _row_labels(page, view, layout, top)
                 top += view.height(layout.cell) + _PANEL_GAP
         _foot(page, layout.left, top)
@@ -103,7 +101,7 @@ class _View:
         shown: NDArray[np.bool_] = panel.brain | (np.asarray(panel.images[TARGET]) > 0.1)
         crop = content_box(shown)
         labels = np.asarray(panel.labels.get(TARGET, panel.brain))
-        rois = panel.rois or (choose_roi(labels, max(8, round(0.3 * crop[2]))),)
+        rois = panel.rois or (choose_roi(labels, max(_CLOSEUP, round(0.3 * crop[2]))),)
         lines = []
         for kind in wanted:
             boxes = rois if kind == "closeup" else (crop,)
@@ -131,15 +129,11 @@ class _Layout:
     height: float
     left: float
 
-    @property
-    def turned(self) -> bool:
-        """Whether the titles run upwards."""
-        return self.cell < _TURNED_BELOW
-
     @classmethod
     def of(cls, panels, titles, lines, columns_per_band, width) -> "_Layout":
         views = [_View.of(panel, lines) for panel in panels]
-        counts = range(1, len(titles) // 4 + 2)
+        fewest = math.ceil(len(titles) / _MOST_COLUMNS)
+        counts = range(fewest, max(fewest, len(titles) // 4 + 1) + 1)
         if columns_per_band:
             counts = [math.ceil(len(titles) / columns_per_band)]
         # Fewer bands unless more make the cells clearly larger: a line of columns compares best.
@@ -154,12 +148,11 @@ class _Layout:
         columns = math.ceil(len(titles) / count)
         cell = min(_MAX_CELL, (width - _LEFT - _GAP * columns) / columns)
         while True:
-            turned = cell < _TURNED_BELOW
-            letters = _TURNED_LETTERS if turned else max(8, int((cell + _GAP) / _LETTER))
+            letters = max(8, int((cell + _GAP) / _LETTER))
             wrap = {"width": letters, "break_long_words": False}
             wrapped = [(key, textwrap.fill(title, **wrap)) for key, title in titles.items()]
             bands = [dict(wrapped[n : n + columns]) for n in range(0, len(wrapped), columns)]
-            heads = [max(_head(title, turned) for title in band.values()) for band in bands]
+            heads = [max(map(_head, band.values())) for band in bands]
             drawn = len(bands) * (sum(view.height(cell) + _PANEL_GAP for view in views))
             repeats = len(views) if len(bands) > 1 else 1
             height = drawn + repeats * sum(heads) + _FOOT
@@ -170,10 +163,9 @@ class _Layout:
         return cls(views, bands, cell, heads, height, left)
 
 
-def _head(title: str, turned: bool) -> float:
+def _head(title: str) -> float:
     """Height of a title in mm."""
-    lines = title.split("\n")
-    return 1.5 + (max(map(len, lines)) * _LETTER if turned else len(lines) * _LINE)
+    return 1.5 + len(title.split("\n")) * _LINE
 
 
 def _draw_column(

@@ -12,6 +12,8 @@ from lmidiff.evaluation.panel import SOURCE, TARGET, Panel
 from lmidiff.evaluation.pictures import intensities, read_pictures, write_pictures
 
 KINDS = ("images", "labels")
+CLOSEUP = 21
+"""Least side of a close-up in pixels."""
 
 
 def cut_panels(
@@ -89,9 +91,13 @@ def drawn_cells(panels: Sequence[Panel], methods: Mapping[str, str]) -> pd.DataF
 
 
 def pixels_of(roi: Sequence[float], width: int) -> tuple[int, int, int, int]:
-    """Left, back and side as fractions of the width to ``(x, y, width, height)`` in pixels."""
+    """Left, back and side as fractions of the width to ``(x, y, width, height)`` in pixels.
+
+    The side is at least ``CLOSEUP``, if the image has that; the box moves to stay inside it.
+    """
     x, y, side = (round(width * share) for share in roi)
-    return x, y, side, side
+    side = min(max(side, CLOSEUP), width)
+    return min(x, width - side), min(y, width - side), side, side
 
 
 def _several(roi: Any) -> list[Sequence[float]]:

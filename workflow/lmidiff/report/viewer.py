@@ -129,7 +129,9 @@ def write_viewer(volumes: Sequence[Volume], path: str | Path, title: str, note: 
         note=note,
         tissues=TISSUE_COLOURS if labelled else {},
         volumes=Markup(json.dumps(entries).replace("<", "\\u003c")),
-        niivue=Markup((HERE / "vendor" / "niivue.umd.js").read_text()),
+        niivue=base64.b64encode(
+            gzip.compress((HERE / "vendor" / "niivue.umd.js").read_bytes(), mtime=0)
+        ).decode(),
         licence=Markup((HERE / "vendor" / "NIIVUE_LICENSE.txt").read_text()),
     )
     write_text(path, text)

@@ -3,10 +3,29 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmidiff.study.paths import MASK
+from lmidiff.study.paths import LABELS, MASK
 from lmidiff.study.study import Study
 
 DEFAULTS = {"slice": 0.55, "steps": 24, "draws": 6, "shown": 6}
+SHOWN = 8
+"""Rows of Figure 2; the supplement has all."""
+
+VIEWED = 6
+"""Translations in the viewer."""
+
+COMPARED = (
+    "self_consistent",
+    "lmidiffusion",
+    "inverted_histogram",
+    "cr_regression_consistent",
+    "histogram",
+    "sdedit",
+    "lmidiffusion_cr",
+    "cyclegan_unseen",
+    "cyclegan",
+    "supervised",
+)
+"""Methods that a reader wants to see first, where there is no room for all."""
 
 
 def models_of(study: Study, method: str) -> dict[str, str]:
@@ -114,6 +133,58 @@ def drawn_methods(study: Study) -> dict[str, str]:
         for name, label in study.labels.items()
         if name != "source" and not study.method_class(name).sees_test_target
     }
+
+
+def shown_methods(study: Study, most: int = SHOWN) -> dict[str, str]:
+    """Rows with a picture in Figure 2, at most so many, in the order of the table.
+
+    Those that the config names under ``figures.figure2.methods``, else the most telling ones.
+    """
+    drawn = drawn_methods(study)
+    wanted = study.config["figures"]["figure2"].get("methods") or [
+        *(name for kind in COMPARED for name in drawn if _kind(study, name) == kind),
+        *drawn,
+    ]
+    chosen = list(dict.fromkeys(name for name in wanted if name in drawn))[:most]
+    return {name: label for name, label in drawn.items() if name in chosen}
+
+
+def _kind(study: Study, name: str) -> str:
+    return study.methods[name].get("method", name)
+
+
+def viewer_files(study: Study) -> list[dict[str, Any]]:
+    """Volumes of the first test subject from the first source, as the viewer takes them.
+
+    Source, truth, translations, the spread over the draws of one of them, and K-Means labels of
+    the truth and of that one: arguments of :func:`lmidiff.report.viewer.volume_of`.
+    """
+    subject, source = study.subjects("test")[0], study.sources[0]
+    rows = shown_methods(study, VIEWED)
+    files = {name: study.scored_files(name, source)[subject] for name in rows}
+    shown = [
+        {"path": study.paths.volume(subject, source), "title": f"{source}, the source", "top": 1.0},
+        {
+            "path": study.paths.volume(subject, study.target),
+            "title": f"true {study.target}",
+            "top": 1.0,
+        },
+    ]
+    shown += [{"path": files[n]["image"], "title": title, "top": 1.0} for n, title in rows.items()]
+    if study.subject(subject).labels:
+        truth = {"path": study.paths.volume(subject, LABELS), "title": "tissues, from labels"}
+        shown.append({**truth, "kind": "labels"})
+    sampling = [name for name in rows if draws(study, name) > 1]
+    best = next((n for kind in COMPARED for n in sampling if _kind(study, n) == kind), None)
+    if best:
+        spread = files[best]["image"].replace(f"{subject}_", f"{subject}_desc-std_")
+        title = f"spread over draws: {rows[best]}"
+        shown.append({"path": spread, "title": title, "kind": "spread", "top": 0.3})
+    labelled = best or next(iter(rows), None)
+    if labelled:
+        title = f"K-Means: {rows[labelled]}"
+        shown.append({"path": files[labelled]["labels"], "title": title, "kind": "labels"})
+    return shown
 
 
 def training_models(study: Study) -> dict[str, list[str]]:

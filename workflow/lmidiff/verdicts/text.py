@@ -50,7 +50,7 @@ def verdict_sentences(verdicts: pd.DataFrame) -> str:
     for verdict in VERDICTS:
         chosen = verdicts[verdicts["verdict"] == verdict]
         if len(chosen) and verdict != NOT_RUN:
-            said = "; ".join(_claim_text(row) for _, row in chosen.iterrows())
+            said = "; ".join(claim_text(row) for _, row in chosen.iterrows())
             lines.append(f"- **{verdict.capitalize()}**: {said}.")
     not_run = verdicts[verdicts["verdict"] == NOT_RUN]
     if len(not_run):
@@ -94,7 +94,8 @@ def _people(verdicts: pd.DataFrame) -> str:
     return f"{people} test subject" + ("" if counts[-1] == 1 else "s")
 
 
-def _claim_text(row: pd.Series) -> str:
+def claim_text(row: pd.Series) -> str:
+    """A claim in words, with the numbers where it stands weakest."""
     title = _TITLES.get(row["quantity"], row["quantity"])
     said = f"{row['sentence']} ({difference_text(row)} {title}, from {row['source']})"
     if row["verdict"] != UNDECIDED or row["subjects_to_settle"] == UNKNOWN:

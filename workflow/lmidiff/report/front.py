@@ -1,0 +1,102 @@
+"""The first page of the report: what a study found, before anything else."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from lmidiff.common.files import write_text
+from lmidiff.report.summary import SHORT_COLUMNS, interval, read_table
+from lmidiff.verdicts.rule import NOT_RUN, VERDICTS
+from lmidiff.verdicts.text import claim_text, people_text, read_verdicts, verdict_counts
+
+HERE = Path(__file__).parent
+BEST = 4
+"""Rows a source that the page names, beside the untouched source and the ceiling."""
+
+STAGES = ("data", "train", "tune", "translate", "segment", "score")
+SAW_THE_ANSWER = "the answer"
+
+
+def write_front(
+    folder: Path, picture: str | Path, path: str | Path, about: Mapping[str, str]
+) -> None:
+    """Write the page: verdicts, a picture, the best rows, the way of an image by stage.
+
+    A fragment of HTML, which the report's description includes.
+
+    Args:
+        folder: of a finished study: ``verdicts.csv``, ``table1.csv``, ``record/cost.csv``.
+        picture: PNG that is shown, Figure 2.
+        path: the file.
+        about: ``study``, ``sources`` and ``target``, as printed.
+
+    Raises:
+        StudyError: one of these files is missing.
+    """
+    verdicts, table = read_verdicts(folder), read_table(folder)
+    costs = pd.read_csv(folder / "record" / "cost.csv")
+    ran = (verdicts["verdict"] != NOT_RUN).any()
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((HERE / "front.html").read_text())
+    text = template.render(
+        about=about,
+        counts=verdict_counts(verdicts),
+        of_whom=people_text(verdicts).strip() if ran else "",
+        claims=_claims(verdicts),
+        not_run=int((verdicts["verdict"] == NOT_RUN).sum()),
+        picture=base64.b64encode(Path(picture).read_bytes()).decode(),
+        columns=list(SHORT_COLUMNS.values()),
+        rows=best_rows(table),
+        stages=_stages(costs),
+    )
+    write_text(path, text)
+
+
+def best_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The untouched source, the ``BEST`` rows by mean brain SSIM, the ceiling; for each source.
+
+    Args:
+        table: of :func:`lmidiff.report.summary.read_table`.
+    """
+    found = []
+    for source, rows in table.groupby("source", sort=False):
+        ssim = rows[rows["quantity"] == "ssim_brain"].set_index("method")
+        scores = pd.to_numeric(ssim["mean"], errors="coerce").sort_values(ascending=False)
+        answer = set(ssim.index[ssim["training"] == SAW_THE_ANSWER])
+        ranked = [name for name in scores.dropna().index if name not in answer | {"source"}]
+        best_answer = [name for name in scores.dropna().index if name in answer]
+        shown = [name for name in ("source",) if name in ssim.index]
+        found += [_row(rows, source, name) for name in shown + ranked[:BEST] + best_answer[:1]]
+    return found
+
+
+def _row(rows: pd.DataFrame, source: str, method: str) -> dict[str, Any]:
+    cells = rows[rows["method"] == method].set_index("quantity")
+    values = [interval(cells.loc[key, ["mean", "low", "high"]]) for key in SHORT_COLUMNS]
+    named = {"source": source, "label": cells["label"].iloc[0], "saw": cells["training"].iloc[0]}
+    return {**named, "values": values}
+
+
+def _claims(verdicts: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    return [
+        (verdict, [claim_text(row) for _, row in chosen.iterrows()])
+        for verdict in VERDICTS
+        if verdict != NOT_RUN and len(chosen := verdicts[verdicts["verdict"] == verdict])
+    ]
+
+
+def _stages(costs: pd.DataFrame) -> Sequence[dict[str, str]]:
+    whole = costs[costs["job"] == "all"].set_index("stage")
+    return [
+        {
+            "name": stage,
+            "jobs": f"{int(whole.loc[stage, 'jobs'])} jobs",
+            "minutes": f"{whole.loc[stage, 'seconds'] / 60:.1f} min",
+        }
+        for stage in STAGES
+        if stage in whole.index
+    ]
