@@ -69,7 +69,7 @@ def drawn(recorded: Path) -> Path:
 def test_a_recorded_run_comes_out_byte_for_byte(drawn: Path) -> None:
     before, after = (drawn / "results" / kind / "smoke" for kind in ("reference", "recorded"))
     tables = sorted(path for path in before.rglob("*") if path.suffix in (".csv", ".tsv", ".md"))
-    tables += [before / "table1.tex", before / "table1.html"]
+    tables += [before / "table1.tex"]
     anew = [p for p in tables if any(p.relative_to(before).match(name) for name in DERIVED)]
     assert {p.name for p in anew} >= {"table1.csv", "table1.md", "scores.csv", "figure2.csv"}
     for path in tables:
@@ -117,6 +117,7 @@ def test_the_report_in_a_browser(drawn: Path) -> None:
         wanted = ["2 Table", "3 Figures", "5 Data quality", "6 Cost", "7 Provenance"]
         assert [name for name in categories if name[0].isdigit() and name in wanted] == wanted
 
+        check_front(browser)
         browser.click("//span[text()='3 Figures']")
         browser.click("//td[starts-with(., 'Figure 2:')]/..//a")
         image = browser.find("//img[starts-with(@src, 'data:image/png')]")
@@ -140,6 +141,30 @@ def test_the_report_in_a_browser(drawn: Path) -> None:
         assert errors == []
         assert abroad == []
         assert len(browser.requests) > 2, "the log of requests works"
+
+
+def check_front(browser) -> None:
+    """The first page: verdicts, a picture, the best rows, stages; no graph of forty rules."""
+    assert browser.texts("//p[@class='counts']")[0].startswith("Claims: ")
+    assert len(browser.texts("//div[@class='front']//tbody/tr")) == 2 * 6  # sources, rows
+    picture = browser.find("//div[@class='front']//img")
+    assert browser.script("return arguments[0].naturalWidth", picture) == int(180 / 25.4 * 300)
+    stages = browser.texts("//div[@class='way']/div")
+    assert [text.split("\n")[0] for text in stages][:2] == ["data", "train"]
+    graph = browser.script("return document.getElementById('rulegraph')")
+    assert graph is None or browser.script("return arguments[0].offsetHeight", graph) == 0
+
+
+def test_the_volumes_in_a_browser(drawn: Path) -> None:
+    """Drawn from the record alone: source, truth, six rows, tissues, spread and labels."""
+    page = drawn / "results" / "recorded" / "smoke" / "report" / "viewer.html"
+    with chromium(webgl=True) as browser:
+        browser.open(page)
+        assert browser.find("//body[@data-drawn='11']")
+        titles = browser.texts("//figcaption/strong")
+        assert titles[:2] == ["PDw, the source", "true T1w"]
+        errors, abroad = browser.overheard()
+        assert (errors, abroad) == ([], [])
 
 
 def check_sorting(browser, column: str) -> None:

@@ -1,28 +1,16 @@
-"""What jobs ask a cluster for: against recorded runs, against torch's own count, and by law."""
+"""What jobs ask a cluster for: against recorded runs, and by law."""
 
 import math
 import re
 
 import pandas as pd
 import pytest
-import torch
 import yaml
-from torch.utils.flop_counter import FlopCounterMode
 from workflows import ROOT, copy_project, counted, planned_on_cluster
 
-from lmidiff.benchmarks.measure import load_config
-from lmidiff.benchmarks.measured_costs import derive_costs
 from lmidiff.common.errors import StudyError
-from lmidiff.common.settings import settings_of
-from lmidiff.networks.unet import UNet, UNetSettings
-from lmidiff.study.resources import (
-    LEAST_MINUTES,
-    TIME_MARGIN,
-    Needs,
-    Work,
-    network_operations,
-    read_costs,
-)
+from lmidiff.study.costs import Work, derive_costs, read_costs
+from lmidiff.study.resources import LEAST_MINUTES, TIME_MARGIN, Needs
 from lmidiff.study.study import Study, merge
 
 CONFIG, REFERENCE = ROOT / "config", ROOT / "results/reference"
@@ -67,10 +55,10 @@ def test_estimates_of_the_recorded_study_add_up_to_its_record(costs, recorded):
     needs, cost = needs_of(recorded, costs), pd.read_csv(RECORD / "cost.csv")
     seconds = cost.set_index(["stage", "job"])["seconds"]
     study = needs.study
-    trained = sum(needs.train(model)[0] for model in study.trained_models)
-    assert trained == pytest.approx(
-        sum(seconds["train"][m] for m in study.trained_models), rel=0.01
-    )
+    asked = {model: needs.train(model)[0] for model in study.trained_models}
+    ratios = [asked[model] / seconds["train"][model] for model in asked]
+    assert min(ratios) == pytest.approx(1, rel=0.01)  # the dearest model's, so for no other less
+    assert max(ratios) < 8
     pairs = [(m, s) for m in study.methods for s in study.sources]
     translated = sum(needs.translate(*pair, n)[0] for pair in pairs for n in study.shards)
     # A job without a network counts as scoring, in the estimate alone.
@@ -86,7 +74,7 @@ def test_every_recorded_job_would_have_had_enough(costs, recorded):
     for row in trained.itertuples():
         seconds, memory = needs.train(row.job)
         assert 60 * needs.minutes(seconds) >= 1.5 * row.seconds
-        assert needs.megabytes(memory) >= 1.3 * row.memory_mb + 2 * costs["snakemake_memory"]
+        assert needs.megabytes(memory) >= 1.3 * row.memory_mb + 2 * costs["snakemake"].megabytes
     most = cost.set_index(["stage", "job"])["memory_mb"]
     for name, (_, memory) in {
         "data": needs.data(40),
@@ -94,25 +82,10 @@ def test_every_recorded_job_would_have_had_enough(costs, recorded):
         "tune": needs.tune("sdedit"),
         "score": needs.score(),
     }.items():
-        assert needs.megabytes(memory) > most[name]["all"] + 2 * costs["snakemake_memory"], name
+        assert needs.megabytes(memory) > most[name]["all"] + 2 * costs["snakemake"].megabytes, name
 
 
 # -- the sizes are counted right ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("overlay", ["smoke.yaml", "paper.yaml"])
-def test_operations_grow_as_torch_counts_them(overlay):
-    def both(*files):
-        config = load_config(*(CONFIG / file for file in files))
-        size, block = config["data"]["grid"]["image_size"], config["model_defaults"]["unet"]
-        network = UNet(0, settings_of(UNetSettings, block, "unet"))
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.zeros(1, 1, size, size), None, torch.zeros(1))
-        return network_operations(block, size), counter.get_total_flops() / 1e9
-
-    (counted, flops), (other, other_flops) = both("config.yaml"), both("config.yaml", overlay)
-    # The constant is in the measured cost; that the ratio is right is what matters.
-    assert other / counted == pytest.approx(other_flops / flops, rel=0.35)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +105,7 @@ def test_a_shard_takes_its_share(costs, recorded):
     over = {"translation": {"subjects_per_shard": 3}}  # 8 test subjects: 3, 3, 2
     whole = needs_of(recorded, costs).translate("lmidiffusion", "T2w", 0)
     parts = [needs_of(recorded, costs, over).translate("lmidiffusion", "T2w", n) for n in range(3)]
-    start = costs["start"]
+    start = costs["start"].seconds
     assert sum(p[0] - start for p in parts) == pytest.approx(whole[0] - start)
     assert parts[0][0] > parts[2][0]
     assert len({p[1] for p in parts}) == 1  # memory is of a batch

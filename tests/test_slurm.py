@@ -130,8 +130,7 @@ def test_a_job_out_of_memory_is_tried_again_with_more(lab, small, tmp_path) -> N
     # As if the recorded costs were a quarter of what they are: too little from its first imports,
     # so that the cluster, which looks once a second, cannot miss it.
     costs = pd.read_csv(folder / "config/costs.csv")
-    memory = costs["cost"].str.endswith("memory")
-    costs.loc[memory, "value"] *= 0.25
+    costs["megabytes"] *= 0.25
     costs.to_csv(folder / "config/costs.csv", index=False)
     arguments = (*overlay(folder, LONG), "--rerun-triggers", "mtime")
     arguments += ("--allowed-rules", "train_segmenter", "--slurm-jobname-prefix", "memory")

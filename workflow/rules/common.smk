@@ -18,7 +18,8 @@ from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.records.checkpoints import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
-from lmidiff.study.resources import Needs, read_costs
+from lmidiff.study.costs import read_costs
+from lmidiff.study.resources import Needs
 from lmidiff.study.study import LABELS, MASK, Study
 from lmidiff.common.schema import check_config
 

@@ -78,12 +78,6 @@ rule write_table:
         csv=paths.table,
         md=f"{OUT}/table1.md",
         tex=f"{OUT}/table1.tex",
-        html=report(
-            f"{OUT}/table1.html",
-            category=CATEGORIES["Table"],
-            caption="../report/table1.rst",
-            labels={"item": "Table 1"},
-        ),
     log:
         f"{OUT}/logs/write_table.log",
     conda:

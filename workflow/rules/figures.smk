@@ -37,7 +37,7 @@ if FIGURE1:
         threads: THREADS
         resources:
             **asks(
-                lambda w: needs.sample(FIGURE1.values(), needs.work.slices),
+                lambda w: needs.sample(FIGURE1.values(), config["data"]["grid"]["slices"]),
                 THREADS,
                 lambda w: True,
             ),

@@ -81,6 +81,16 @@ def translation_costs():
     ]
 
 
+def verdict(name, title):
+    """A table of verdicts as an item of the report."""
+    return report(
+        getattr(paths, name),
+        category=CATEGORIES["Verdicts"],
+        caption=f"../report/{name}.rst",
+        labels={"item": f"{title}, CSV"},
+    )
+
+
 def verdict_files():
     """The verdicts, the comparisons behind them, and the summary of the study."""
     names = ["verdicts", "verdict_parts", "comparisons", "gap"]

@@ -1,8 +1,6 @@
 # What held: a verdict on each claim, every row against the reference row, the page to paste.
 localrules:
     write_verdicts,
-    write_comparisons,
-    write_gap,
     write_report,
 
 
@@ -13,79 +11,21 @@ rule write_verdicts:
         claims="config/claims.yaml",
         code=code("write_verdicts.py"),
     output:
-        verdicts=report(
-            paths.verdicts,
-            category=CATEGORIES["Verdicts"],
-            caption="../report/verdicts.rst",
-            labels={"item": "Verdicts, CSV"},
-        ),
-        parts=report(
-            paths.verdict_parts,
-            category=CATEGORIES["Verdicts"],
-            caption="../report/verdict_parts.rst",
-            labels={"item": "The comparisons behind them, CSV"},
-        ),
+        verdicts=verdict("verdicts", "Verdicts"),
+        parts=verdict("verdict_parts", "The comparisons behind them"),
+        comparisons=verdict("comparisons", "Comparisons"),
+        gap=verdict("gap", "Gap to the supervised row"),
     log:
         f"{OUT}/logs/write_verdicts.log",
     conda:
         "../../envs/environment.yaml"
     params:
+        labels=study.labels,
         sources=study.sources,
         subjects=study.subjects("test"),
         seed=study.seed,
     script:
         "../scripts/write_verdicts.py"
-
-
-rule write_comparisons:
-    input:
-        metrics=paths.metrics,
-        slices=paths.slices,
-        claims="config/claims.yaml",
-        code=code("write_comparisons.py"),
-    output:
-        report(
-            paths.comparisons,
-            category=CATEGORIES["Verdicts"],
-            caption="../report/comparisons.rst",
-            labels={"item": "Comparisons, CSV"},
-        ),
-    log:
-        f"{OUT}/logs/write_comparisons.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        labels=study.labels,
-        sources=study.sources,
-        subjects=study.subjects("test"),
-        seed=study.seed,
-    script:
-        "../scripts/write_comparisons.py"
-
-
-rule write_gap:
-    input:
-        metrics=paths.metrics,
-        slices=paths.slices,
-        code=code("write_gap.py"),
-    output:
-        report(
-            paths.gap,
-            category=CATEGORIES["Verdicts"],
-            caption="../report/gap.rst",
-            labels={"item": "Gap to the supervised row, CSV"},
-        ),
-    log:
-        f"{OUT}/logs/write_gap.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        labels=study.labels,
-        sources=study.sources,
-        subjects=study.subjects("test"),
-        seed=study.seed,
-    script:
-        "../scripts/write_gap.py"
 
 
 rule write_report:

@@ -1,4 +1,4 @@
-"""Write Table 1 in four formats."""
+"""Write Table 1 in three formats."""
 
 import logging
 
@@ -25,4 +25,4 @@ with job(snakemake.log):
     )
     for hole in holes(table):
         logging.getLogger("lmidiff").warning("table: %s", hole)
-    write_table1(table, output.csv, output.md, output.tex, output.html)
+    write_table1(table, output.csv, output.md, output.tex)

@@ -1,19 +1,19 @@
 """The first page of the report: what a study found, before anything else."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
-from lmidiff.common.files import write_text
+from lmidiff.report.html import write_html
 from lmidiff.report.summary import SHORT_COLUMNS, interval, read_table
 from lmidiff.verdicts.rule import NOT_RUN, VERDICTS
 from lmidiff.verdicts.text import claim_text, people_text, read_verdicts, verdict_counts
 
-HERE = Path(__file__).parent
 BEST = 4
 """Rows a source that the page names, beside the untouched source and the ceiling."""
 
@@ -40,9 +40,9 @@ def write_front(
     verdicts, table = read_verdicts(folder), read_table(folder)
     costs = pd.read_csv(folder / "record" / "cost.csv")
     ran = (verdicts["verdict"] != NOT_RUN).any()
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((HERE / "front.html").read_text())
-    text = template.render(
+    write_html(
+        "front.html",
+        path,
         about=about,
         counts=verdict_counts(verdicts),
         of_whom=people_text(verdicts).strip() if ran else "",
@@ -53,7 +53,6 @@ def write_front(
         rows=best_rows(table),
         stages=_stages(costs),
     )
-    write_text(path, text)
 
 
 def best_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -81,12 +80,17 @@ def _row(rows: pd.DataFrame, source: str, method: str) -> dict[str, Any]:
     return {**named, "values": values}
 
 
-def _claims(verdicts: pd.DataFrame) -> list[tuple[str, list[str]]]:
+def _claims(verdicts: pd.DataFrame) -> list[tuple[str, list[Markup]]]:
     return [
-        (verdict, [claim_text(row) for _, row in chosen.iterrows()])
+        (verdict, [_in_html(claim_text(row)) for _, row in chosen.iterrows()])
         for verdict in VERDICTS
         if verdict != NOT_RUN and len(chosen := verdicts[verdicts["verdict"] == verdict])
     ]
+
+
+def _in_html(text: str) -> Markup:
+    """A sentence of a Markdown page, which knows `code` and nothing else."""
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _stages(costs: pd.DataFrame) -> Sequence[dict[str, str]]:

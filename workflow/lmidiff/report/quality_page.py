@@ -5,37 +5,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
-from lmidiff.common.files import write_text
+from lmidiff.report.html import write_html
 
 EMBEDDED = 40
 """Pictures of up to this many subjects are put into the page; beyond, only flagged ones are."""
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Preprocessing</title><style>
-body { font: 14px/1.4 sans-serif; margin: 1.5em; max-width: 75em }
-table { border-collapse: collapse } td, th { padding: .15em .6em; text-align: right }
-th { border-bottom: 1px solid #888 } td.text, th.text { text-align: left }
-tr.flagged td { background: #fff1d6 } img { max-width: 100% }
-</style></head><body>
-<h1>Preprocessing of raw scans</h1>
-<p>{{ subjects }} subjects, {{ flagged|length }} flagged{% if excluded %}, left out by
-<code>data.exclude</code>: {{ excluded|join(", ") }}{% endif %}.</p>
-{% if flagged %}<p>Look at the flagged subjects below. To leave them all out:
-<code>data: {exclude: [{{ (excluded + flagged)|join(", ") }}]}</code></p>{% endif %}
-<table><tr>{% for name in columns %}
-<th{% if name in texts %} class="text"{% endif %}>{{ name }}</th>
-{% endfor %}</tr>
-{% for row in rows %}<tr{% if row["flags"] %} class="flagged"{% endif %}>
-{% for name in columns %}<td{% if name in texts %} class="text"{% endif %}>{{ row[name] }}</td>
-{% endfor %}</tr>
-{% endfor %}</table>
-{% for name, link, embedded in pictures %}<h2><a href="{{ link }}">{{ name }}</a></h2>
-{% if embedded %}<img alt="{{ name }}" src="data:image/png;base64,{{ embedded }}">{% endif %}
-{% endfor %}</body></html>
-"""
 
 _TEXTS = ("subject", "modality", "reference", "flags", "file")
 
@@ -63,8 +39,10 @@ def write_page(
         content = base64.b64encode(Path(picture).read_bytes()).decode() if show else ""
         entries.append((name, link, content))
     rows = [{k: _cell(v) for k, v in row.items()} for row in shown.to_dict("records")]
-    page = jinja2.Environment(autoescape=True).from_string(_PAGE)
-    text = page.render(
+    write_html(
+        "quality.html",
+        path,
+        title="Preprocessing of raw scans",
         subjects=table["subject"].nunique(),
         flagged=flagged,
         excluded=list(excluded),
@@ -73,7 +51,6 @@ def write_page(
         rows=rows,
         pictures=entries,
     )
-    write_text(path, text)
 
 
 def _subject(picture: str | Path) -> str:

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment
 
-from lmidiff.common.files import write_text
 from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
+from lmidiff.report.html import write_html
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")
 
@@ -16,87 +15,6 @@ TITLES = {quantity.key: quantity.title for quantity in QUANTITIES}
 
 LONG = 24
 """Columns with a text of more characters than these are kept wide."""
-
-# The policy lets the page load nothing at all, from no one.
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #111; background: #fff; }
-h1 { font-size: 1.2rem; }
-p { max-width: 70rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; }
-th.number, td.number { text-align: right; }
-td.number { white-space: nowrap; }
-.long { min-width: 17rem; }
-thead th { border-block: 2px solid #111; vertical-align: bottom; padding: 0; }
-tbody tr:nth-child(even) { background: #f5f5f5; }
-button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0;
- padding: .3rem .6rem; cursor: pointer; text-align: inherit; width: 100%; }
-button:hover, button:focus-visible { background: #e6eef5; }
-th[aria-sort=ascending] button::after { content: " ▲"; }
-th[aria-sort=descending] button::after { content: " ▼"; }
-</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
-<p>{{ note }} Click a column's title to sort by it.</p>
-<div class="wide" tabindex="0" role="region" aria-label="{{ title }}">
-<table>
-<thead><tr>
-{%- for name in names %}
-<th scope="col" aria-sort="none"{% if numeric[loop.index0] %} class="number"{% endif %}>
-<button type="button">{{ name }}</button></th>
-{%- endfor %}
-</tr></thead>
-<tbody>
-{%- for row in rows %}
-<tr>
-{%- for cell, key in row %}
-<td{% if key is not none %} class="number" data-key="{{ key }}"
-{%- elif long[loop.index0] %} class="long"{% endif %}>{{ cell }}</td>
-{%- endfor %}
-</tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-<script>
-"use strict";
-for (const table of document.querySelectorAll("table")) {
-  const heads = [...table.tHead.rows[0].cells];
-  const body = table.tBodies[0];
-  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
-    const up = head.getAttribute("aria-sort") !== "ascending";
-    for (const other of heads) other.setAttribute("aria-sort", "none");
-    head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const key = row => {
-      const cell = row.cells[column];
-      return cell.dataset.key === undefined ? cell.textContent : Number(cell.dataset.key);
-    };
-    const numeric = head.classList.contains("number");
-    const compare = (a, b) => {
-      const [x, y] = [key(a), key(b)];
-      if (!numeric) return x.localeCompare(y);
-      // Cells without a number stay below, whichever way the others go.
-      if (typeof x !== typeof y) return (typeof x === "string" ? 1 : -1) * (up ? 1 : -1);
-      return typeof x === "string" ? x.localeCompare(y) : x === y ? 0 : x - y;
-    };
-    const rows = [...body.rows].sort((a, b) => up ? compare(a, b) : compare(b, a));
-    body.append(...rows);
-  }));
-}
-</script>
-</body>
-</html>
-"""
 
 
 def write_sortable(frame: pd.DataFrame, path: str | Path, *, title: str, note: str) -> None:
@@ -118,9 +36,8 @@ def write_sortable(frame: pd.DataFrame, path: str | Path, *, title: str, note: s
     rows = [
         [(cell, _key(cell) if numeric[n] else None) for n, cell in enumerate(row)] for row in texts
     ]
-    page = Environment(autoescape=True, keep_trailing_newline=True).from_string(_PAGE)
     shown = {"names": names, "numeric": numeric, "long": long, "rows": rows}
-    write_text(path, page.render(title=title, note=note, **shown))
+    write_html("sortable.html", path, title=title, note=note, **shown)
 
 
 def table1_frame(tidy: pd.DataFrame) -> pd.DataFrame:

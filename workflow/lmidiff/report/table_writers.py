@@ -5,14 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
-from markupsafe import escape as escape_html
 
 from lmidiff.common.files import write_text
 from lmidiff.evaluation.statistics import LEVEL, SAMPLES
 from lmidiff.evaluation.tables import NOT_OBTAINED, QUANTITIES, Quantity
 from lmidiff.images.similarity import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
-from lmidiff.report.table_html import page
 
 MISSING = "missing"
 UNDEFINED = "–"
@@ -23,24 +20,20 @@ COSTS = ("training_seconds", "translation_seconds")
 LAST_COLUMNS = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
 
 
-def write_table1(
-    table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str | Path, html: str | Path
-) -> None:
-    """Write a frame of :func:`lmidiff.evaluation.tables.table1` in four forms.
+def write_table1(table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str | Path) -> None:
+    """Write a frame of :func:`lmidiff.evaluation.tables.table1` in three forms.
 
     - ``csv``: tidy numbers, a row per source, method and quantity, columns ``mean, low, high, n``.
     - ``md``: a GitHub table, bold for the best.
     - ``tex``: a landscape table to ``\\input``; its first line names the packages it needs.
-    - ``html``: one page that needs no other file.
 
-    In the last three the best mean of each column and source is bold among the zero-shot methods,
+    In the last two the best mean of each column and source is bold among the zero-shot methods,
     ties at the printed precision together. Rows whose training saw the source carry a dagger, the
     ceiling a double dagger; neither competes. A combination without scores prints ``missing``.
     """
     write_text(csv, tidy(table).to_csv(index=False, lineterminator="\n"))
     write_text(md, _markdown(table))
     write_text(tex, _latex(table))
-    write_text(html, _html(table))
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
@@ -231,21 +224,3 @@ def _latex(table: pd.DataFrame) -> str:
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}", r"\end{table}", r"\end{landscape}", ""]
     return "\n".join(lines)
-
-
-def _html(table: pd.DataFrame) -> str:
-    def cell(text: str) -> Markup:
-        number = _NUMBER.fullmatch(text)
-        if number is None:
-            return escape_html(text)
-        return Markup("{} <small>{}</small>").format(*number.groups())
-
-    rows = _cells(table, cell, lambda text: Markup("<strong>{}</strong>").format(text))
-    apart = table["saw_source"] | table["ceiling"]
-    return page(
-        table["target"].iloc[0],
-        caption(table),
-        _titles(),
-        len(TEXT_COLUMNS),
-        [(s, c, bool(a)) for s, c, a in zip(table["source"], rows, apart, strict=True)],
-    )

@@ -12,6 +12,7 @@ from lmidiff.data.ledger import Entry
 from lmidiff.methods import METHODS, method_of
 from lmidiff.methods.base import Method
 from lmidiff.methods.simple import Oracle
+from lmidiff.methods.tuning import CONTRASTS
 from lmidiff.methods.unconditional import is_unconditional
 from lmidiff.study.models import StudyModels, merge
 from lmidiff.study.paths import LABELS, MASK
@@ -154,6 +155,11 @@ class Study(StudyModels):
         if not self.methods[method].get("tune"):
             return []
         return [self.paths.tuning(method)]
+
+    def tuning_volumes(self, method: str) -> int:
+        """Volumes that tuning a method translates: candidates, validation people, contrasts."""
+        candidates = math.prod(len(values) for values in self.methods[method]["tune"].values())
+        return candidates * CONTRASTS * len(self.subjects("val"))
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""

@@ -1,0 +1,131 @@
+"""What a unit of each stage's work cost in the recorded runs: ``config/costs.csv``."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from lmidiff.common.errors import StudyError
+from lmidiff.study.study import Study
+
+COLUMNS = ("stage", "unit", "seconds", "megabytes", "source")
+OVERHEAD = "benchmarks/overhead/study_1.csv"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds a unit of work, and megabytes a unit of what is held at once."""
+
+    seconds: float
+    megabytes: float
+
+
+def read_costs(path: str | Path) -> dict[str, Cost]:
+    """The measured costs by stage.
+
+    Raises:
+        StudyError: the file is missing or is not such a table.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read ({error}); restore it from git") from error
+    if tuple(table.columns) != COLUMNS:
+        raise StudyError(f"{path}: its columns must be {', '.join(COLUMNS)}; restore it from git")
+    return {row.stage: Cost(row.seconds, row.megabytes) for row in table.itertuples()}
+
+
+class Work:
+    """How much work the stages of a study are: images of one modality, in 1e6 pixels.
+
+    Where a network runs, an image counts once for each time it passes through.
+    """
+
+    def __init__(self, study: Study) -> None:
+        grid = study.config["data"]["grid"]
+        self.study, self.image, self.slices = study, grid["image_size"] ** 2 / 1e6, grid["slices"]
+
+    @property
+    def volume(self) -> float:
+        """One volume."""
+        return self.slices * self.image
+
+    def batch(self, model: str) -> float:
+        """One batch of training."""
+        return self.study.model_settings(model)["training"]["batch_size"] * self.image
+
+    def train(self, model: str) -> float:
+        """All steps."""
+        return self.study.model_settings(model)["training"]["steps"] * self.batch(model)
+
+    def passes(self, method: str, volumes: float) -> float:
+        """Translating so many volumes with one setting of a method that runs a network."""
+        settings = self.study.method_settings(method)
+        return volumes * self.volume * settings.get("steps", 1) * settings.get("draws", 1)
+
+    def network(self, method: str, source: str) -> bool:
+        """Whether a network runs when a method translates a source."""
+        return self.study.model_of(method, source) in self.study.trained_models
+
+
+def derive_costs(reference: Path) -> pd.DataFrame:
+    """The costs that the default study's record under ``reference`` shows, to four digits.
+
+    A stage's seconds are shared out over the work of its jobs; where networks run, without each
+    job's start, for which stands the training of the histogram model, that hardly computes. Of
+    trainings, the dearest counts. The benchmark of overhead gives the memory of Snakemake itself.
+
+    Raises:
+        StudyError: a record is missing.
+    """
+    record = reference / "default" / "record"
+    for path in (record / "cost.csv", record / "config.yaml", reference / OVERHEAD):
+        if not path.is_file():
+            raise StudyError(f"{path}: no such record; restore it from git or record the run")
+    cost = pd.read_csv(record / "cost.csv").set_index(["stage", "job"])
+    memory = float(pd.read_csv(reference / OVERHEAD)["driver_memory_mb"].max())
+    study = Study(yaml.safe_load((record / "config.yaml").read_text()))
+    rows = [(*row, "default/record/cost.csv") for row in _recorded(cost, study)]
+    rows.append(("snakemake", "process", 0.0, memory, OVERHEAD))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    for name in ("seconds", "megabytes"):
+        table[name] = [float(f"{value:.4g}") for value in table[name]]
+    return table
+
+
+def _recorded(cost: pd.DataFrame, study: Study) -> Iterator[tuple[str, str, float, float]]:
+    work, start = Work(study), cost.loc[("train", "histogram")]
+    people = {split: len(study.subjects(split)) for split in ("train", "val", "test")}
+
+    def held(stage: str, unit: float, job: str = "all") -> float:
+        return max(0.0, cost.loc[(stage, job), "memory_mb"] - start["memory_mb"]) / unit
+
+    def shared(stage: str, units: float, job: str = "all") -> float:
+        row = cost.loc[(stage, job)]
+        return (row["seconds"] - row.get("jobs", 1) * start["seconds"]) / units
+
+    yield "start", "job", start["seconds"], start["memory_mb"]
+    seen = sum(people.values()) * work.volume * len(study.modalities)
+    yield (
+        "data",
+        "1e6 voxels",
+        cost.loc[("data", "all"), "seconds"] / seen,
+        held("data", work.volume),
+    )
+    yield "fit", "1e6 voxels", start["seconds"] / (people["train"] * work.volume), 0.0
+    models = [model for model in study.trained_models if ("train", model) in cost.index]
+    seconds = max(shared("train", work.train(m), m) for m in models)
+    megabytes = max(held("train", work.batch(m), m) for m in models)
+    yield "train", "1e6 pixels", seconds, megabytes
+    pairs = [(m, s) for m in study.methods for s in study.sources if work.network(m, s)]
+    batch = max(study.config["translation"]["batch_size"], work.slices) * work.image
+    spent = sum(work.passes(method, people["test"]) for method, _ in pairs)
+    yield "translate", "1e6 pixels", shared("translate", spent), held("translate", batch)
+    tuned = {method for method, _ in pairs if study.tuning_file(method)}
+    spent = sum(work.passes(m, study.tuning_volumes(m)) for m in tuned)
+    yield "tune", "1e6 pixels", shared("tune", spent), held("tune", batch)
+    both = cost.loc[[("score", "all"), ("segment", "all")]]
+    scored = both["jobs"].max() * people["test"] * work.volume
+    yield "score", "1e6 voxels", both["seconds"].sum() / scored, held("score", work.volume)
