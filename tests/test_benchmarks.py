@@ -103,7 +103,7 @@ def test_lmi(quick, tmp_path):
 
 
 def test_end_to_end(quick, default, paper, tmp_path):
-    table = end_to_end.benchmark(default, paper, quick["end_to_end"], CPU)
+    table = end_to_end.benchmark(quick["end_to_end"], CPU, default, paper)
     assert list(table) == list(end_to_end.COLUMNS)
     assert table["setting"].is_unique
     assert table["extrapolated_from_steps"].iloc[:2].isna().all(), "ours are run whole"
@@ -120,7 +120,7 @@ def test_end_to_end(quick, default, paper, tmp_path):
 
 
 def test_throughput(quick, default, tmp_path):
-    table = throughput.benchmark(default, quick["throughput"], ("cpu", "cuda"))
+    table = throughput.benchmark(quick["throughput"], CPU, default)
     assert list(table) == list(throughput.COLUMNS)
     measured = table[table["status"] == MEASURED]
     assert (measured[["seconds_per_step", "slices_per_second", "lmi_share"]] > 0).all(axis=None)
@@ -216,6 +216,7 @@ def test_the_rules_write_tables_figures_and_what_they_come_from(tmp_path):
         assert len(pd.read_csv(folder / f"{name}.csv")) > 1
         came_from = json.loads((folder / f"{name}.json").read_text())
         assert came_from["files"]["settings"] == {"bench.yaml": sha256(settings)}
-        script = project / "workflow" / "scripts" / f"benchmark_{name}.py"
-        assert came_from["code_sha256"] == sha256_of(modules_behind(script))
+        script = project / "workflow" / "scripts" / "benchmark.py"
+        behind = modules_behind(script, f"lmidiff.benchmarks.{name}")
+        assert came_from["code_sha256"] == sha256_of(behind)
         assert came_from["versions"] == versions()

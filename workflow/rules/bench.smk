@@ -4,40 +4,21 @@ localrules:
     bench,
 
 
-rule benchmark_lmi:
-    input:
-        settings="config/bench.yaml",
-        code=code("benchmark_lmi.py"),
-    output:
-        csv=f"{BENCH}/lmi.csv",
-        origin=f"{BENCH}/lmi.json",
-        png=f"{BENCH}/lmi.png",
-        pdf=f"{BENCH}/lmi.pdf",
-    log:
-        f"{BENCH}/logs/lmi.log",
-    conda:
-        "../../envs/environment.yaml"
-    threads: workflow.cores
-    params:
-        device=config["device"],
-        threads=THREADS,
-    script:
-        "../scripts/benchmark_lmi.py"
-
-
-rule benchmark_end_to_end:
+rule benchmark:
     input:
         settings="config/bench.yaml",
         default="config/config.yaml",
         paper="config/paper.yaml",
-        code=code("benchmark_end_to_end.py"),
+        code=lambda w: code("benchmark.py", f"lmidiff.benchmarks.{w.benchmark}"),
     output:
-        csv=f"{BENCH}/end_to_end.csv",
-        origin=f"{BENCH}/end_to_end.json",
-        png=f"{BENCH}/end_to_end.png",
-        pdf=f"{BENCH}/end_to_end.pdf",
+        csv=f"{BENCH}/{{benchmark}}.csv",
+        origin=f"{BENCH}/{{benchmark}}.json",
+        png=f"{BENCH}/{{benchmark}}.png",
+        pdf=f"{BENCH}/{{benchmark}}.pdf",
     log:
-        f"{BENCH}/logs/end_to_end.log",
+        f"{BENCH}/logs/{{benchmark}}.log",
+    wildcard_constraints:
+        benchmark="|".join(BENCHMARKS),
     conda:
         "../../envs/environment.yaml"
     threads: workflow.cores
@@ -45,28 +26,7 @@ rule benchmark_end_to_end:
         device=config["device"],
         threads=THREADS,
     script:
-        "../scripts/benchmark_end_to_end.py"
-
-
-rule benchmark_throughput:
-    input:
-        settings="config/bench.yaml",
-        default="config/config.yaml",
-        code=code("benchmark_throughput.py"),
-    output:
-        csv=f"{BENCH}/throughput.csv",
-        origin=f"{BENCH}/throughput.json",
-        png=f"{BENCH}/throughput.png",
-        pdf=f"{BENCH}/throughput.pdf",
-    log:
-        f"{BENCH}/logs/throughput.log",
-    conda:
-        "../../envs/environment.yaml"
-    threads: workflow.cores
-    params:
-        threads=THREADS,
-    script:
-        "../scripts/benchmark_throughput.py"
+        "../scripts/benchmark.py"
 
 
 rule bench:

@@ -37,7 +37,9 @@ if FIGURE1:
         threads: THREADS
         resources:
             **asks(
-                lambda w: needs.sample(FIGURE1.values(), config["data"]["grid"]["slices"]),
+                lambda w: needs.sample(
+                    FIGURE1.values(), config["data"]["grid"]["slices"]
+                ),
                 THREADS,
                 lambda w: True,
             ),

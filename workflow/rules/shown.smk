@@ -97,12 +97,13 @@ def verdict_files():
     return [*expand(f"{OUT}/{{name}}.csv", name=names), paths.report]
 
 
+BENCHMARKS = ["lmi", "end_to_end", "throughput"]
+
+
 def bench_files():
     """The benchmarks' tables and figures, and what they come from."""
-    names = ["lmi", "end_to_end", "throughput"]
-    return expand(
-        f"{BENCH}/{{name}}.{{kind}}", name=names, kind=["csv", "json", "png", "pdf"]
-    )
+    kinds = ["csv", "json", "png", "pdf"]
+    return expand(f"{BENCH}/{{name}}.{{kind}}", name=BENCHMARKS, kind=kinds)
 
 
 # Page: its CSV, its category, and its title.

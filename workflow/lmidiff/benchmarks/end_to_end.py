@@ -43,10 +43,10 @@ LAYER = ("diffusion", "guidance")
 
 
 def benchmark(
-    default: Mapping[str, Any],
-    paper: Mapping[str, Any],
     settings: Mapping[str, Any],
     device: torch.device,
+    default: Mapping[str, Any],
+    paper: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Time whole translations with untrained networks.
 

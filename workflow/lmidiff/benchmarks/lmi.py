@@ -47,7 +47,9 @@ def lmi_map(estimator: str, y: Tensor, x: Tensor) -> Tensor:
         return local_mutual_information(y, x, estimator=estimator.split(",")[0])
 
 
-def benchmark(settings: Mapping[str, Any], device: torch.device) -> pd.DataFrame:
+def benchmark(
+    settings: Mapping[str, Any], device: torch.device, *_: Mapping[str, Any]
+) -> pd.DataFrame:
     """Measure every estimator at every size.
 
     Args:

@@ -29,8 +29,12 @@ COLUMNS = (
 )
 
 
+DEVICES = ("cpu", "cuda")
+"""Both are measured; "cuda" where there is none gives rows that say so."""
+
+
 def benchmark(
-    config: Mapping[str, Any], settings: Mapping[str, Any], devices: tuple[str, ...]
+    settings: Mapping[str, Any], _: torch.device, config: Mapping[str, Any], *__: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Time steps of the model named by ``settings`` at the config's image size.
 
@@ -38,13 +42,12 @@ def benchmark(
         config: of the default study.
         settings: ``model``, ``batches``, ``precisions``, ``channels_last``, ``rounds``, and
             ``compile``, whether torch.compile is tried.
-        devices: to run on; "cuda" where there is none gives rows that say so.
 
     Returns:
         One row a combination, ``COLUMNS``; seconds are medians over interleaved rounds.
     """
     rows = []
-    for device, compiled in itertools.product(devices, (False, True)):
+    for device, compiled in itertools.product(DEVICES, (False, True)):
         reason = _why_not(device, compiled, settings["compile"])
         for batch in settings["batches"]:
             keys = list(itertools.product(settings["precisions"], settings["channels_last"]))

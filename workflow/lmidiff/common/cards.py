@@ -1,6 +1,5 @@
 """Which of a machine's GPUs a job takes: each job its own, by a lock that dies with the job."""
 
-import fcntl
 import os
 import tempfile
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.locks import take
 
 GRACE = 30.0
 """Seconds to wait for a card that a job which is just ending still holds."""
@@ -97,10 +97,6 @@ def _free(files: Sequence[str], count: int, folder: Path) -> dict[int, IO[str]]:
     for place, name in enumerate(files):
         if len(taken) == count:
             break
-        lock = open(folder / name.replace("/", "-"), "w")  # noqa: SIM115 - held
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock := take(folder / name.replace("/", "-")):
             taken[place] = lock
-        except OSError:
-            lock.close()
     return taken

@@ -4,7 +4,6 @@ A *receipt* beside the file remembers what was verified. As long as the file kee
 time of change, the receipt stands and the checksum is not computed again.
 """
 
-import errno
 import json
 import logging
 import os
@@ -14,17 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from filelock import FileLock, Timeout
-
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json
+from lmidiff.common.locks import NO_LOCKS, take
 from lmidiff.data.download import CHUNK, Patience, Refused, discard, download, require_room, save
 from lmidiff.data.ledger import Entry, fault_of, verify
 
 logger = logging.getLogger("lmidiff")
-
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system without locks answers."""
 
 
 def fetch(
@@ -170,15 +165,13 @@ def _alone(receipt: Path, name: str) -> Iterator[None]:
     Some file systems of clusters have no locks. There it is said, and fetched all the same: two
     jobs at once would then fetch a file twice, and each would verify what it got.
     """
-    path = receipt.with_name(f".{receipt.name}.lock")
+    path, lock = receipt.with_name(f".{receipt.name}.lock"), None
     try:
         receipt.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        lock = take(path)
+        if lock is None:
             logger.info("%s: another process is fetching it; waiting", name)
-            lock.acquire()
+            lock = take(path, wait=True)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise StudyError(f"{receipt.parent}: cannot be written ({error.strerror})") from error
@@ -190,4 +183,5 @@ def _alone(receipt: Path, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.close()

@@ -20,7 +20,10 @@ PLUMBING = frozenset(
     f"lmidiff{name}"
     for name in (
         "",
-        *(f".common.{name}" for name in ("errors", "jobs", "logs", "outputs", "progress", "cards")),
+        *(
+            f".common.{name}"
+            for name in ("errors", "jobs", "locks", "logs", "outputs", "progress", "cards")
+        ),
         ".models.launch",
         *(f".training.{name}" for name in ("lease", "stopping")),
     )

@@ -6,8 +6,6 @@ hold on one node only, or with none. So the holder also leaves its name and a si
 newcomer from another node waits to see whether that sign still moves.
 """
 
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -16,11 +14,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from io import IOBase
 from pathlib import Path
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.locks import NO_LOCKS, take
 
 logger = logging.getLogger("lmidiff")
 
@@ -28,7 +28,6 @@ BEAT = 15.0
 """Seconds between two signs of life."""
 PATIENCE = 60.0
 """Seconds without one after which a holder on another node counts as dead."""
-HELD = (errno.EAGAIN, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -95,32 +94,26 @@ def lease(folder: Path, *, beat: float = BEAT, patience: float = PATIENCE) -> It
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / "lock", "a")  # noqa: SIM115 - closed below
+        lock = take(folder / "lock")
     except OSError as error:
-        raise StudyError(f"{folder}: cannot be written ({error.strerror})") from error
-    with lock:
-        locks = _flock(lock.fileno(), folder)
+        if error.errno not in NO_LOCKS:
+            raise StudyError(f"{folder}: cannot be written ({error.strerror})") from error
+        logger.warning("%s: this file system has no locks (%s)", folder, error.strerror)
+        locks = nullcontext()
+    else:
+        if lock is None:
+            found, _ = _read(folder / "owner.json")
+            raise _refusal(folder, found)
+        locks = lock
+    with locks:
         owner = Owner.me()
         held = Lease(folder / "owner.json", owner, beat)
-        _claim(held.path, owner, locks, patience)
+        _claim(held.path, owner, isinstance(locks, IOBase), patience)
         held.start()
         try:
             yield held
         finally:
             held.end()
-
-
-def _flock(lock: int, folder: Path) -> bool:
-    """Take the kernel's lock; False where the file system has none."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in HELD:
-            found, _ = _read(folder / "owner.json")
-            raise _refusal(folder, found) from None
-        logger.warning("%s: this file system has no locks (%s)", folder, error.strerror)
-        return False
-    return True
 
 
 def _claim(path: Path, owner: Owner, locks: bool, patience: float) -> None:
