@@ -24,6 +24,7 @@ PLUMBING = frozenset(
             f".common.{name}"
             for name in ("errors", "jobs", "locks", "logs", "outputs", "progress", "cards")
         ),
+        *(".methods", ".models"),  # lists of what there is: a new one changes none of the others
         ".models.launch",
         *(f".training.{name}" for name in ("lease", "stopping")),
     )
