@@ -11,7 +11,8 @@ from workflows import copy_project, run
 
 from brain_mask.alignment import summarise_subjects
 from lmidiff.benchmarks import end_to_end, lmi, throughput
-from lmidiff.benchmarks.figures import (
+from lmidiff.benchmarks.cases import build, model_settings, sampling_settings, slices
+from lmidiff.benchmarks.charts import (
     figure_end_to_end,
     figure_lmi,
     figure_pareto,
@@ -25,7 +26,6 @@ from lmidiff.benchmarks.measure import (
     one_block,
     timed_lmi,
 )
-from lmidiff.benchmarks.models import build, model_settings, sampling_settings, slices
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK
 from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
 from lmidiff.common.errors import StudyError

@@ -31,7 +31,7 @@ from lmidiff.methods.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.report.table_writers import tidy
 from lmidiff.sampler import Sampling
-from lmidiff.study.figures import figure1_models, flow
+from lmidiff.study.shown import figure1_models, flow
 from lmidiff.study.study import Study, merge
 
 
@@ -94,7 +94,7 @@ def test_panels_survive_the_cut(tmp_path):
     (panel,) = read_panels(tmp_path / "cut", settings)
     assert panel.title == "PDw"
     assert panel.subtitle == "sub-01, slice 3 of 5"
-    assert panel.rois == ((2, 0, 4, 4), (0, 0, 2, 2))
+    assert panel.rois == ((2, 0, 6, 6), (0, 0, 6, 6))  # as large as the image lets them
     assert np.abs(panel.images["x"] - ramp[:, :, 2]).max() < 0.002
     assert np.array_equal(panel.labels["target"], labels[:, :, 2])
     cells = drawn_cells([panel], {"x": "X", "gone": "Gone"}).set_index("column")

@@ -38,8 +38,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_no_code_travels_too(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     held = {f"lmidiff/schemas/{p.name}" for p in (ROOT / "workflow/lmidiff/schemas").iterdir()}
-    held |= {"lmidiff/data/brain_network.safetensors", "lmidiff/report/viewer.html"}
-    held |= {"lmidiff/report/vendor/niivue.umd.js", "lmidiff/report/vendor/NIIVUE_LICENSE.txt"}
+    held |= {
+        "lmidiff/data/brain_network.safetensors",
+        "lmidiff/report/viewer.html",
+        "lmidiff/report/base.html",
+    }
+    held |= {"lmidiff/report/vendor/niivue.umd.js.gz", "lmidiff/report/vendor/NIIVUE_LICENSE.txt"}
     assert held <= names
     assert not {name for name in names if name.startswith(("scripts/", "rules/"))}
 

@@ -26,7 +26,7 @@ from lmidiff.data.ixi import (
 )
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records.provenance import record
-from lmidiff.study.data import StudyData
+from lmidiff.study.people import StudyData
 from lmidiff.study.study import Study, merge
 
 SPLIT = ROOT / "config" / "ixi_split.tsv"

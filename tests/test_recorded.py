@@ -15,8 +15,8 @@ from lmidiff.cli.study import summary
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
 from lmidiff.records.recorded import SUMS, check_record, record
-from lmidiff.report.page import report_text
 from lmidiff.report.recorded_text import results_page
+from lmidiff.report.summary_page import report_text
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"

@@ -9,7 +9,7 @@ import yaml
 from workflows import ROOT, copy_project, counted, planned_on_cluster
 
 from lmidiff.common.errors import StudyError
-from lmidiff.study.costs import Work, derive_costs, read_costs
+from lmidiff.study.rates import Work, derive_costs, read_costs
 from lmidiff.study.resources import LEAST_MINUTES, TIME_MARGIN, Needs
 from lmidiff.study.study import Study, merge
 

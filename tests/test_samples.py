@@ -9,7 +9,7 @@ from PIL import Image
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.seeds import seed_of
-from lmidiff.evaluation.sample_quality import (
+from lmidiff.evaluation.samples import (
     REAL,
     TRAINING,
     Kernel,

@@ -2,7 +2,7 @@
 
 import sys
 
-from lmidiff.cli import models, preprocess, segment, study, translate, view
+from lmidiff.cli import preprocess, segment, shipped, study, translate, view
 from lmidiff.cli.common import OneLine
 from lmidiff.common.errors import StudyError
 from lmidiff.common.logs import set_up_logging
@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = OneLine(prog="lmidiff", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (translate, models, segment, preprocess, view, study):
+    for command in (translate, shipped, segment, preprocess, view, study):
         command.add(commands)
     given = parser.parse_args(arguments)
     set_up_logging()

@@ -9,7 +9,7 @@ from snakemake.logging import logger
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 
-from lmidiff.study import figures as study_figures
+from lmidiff.study import shown
 from lmidiff.verdicts.claims import read_claims
 from lmidiff.data.ledger import read_ledger
 from lmidiff.common.environment import promise_gpus, share_package
@@ -18,7 +18,7 @@ from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.records.checkpoints import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
-from lmidiff.study.costs import read_costs
+from lmidiff.study.rates import read_costs
 from lmidiff.study.resources import Needs
 from lmidiff.study.study import LABELS, MASK, Study
 from lmidiff.common.schema import check_config

@@ -24,7 +24,7 @@ if FIGURE1:
         input:
             guided=paths.model(FIGURE1["guided"]),
             unguided=paths.model(FIGURE1["unguided"]),
-            source=study.volumes("test", study_figures.figure1_source(study)),
+            source=study.volumes("test", shown.figure1_source(study)),
             target=study.volumes("test", study.target),
             code=code("trace_samples.py"),
         output:
@@ -45,7 +45,7 @@ if FIGURE1:
             ),
         params:
             models={kind: study.model_settings(name) for kind, name in FIGURE1.items()},
-            settings=study_figures.figure1_settings(study),
+            settings=shown.figure1_settings(study),
             seed=study.seed,
             device=config["device"],
             threads=THREADS,
@@ -67,7 +67,7 @@ rule plot_figure1:
     conda:
         "../../envs/environment.yaml"
     params:
-        source=study_figures.figure1_source(study),
+        source=shown.figure1_source(study),
         target=study.target,
     script:
         "../scripts/plot_figure1.py"
@@ -109,7 +109,7 @@ rule plot_figure2:
         "../../envs/environment.yaml"
     params:
         settings=config["figures"]["figure2"],
-        labels=study_figures.shown_methods(study),
+        labels=shown.shown_methods(study),
         target=study.target,
     script:
         "../scripts/plot_figure2.py"
@@ -124,7 +124,7 @@ use rule plot_figure2 as plot_supplement with:
         f"{OUT}/logs/plot_supplement.log",
     params:
         settings={**config["figures"]["figure2"], "lines": SUPPLEMENT_LINES},
-        labels=study_figures.drawn_methods(study),
+        labels=shown.drawn_methods(study),
         target=study.target,
 
 
@@ -162,8 +162,8 @@ rule cut_failures:
     resources:
         **asks(lambda w: needs.cut()),
     params:
-        methods=list(study_figures.drawn_methods(study)),
-        files=study_figures.scored_files(study),
+        methods=list(shown.drawn_methods(study)),
+        files=shown.scored_files(study),
     script:
         "../scripts/cut_failures.py"
 
@@ -201,7 +201,7 @@ rule measure_uncertainty:
     resources:
         **asks(lambda w: needs.cut()),
     params:
-        files=study_figures.scored_files(study),
+        files=shown.scored_files(study),
     script:
         "../scripts/measure_uncertainty.py"
 
@@ -241,9 +241,9 @@ rule cut_reformats:
     resources:
         **asks(lambda w: needs.cut()),
     params:
-        reformats=study_figures.reformat_files(study),
+        reformats=shown.reformat_files(study),
         subject=study.subjects("test")[0],
-        files=study_figures.scored_files(study),
+        files=shown.scored_files(study),
     script:
         "../scripts/cut_reformats.py"
 
@@ -262,7 +262,7 @@ rule plot_through_plane:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study_figures.drawn_methods(study),
+        labels=shown.drawn_methods(study),
         seed=study.seed,
     script:
         "../scripts/plot_through_plane.py"
@@ -280,7 +280,7 @@ rule plot_flow:
     conda:
         "../../envs/environment.yaml"
     params:
-        edges=study_figures.flow(study),
+        edges=shown.flow(study),
         labels=study.labels,
         target=study.target,
     script:
@@ -350,7 +350,7 @@ rule check_data:
     resources:
         **asks(lambda w: needs.data(len(study.subjects()))),
     params:
-        volumes=study_figures.quality_files(study),
+        volumes=shown.quality_files(study),
         splits={member.id: member.split for member in study.members},
         shown=[split for split in ("train", "val", "test") if study.subjects(split)],
         target=study.target,

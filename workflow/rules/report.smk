@@ -46,7 +46,7 @@ rule cut_viewer:
     resources:
         **asks(lambda w: needs.cut()),
     params:
-        shown=study_figures.viewer_files(study),
+        shown=shown.viewer_files(study),
     script:
         "../scripts/cut_viewer.py"
 

@@ -21,7 +21,7 @@ FIGURES = {
     "samples": "What the unconditional models draw",
     "training_cost": "Quality against training cost",
 }
-FIGURE1 = study_figures.figure1_models(study)
+FIGURE1 = shown.figure1_models(study)
 # Every row of many panels fits a page without the labels.
 PANELS = len(study.sources) * config["figures"]["figure2"]["subjects"]
 SUPPLEMENT_LINES = ["image", "labels"] if PANELS < 3 else ["image"]
@@ -41,10 +41,10 @@ def figure_names():
     """The figures of the study, as far as it has what they show."""
     names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
     names += ["figure1"] if FIGURE1 else []
-    every = study_figures.drawn_methods(study)
-    names += ["supplement"] if len(every) > study_figures.SHOWN else []
+    every = shown.drawn_methods(study)
+    names += ["supplement"] if len(every) > shown.SHOWN else []
     names += ["curves"] if study.trained_models else []
-    names += ["uncertainty"] if study_figures.has_spread(study) else []
+    names += ["uncertainty"] if shown.has_spread(study) else []
     names += ["data_quality"]
     if study.trained_models and "checkpoints" not in config:
         names += ["previews"]
@@ -122,7 +122,7 @@ PAGES = {
     ),
     "cost": (paths.cost, "Cost", "Wall time and memory"),
 }
-if study_figures.has_spread(study):
+if shown.has_spread(study):
     PAGES["uncertainty"] = (
         paths.extract("uncertainty.csv"),
         "Figures",
@@ -139,8 +139,8 @@ PAGES["gap"] = (paths.gap, "Verdicts", "Gap to the supervised row, sortable")
 
 def has_viewer():
     """Whether there are volumes to look at: a record made before there was a viewer has none."""
-    kept = Path(config.get("recorded", "")) / "extracts" / "viewer.safetensors"
-    return "recorded" not in config or kept.is_file()
+    kept = Path(config.get("recorded", "")) / "extracts"
+    return "recorded" not in config or any(kept.glob("viewer.safetensors*"))
 
 
 def report_pages():

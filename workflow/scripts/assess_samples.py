@@ -6,7 +6,7 @@ from lmidiff.common.devices import pick_device, set_up
 from lmidiff.common.files import write_text
 from lmidiff.common.jobs import job
 from lmidiff.data.slices import load_slices, subject_of
-from lmidiff.evaluation.sample_quality import sample_distances
+from lmidiff.evaluation.samples import sample_distances
 from lmidiff.figures.samples import figure_samples, sample_rows
 from lmidiff.methods.unconditional import draw
 from lmidiff.models.weights import read_weights

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from lmidiff.benchmarks import figures
+from lmidiff.benchmarks import charts
 from lmidiff.benchmarks.measure import load_config, load_settings
 from lmidiff.common.devices import pick_device, set_up
 from lmidiff.common.files import write_json, write_text
@@ -18,5 +18,5 @@ with job(snakemake.log):
     benchmark = import_module(f"lmidiff.benchmarks.{name}").benchmark
     table = benchmark(settings, pick_device(params.device), *configs)
     write_text(output.csv, table.to_csv(index=False))
-    getattr(figures, f"figure_{name}")(table, output.png, output.pdf)
+    getattr(charts, f"figure_{name}")(table, output.png, output.pdf)
     write_json(output.origin, origin(given))

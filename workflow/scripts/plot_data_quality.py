@@ -4,7 +4,7 @@ import pandas as pd
 
 from lmidiff.common.files import write_text
 from lmidiff.common.jobs import job
-from lmidiff.figures.data import figure_data
+from lmidiff.figures.data_quality import figure_data
 
 with job(snakemake.log):
     given, output = snakemake.input, snakemake.output

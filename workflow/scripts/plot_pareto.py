@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lmidiff.benchmarks.figures import figure_pareto
+from lmidiff.benchmarks.charts import figure_pareto
 from lmidiff.benchmarks.pareto import SHOWN, pareto_table
 from lmidiff.common.files import write_text
 from lmidiff.common.jobs import job

@@ -6,7 +6,7 @@ from lmidiff.common.files import write_text
 from lmidiff.common.jobs import job
 from lmidiff.evaluation.rows import rows_of_table
 from lmidiff.evaluation.tables import MethodInfo
-from lmidiff.figures.cost import figure_training_cost, kind_of
+from lmidiff.figures.training_cost import figure_training_cost, kind_of
 
 with job(snakemake.log):
     params, output = snakemake.params, snakemake.output

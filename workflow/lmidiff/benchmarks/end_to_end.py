@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lmidiff.benchmarks.measure import one_block, synchronize, timed_lmi
-from lmidiff.benchmarks.models import (
+from lmidiff.benchmarks.cases import (
     build,
     model_settings,
     parameters,
     sampling_settings,
     slices,
 )
+from lmidiff.benchmarks.measure import one_block, synchronize, timed_lmi
 from lmidiff.common.devices import describe
 from lmidiff.diffusion import SliceNoise
 from lmidiff.sampler import Sampling, path

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lmidiff.benchmarks.cases import build, model_settings, slices
 from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
-from lmidiff.benchmarks.models import build, model_settings, slices
 from lmidiff.benchmarks.names import MEASURED, PHASES
 from lmidiff.common.devices import describe
 from lmidiff.training.learner import TrainingSettings

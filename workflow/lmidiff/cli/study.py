@@ -126,7 +126,7 @@ def readme(_: argparse.Namespace) -> None:
 
 def costs(_: argparse.Namespace) -> None:
     """Write what the recorded runs cost, for requests of a cluster."""
-    from lmidiff.study.costs import derive_costs
+    from lmidiff.study.rates import derive_costs
 
     write_text("config/costs.csv", derive_costs(REFERENCE).to_csv(index=False))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import SOURCE, TARGET
 from lmidiff.evaluation.pictures import intensities, read_pictures
-from lmidiff.figures.page import GREY, Page, content_box, show_slice
+from lmidiff.figures.canvas import GREY, Page, content_box, show_slice
 from lmidiff.figures.style import WIDTH_MM, save, style
 
 _CELLS = {SOURCE: "source", TARGET: "true target", "image": "translation", "error": "error"}

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from lmidiff.evaluation.pictures import intensities, read_pictures
-from lmidiff.figures.page import GREY, OUTLINE, Page, content_box, show_slice
+from lmidiff.figures.canvas import GREY, OUTLINE, Page, content_box, show_slice
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
 
 GUIDED, UNGUIDED = "guided", "unguided"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import SOURCE, TARGET, Box, Panel, choose_roi
-from lmidiff.figures.page import (
+from lmidiff.figures.canvas import (
     GREY,
     Page,
     content_box,

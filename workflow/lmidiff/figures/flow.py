@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from lmidiff.common.errors import StudyError
-from lmidiff.figures.page import Page
+from lmidiff.figures.canvas import Page
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
 
 Edge = tuple[str, str, str, str, str]
@@ -45,7 +45,7 @@ def figure_flow(
     """Draw who is handed what: images to models, models to methods, all to the same judge.
 
     Args:
-        edges: see :func:`lmidiff.study.figures.flow`: ``COLUMNS``.
+        edges: see :func:`lmidiff.study.shown.flow`: ``COLUMNS``.
         labels: method key -> printed name.
         target: the target modality, whose training edges have a colour of their own.
 

@@ -61,9 +61,10 @@ def read_panels(path: str | Path, settings: Mapping[str, Any]) -> list[Panel]:
             if int(place) == number:
                 image = intensities(picture) if kind == "images" else picture.astype(int)
                 found[kind][column] = image
-        width = found["images"][TARGET].shape[0]
         title = f"{entry['subject']}, slice {entry['slice'] + 1} of {entry['slices']}"
-        rois = [pixels_of(roi, width) for roi in _several(settings.get("roi"))]
+        rois = [
+            pixels_of(roi, found["images"][TARGET].shape) for roi in _several(settings.get("roi"))
+        ]
         looks = (entry["pixel_size"], tuple(rois))
         panels.append(Panel(entry["source"], title, found["images"], found["labels"], *looks))
     return panels
@@ -90,14 +91,14 @@ def drawn_cells(panels: Sequence[Panel], methods: Mapping[str, str]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def pixels_of(roi: Sequence[float], width: int) -> tuple[int, int, int, int]:
+def pixels_of(roi: Sequence[float], shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, back and side as fractions of the width to ``(x, y, width, height)`` in pixels.
 
     The side is at least ``CLOSEUP``, if the image has that; the box moves to stay inside it.
     """
-    x, y, side = (round(width * share) for share in roi)
-    side = min(max(side, CLOSEUP), width)
-    return min(x, width - side), min(y, width - side), side, side
+    x, y, side = (round(shape[0] * share) for share in roi)
+    side = min(max(side, CLOSEUP), *shape)
+    return min(x, shape[0] - side), min(y, shape[1] - side), side, side
 
 
 def _several(roi: Any) -> list[Sequence[float]]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.sample_quality import nearest
+from lmidiff.evaluation.samples import nearest
 from lmidiff.figures.style import WIDTH_MM, inches, save, style
 
 _LABEL, _GAP = 24.0, 0.4

@@ -12,7 +12,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import SOURCE, TARGET
 from lmidiff.evaluation.pictures import intensities, read_pictures
 from lmidiff.evaluation.statistics import bootstrap_interval
-from lmidiff.figures.page import GREY, Page
+from lmidiff.figures.canvas import GREY, Page
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
 
 _LABEL, _GAP, _ROW_GAP, _HEAD, _FOOT = 38.0, 0.8, 1.2, 7.0, 12.0

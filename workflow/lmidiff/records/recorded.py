@@ -3,6 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 from lmidiff.common.errors import StudyError
@@ -18,7 +19,7 @@ KEPT = (
     "comparisons.csv",
     "gap.csv",
     "report.md",
-    "figures/*.csv",
+    "figures/samples.csv",  # drawn from weights, which need not be kept
     *(f"figures/{name}.png" for name in ("figure2", "ablation", "pareto", "samples")),
     "extracts/*",
     "cost/translate/*.tsv",
@@ -30,7 +31,7 @@ KEPT = (
     "models/kmeans/kmeans.json",
 )
 #: Files that are kept as gzip, under their name and ``.gz``.
-PACKED = ("slices.csv",)
+PACKED = ("slices.csv", "extracts/*.safetensors", "models/*/previews.npz")
 NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
 NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "provenance.json"))
 SUMS = "SHA256SUMS"
@@ -39,8 +40,8 @@ SUMS = "SHA256SUMS"
 def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], object]) -> Path:
     """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
 
-    Figures are drawn from what is kept (``make figures``), so their numbers are kept, and of the
-    pictures those that pages show, and those that are drawn from weights.
+    Figures and their numbers are drawn from what is kept (``make figures``); kept are those that
+    pages show, and those that are drawn from weights.
 
     Args:
         folder: the finished study's.
@@ -61,7 +62,7 @@ def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], obj
         for path in files:
             copy = temporary / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            if path.name in PACKED:
+            if any(fnmatch(str(path.relative_to(folder)), pattern) for pattern in PACKED):
                 pack(path, copy)
             else:
                 shutil.copyfile(path, copy)

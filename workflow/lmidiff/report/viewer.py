@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import nibabel as nib
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
-from lmidiff.common.files import write_text
 from lmidiff.data.volumes import read_stored
 from lmidiff.evaluation.pictures import LEVELS, read_pictures, write_pictures
 from lmidiff.evaluation.segmentation import TISSUES
 from lmidiff.figures.style import TISSUE_COLOURS
+from lmidiff.report.html import write_html
 
 HERE = Path(__file__).parent
 KINDS = ("image", "spread", "labels")
@@ -123,18 +122,16 @@ def write_viewer(volumes: Sequence[Volume], path: str | Path, title: str, note: 
         raise StudyError(f"{path}: a page shows 1 to {MOST} volumes, {len(volumes)} were given")
     entries = [_entry(number, volume) for number, volume in enumerate(volumes)]
     labelled = any(volume.kind == "labels" for volume in volumes)
-    template = jinja2.Environment(autoescape=True).from_string((HERE / "viewer.html").read_text())
-    text = template.render(
+    write_html(
+        "viewer.html",
+        path,
         title=title,
         note=note,
         tissues=TISSUE_COLOURS if labelled else {},
         volumes=Markup(json.dumps(entries).replace("<", "\\u003c")),
-        niivue=base64.b64encode(
-            gzip.compress((HERE / "vendor" / "niivue.umd.js").read_bytes(), mtime=0)
-        ).decode(),
+        niivue=base64.b64encode((HERE / "vendor" / "niivue.umd.js.gz").read_bytes()).decode(),
         licence=Markup((HERE / "vendor" / "NIIVUE_LICENSE.txt").read_text()),
     )
-    write_text(path, text)
 
 
 def _entry(number: int, volume: Volume) -> dict[str, Any]:

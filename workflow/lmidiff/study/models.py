@@ -7,8 +7,8 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
 from lmidiff.models import family_of
-from lmidiff.study.data import StudyData
 from lmidiff.study.paths import LABELS
+from lmidiff.study.people import StudyData
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

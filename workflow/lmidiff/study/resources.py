@@ -8,7 +8,7 @@ those of a processor, too many. A job that runs into a limit is tried again with
 import math
 from collections.abc import Iterable, Mapping
 
-from lmidiff.study.costs import Cost, Work
+from lmidiff.study.rates import Cost, Work
 from lmidiff.study.study import Study
 
 #: Chosen, not measured: how much more than the estimate is asked for, and at least how much, by a
@@ -24,7 +24,7 @@ class Needs:
 
     Args:
         study: sizes.
-        costs: see :func:`lmidiff.study.costs.read_costs`.
+        costs: see :func:`lmidiff.study.rates.read_costs`.
         most_minutes: the longest job that is ever asked for, as clusters have a limit; a longer
             training goes on where it was when it is tried again.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.evaluation.pictures import intensities, read_pictures
-from lmidiff.figures.page import GREY, Page, content_box, show_slice
+from lmidiff.figures.canvas import GREY, Page, content_box, show_slice
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
 
 _QUANTITIES = {
