@@ -1,6 +1,8 @@
-# What the parts cost, outside of any study (target bench).
+# What the parts cost, and what the shipped weights do to real scans, outside of any study (targets
+# bench and own_scans).
 # A benchmark takes all cores, so that no other job disturbs it.
 localrules:
+    own_scans,
     bench,
 
 
@@ -27,6 +29,46 @@ rule benchmark:
         threads=THREADS,
     script:
         "../scripts/benchmark.py"
+
+
+rule try_own_scan:
+    input:
+        scans=lambda w: study.downloads.stand_ins(OWN_SCANS[w.scan]),
+        network=study.downloads.stand_ins(SEGMENTER),
+        code=code("try_own_scan.py"),
+    output:
+        csv=f"{BENCH}/own_scans/{{scan}}.csv",
+        origin=f"{BENCH}/own_scans/{{scan}}.json",
+        png=f"{BENCH}/own_scans/{{scan}}.png",
+        pdf=f"{BENCH}/own_scans/{{scan}}.pdf",
+    log:
+        f"{BENCH}/logs/own_scans_{{scan}}.log",
+    wildcard_constraints:
+        scan="|".join(OWN_SCANS),
+    conda:
+        "../../envs/environment.yaml"
+    threads: THREADS
+    params:
+        source=lambda w: study.downloads.place(OWN_SCANS[w.scan][0]),
+        target=lambda w: study.downloads.place(OWN_SCANS[w.scan][1]),
+        network=str(Path(study.downloads.place(SEGMENTER[0])).parent),
+        threads=THREADS,
+    script:
+        "../scripts/try_own_scan.py"
+
+
+rule own_scans:
+    input:
+        tables=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_SCANS),
+        code=code("collect_own_scans.py"),
+    output:
+        f"{BENCH}/own_scans.csv",
+    log:
+        f"{BENCH}/logs/own_scans.log",
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../scripts/collect_own_scans.py"
 
 
 rule bench:

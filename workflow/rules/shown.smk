@@ -98,6 +98,18 @@ def verdict_files():
 
 
 BENCHMARKS = ["lmi", "end_to_end", "throughput"]
+# Real scans that no training saw, and their true T1w: files of the ledger.
+OWN_SCANS = {
+    "sri24_PDw": ["sri24/erly.nii.gz", "sri24/spgr.nii.gz"],
+    "sri24_T2w": ["sri24/late.nii.gz", "sri24/spgr.nii.gz"],
+    "patient_T2w": ["ms_patient07/T2.nii.gz", "ms_patient07/T1.nii.gz"],
+    "patient_FLAIR": ["ms_patient07/FLAIR.nii.gz", "ms_patient07/T1.nii.gz"],
+    "avg152_PDw": ["avg152/avg152PD.nii", "avg152/avg152T1.nii"],
+    "avg152_T2w": ["avg152/avg152T2.nii", "avg152/avg152T1.nii"],
+}
+SEGMENTER = [
+    f"meshnet/model5_gw_ae/{file}" for file in ("model.json", "group1-shard1of1.bin")
+]
 
 
 def bench_files():

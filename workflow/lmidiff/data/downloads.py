@@ -78,6 +78,14 @@ class Downloads:
         checksum = self.entry(dataset, file).checksum
         return {"dataset": dataset, "file": file, "checksum": checksum}
 
+    def place(self, name: str) -> str:
+        """Where ``<dataset>/<file>`` of the ledger is, or will be."""
+        return self.path(*name.split("/", 1))
+
+    def stand_ins(self, names: Sequence[str]) -> list[str]:
+        """What a rule waits for that reads these files, named ``<dataset>/<file>``."""
+        return [self.stand_in(self.place(name)) for name in names]
+
     def stand_in(self, path: str) -> str:
         """What a rule that reads ``path`` waits for: its receipt if it is fetched, else itself.
 

@@ -1,0 +1,122 @@
+"""``lmidiff translate`` on real scans that no training saw, at their own resolution, with a truth.
+
+What a user gets is measured as a user gets it: by the command, with the weights that come with it.
+A segmenter that strangers trained on T1w (:mod:`lmidiff.evaluation.meshnet`) labels the true T1w
+and each row; its Dice with itself is the gap that is left for such a tool.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from lmidiff.common.errors import StudyError
+from lmidiff.data.preprocess import normalise
+from lmidiff.data.volumes import Volume, read_volume, require_same_grid
+from lmidiff.evaluation.meshnet import MeshNet
+from lmidiff.evaluation.metrics import dice, psnr
+from lmidiff.images.similarity import ssim_map
+from lmidiff.methods.simple import matched
+from lmidiff.models.histogram import load, part
+from lmidiff.models.shipped import weights_of
+from lmidiff.models.weights import read_weights
+
+MODEL = "T1w"
+LABELS = {"white": 1, "grey": 2}
+"""Of the network ``model5_gw_ae``."""
+
+BINS = 256
+ROWS = {
+    "source": "source, untouched",
+    "inverted_histogram": "inverted histogram",
+    "lmidiff": "lmidiff translate",
+    "lookup": "table fitted on the answer",
+}
+
+
+def measure(
+    source: str | Path, target: str | Path, network: str | Path
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.floating]], NDArray[np.floating]]:
+    """Translate a scan and compare every row with the true target.
+
+    Args:
+        source, target: NIfTI volumes of one person on one grid, stripped.
+        network: folder of the segmenter.
+
+    Returns:
+        A row for each of ``ROWS``: brain SSIM of axial slices, PSNR in dB, Dice of the segmenter's
+        white and grey matter with what it says of the true target, seconds of translating; the
+        volumes by row with ``target`` beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
+
+    Raises:
+        StudyError: a file cannot be read, or the command failed.
+    """
+    scan, truth = read_volume(source, role="source"), read_volume(target, role="target")
+    require_same_grid(scan, truth)
+    translation, seconds = _translate(source)
+    brain = (translation > 0) & (truth.data > 0)
+    images = rows_of(scan.data, truth.data, brain) | {"lmidiff": np.where(brain, translation, 0)}
+    segmenter = MeshNet(network)
+    wanted = segmenter.segment(Volume(images["target"], truth.affine, str(target)))
+    rows = []
+    for key, label in ROWS.items():
+        image = images[key]
+        found = segmenter.segment(Volume(image, truth.affine, key))
+        overlaps = {f"dice_{n}": dice(found, wanted, value) for n, value in LABELS.items()}
+        similarity = float(ssim_map(image, images["target"])[brain].mean())
+        row = {"row": key, "label": label, "ssim_brain": similarity}
+        row |= {"psnr_brain_db": psnr(image, images["target"], brain), **overlaps}
+        rows.append({**row, "seconds": seconds if key == "lmidiff" else float("nan")})
+    return pd.DataFrame(rows), images, scan.voxel_mm
+
+
+def rows_of(
+    source: NDArray[np.floating], target: NDArray[np.floating], brain: NDArray[np.bool_]
+) -> dict[str, NDArray[np.floating]]:
+    """The true target in 0..1 and the rows that need no network, (X, Y, Z) float32."""
+    truth, plain = normalise(target, brain), normalise(source, brain)
+    intensities = load({}, part(read_weights(weights_of(MODEL)))[1], torch.device("cpu"))
+    slices = torch.from_numpy(plain.transpose(2, 0, 1)[:, None].copy())
+    inverted = matched(slices, ["scan"] * len(slices), intensities, inverted=True)
+    places = np.minimum((plain * BINS).astype(int), BINS - 1)[brain]
+    counts = np.maximum(np.bincount(places, minlength=BINS), 1)
+    means = np.bincount(places, weights=truth[brain], minlength=BINS) / counts
+    lookup = np.zeros_like(truth)
+    lookup[brain] = means[places]
+    return {
+        "source": plain,
+        "target": truth,
+        "inverted_histogram": np.where(brain, inverted[:, 0].numpy().transpose(1, 2, 0), 0),
+        "lookup": lookup,
+    }
+
+
+def crops(
+    images: Mapping[str, NDArray[np.floating]], share: float = 0.55
+) -> dict[str, NDArray[np.floating]]:
+    """One axial slice of each volume, that share of the way up the brain, cropped to it."""
+    brain = images["target"] > 0
+    heights = np.flatnonzero(brain.any(axis=(0, 1)))
+    z = int(heights[0] + share * (heights[-1] - heights[0]))
+    shown = np.argwhere(brain[:, :, z])
+    low, high = np.maximum(shown.min(0) - 2, 0), shown.max(0) + 3
+    box = np.s_[low[0] : high[0], low[1] : high[1], z]
+    return {key: volume[box] for key, volume in images.items()}
+
+
+def _translate(source: str | Path) -> tuple[NDArray[np.float32], float]:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "translation.nii.gz"
+        begin = time.monotonic()
+        command = [sys.executable, "-m", "lmidiff", "translate", str(source), "-o", str(out)]
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            raise StudyError(f"{source}: lmidiff translate ended with status {done.returncode}")
+        return read_volume(out).data, time.monotonic() - begin
