@@ -2,6 +2,7 @@
 # bench and own_scans).
 # A benchmark takes all cores, so that no other job disturbs it.
 localrules:
+    draw_maps,
     own_scans,
     bench,
 
@@ -57,9 +58,30 @@ rule try_own_scan:
         "../scripts/try_own_scan.py"
 
 
+rule draw_maps:
+    input:
+        scans=study.downloads.stand_ins(OWN_SCANS["sri24_PDw"]),
+        code=code("draw_maps.py"),
+    output:
+        origin=f"{BENCH}/maps.json",
+        png=f"{BENCH}/maps.png",
+        pdf=f"{BENCH}/maps.pdf",
+    log:
+        f"{BENCH}/logs/maps.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        source=study.downloads.place(OWN_SCANS["sri24_PDw"][0]),
+        target=study.downloads.place(OWN_SCANS["sri24_PDw"][1]),
+        titles=("PDw", "T1w"),
+    script:
+        "../scripts/draw_maps.py"
+
+
 rule own_scans:
     input:
         tables=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_SCANS),
+        maps=rules.draw_maps.output.png,
         code=code("collect_own_scans.py"),
     output:
         f"{BENCH}/own_scans.csv",

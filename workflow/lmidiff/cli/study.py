@@ -4,6 +4,9 @@ What only a study needs is imported when it is asked for: translating a scan tak
 """
 
 import argparse
+import os
+import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +25,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     parser = commands.add_parser("show", help="print a finished study's table in the terminal")
     parser.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    parser.add_argument(
+        "--plot", action="store_true", help="also a picture, in a terminal of 24-bit colours"
+    )
     parser.set_defaults(run=show)
     parser = commands.add_parser("record", help="keep a finished study under results/reference")
     parser.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
@@ -50,8 +56,29 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def show(given: argparse.Namespace) -> None:
-    """Print the summary of a study."""
+    """Print the summary of a study, and its picture if that is asked for."""
+    if given.plot:
+        print(_picture(given.folder))
     print(summary(given.folder))
+
+
+def _picture(folder: Path) -> str:
+    """Source, truth and the best rows from the first source, as far as the terminal is wide."""
+    import pandas as pd
+
+    from lmidiff.report.summary import read_table
+    from lmidiff.report.terminal import plot
+
+    if not sys.stdout.isatty() or os.environ.get("COLORTERM") not in ("truecolor", "24bit"):
+        return (
+            "No picture here: this is no terminal that says it shows 24-bit colours "
+            f"(COLORTERM=truecolor); open {folder}/figures/figure2.png"
+        )
+    table = read_table(folder)
+    rows = table[(table["quantity"] == "ssim_brain") & (table["source"] == table["source"].iloc[0])]
+    rows = rows.assign(score=pd.to_numeric(rows["mean"], errors="coerce"))
+    best = rows.sort_values("score", ascending=False).set_index("method")["label"]
+    return plot(folder, best.to_dict(), shutil.get_terminal_size().columns)
 
 
 def summary(folder: Path) -> str:
