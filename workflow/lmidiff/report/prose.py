@@ -16,6 +16,7 @@ reads has no markers. A template may ask for
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -24,6 +25,7 @@ from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
+from lmidiff.report.keys import keys
 from lmidiff.report.recorded_text import records, results_page
 from lmidiff.report.summary import read_table, short_rows
 from lmidiff.verdicts.text import difference_text, read_verdicts, verdict_counts
@@ -52,6 +54,7 @@ def rendered(root: Path, reference: Path) -> dict[Path, str]:
     )
     for name in ("number", "difference", "verdict", "counts", "rows", "csv"):
         environment.globals[name] = getattr(said, name)
+    environment.globals["keys"] = partial(keys, root)
     environment.globals["recorded"] = [folder.name for folder in records(reference)]
     pages = {}
     for template in sorted((root / TEMPLATES).rglob("*.j2")):
