@@ -25,11 +25,11 @@ def test_values_and_default_of_a_few():
     assert cells(keys(ROOT, "data"))["`data.sources`"][0] == "list of modality"
 
 
-def leaves(node: dict, path: str = "") -> list[str]:
+def leaves(node: dict) -> list[str]:
     """Names of the keys that hold a value, of a schema's part."""
     found = []
     for key, rule in node.get("properties", {}).items():
-        found += leaves(rule, key) if "properties" in rule else [key]
+        found += leaves(rule) if "properties" in rule else [key]
     return found
 
 

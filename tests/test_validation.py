@@ -72,6 +72,17 @@ def test_schema_and_dataclass_have_the_same_keys_and_defaults_fit(block: str, ki
     assert settings_of(kind, {}, block) == kind()
 
 
+@pytest.mark.parametrize(
+    ("block", "kind"), [(b, k) for b, k in BLOCKS.items() if b != "simulation"]
+)
+def test_the_default_config_is_the_one_place_for_defaults(
+    block: str, kind: type, config: dict
+) -> None:
+    """It names every key of a block, so that no study falls back on what a class has alone."""
+    given = config["sampling"] if block == "sampling" else config["model_defaults"][block]
+    assert set(given) == {field.name for field in fields(kind)} - {"seed"}
+
+
 def test_the_grids_keys() -> None:
     rules = SCHEMA["properties"]["data"]["properties"]["grid"]
     assert set(rules["properties"]) == {field.name for field in fields(Grid)}

@@ -140,8 +140,8 @@ class Sampling:
     """
 
     sampler: str = "dpm_solver"
-    steps: int = 20
-    draws: int = 4
+    steps: int = 8
+    draws: int = 6
     variance: str = "small"
     final_noise: bool = False
     spacing: str = "trailing"

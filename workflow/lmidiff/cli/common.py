@@ -4,7 +4,7 @@ import argparse
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +19,9 @@ from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 from lmidiff.models.shipped import weights_of
+from lmidiff.sampler import Sampling
 
-SAMPLING = {"sampler": "dpm_solver", "steps": 8, "draws": 6, "precision": "auto"}
-"""The default study's."""
+SAMPLING = asdict(Sampling(precision="auto"))
 
 USUAL = {"histogram": "inverted_histogram", "regression": "cr_regression_consistent"}
 """How a model translates if nobody says, by its family."""
