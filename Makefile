@@ -107,7 +107,7 @@ test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): th
 	$(RUN) pytest -m study -n $(TESTERS)
 
 test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: kills of the smoke study, all of it on Slurm, 10,000 odd inputs
-	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/test_kills.py tests/test_slurm.py tests/test_meshnet.py tests/test_properties.py
+	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/workflow/test_kills.py tests/workflow/test_slurm.py tests/evaluation/test_meshnet.py tests/cli/test_properties.py
 
 lint: .venv/.ready-dev ## Check style: ruff, snakefmt, snakemake --lint
 	$(RUN) ruff check .

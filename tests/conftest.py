@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from clusters import SCORES, SMALL, overlay
 from method_cases import SOURCE, SUBJECTS, untrained_models, write
 from workflows import SMOKE, copy_project, run

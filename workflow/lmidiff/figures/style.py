@@ -26,7 +26,7 @@ OKABE_ITO = {
 """Okabe and Ito's palette, told apart under every common colour blindness."""
 
 # Of all triples of the palette, this one stays furthest apart, and from the black background, under
-# simulated protanopia, deuteranopia and tritanopia and in grey print (tests/test_figures.py).
+# simulated protanopia, deuteranopia and tritanopia and in grey print (test_figures.py).
 TISSUE_COLOURS = {
     "csf": OKABE_ITO["sky"],
     "gm": OKABE_ITO["vermillion"],

@@ -1,0 +1,222 @@
+"""The benchmarks run, and write what they say; no test looks at how fast anything is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from brain_mask.alignment import summarise_subjects
+from lmidiff.benchmarks import end_to_end, lmi, throughput
+from lmidiff.benchmarks.cases import build, model_settings, sampling_settings, slices
+from lmidiff.benchmarks.charts import (
+    figure_end_to_end,
+    figure_lmi,
+    figure_pareto,
+    figure_throughput,
+)
+from lmidiff.benchmarks.measure import (
+    NO_GPU,
+    interleaved,
+    load_config,
+    load_settings,
+    one_block,
+    timed_lmi,
+)
+from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK
+from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
+from lmidiff.common.errors import StudyError
+from lmidiff.common.files import sha256, sha256_of
+from lmidiff.guidance import PAPER
+from lmidiff.lmi import local_mutual_information
+from lmidiff.records.provenance import modules_behind, versions
+from workflows import copy_project, run
+
+CONFIG = Path(__file__).parents[2] / "config"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return load_settings(CONFIG / "bench.yaml", quick=True)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_config(CONFIG / "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return load_config(CONFIG / "config.yaml", CONFIG / "paper.yaml")
+
+
+def drawn(tmp_path, draw, *args):
+    files = tmp_path / "figure.png", tmp_path / "figure.pdf"
+    draw(*args, *files)
+    return all(file.stat().st_size > 1000 for file in files)
+
+
+def test_quick_settings_are_laid_over_the_full_ones(quick):
+    full = load_settings(CONFIG / "bench.yaml")
+    assert set(full["lmi"]["rounds"]) >= {64, 128, 256, 512}
+    assert full["end_to_end"]["timed_steps"] >= 20
+    assert quick["end_to_end"] == {
+        **full["end_to_end"],
+        "timed_steps": 1,
+        "default_only_size": True,
+    }
+
+
+def test_rounds_are_interleaved():
+    order = []
+    functions = {
+        name: lambda name=name: order.append(name) or sum(range(3 * 10**6)) for name in "ab"
+    }
+    table = interleaved(functions, 3, CPU)
+    assert "".join(order).endswith("ababab")
+    assert list(table) == ["a", "b"]
+    assert (table > 0).all(axis=None)
+
+
+def test_one_block_changes_no_value():
+    y, x = (lmi.image(20, seed) for seed in (1, 2))
+    streamed = local_mutual_information(y, x, estimator="reference")
+    with one_block():
+        whole = local_mutual_information(y, x, estimator="reference")
+    torch.testing.assert_close(whole, streamed)
+
+
+def test_lmi(quick, tmp_path):
+    table = lmi.benchmark(quick["lmi"], CPU)
+    assert list(table) == list(lmi.COLUMNS)
+    assert set(table["estimator"]) == {ONE_BLOCK, "reference", "parzen", "renyi2"}
+    assert (table[["seconds", "seconds_min", "times_faster_than_reference"]] > 0).all(axis=None)
+    assert (table.loc[table["estimator"] == "reference", "times_faster_than_reference"] == 1).all()
+    measured = table[table["size_px"] == quick["lmi"]["memory_from"]]
+    assert (measured["peak_memory_mb"] > -1).all()  # small maps fit into memory held already
+    assert np.isfinite(table.loc[table["estimator"] == "renyi2", "exponent"]).all()
+    assert table["device"].str.len().gt(0).all()
+    assert drawn(tmp_path, figure_lmi, table)
+
+
+def test_end_to_end(quick, default, paper, tmp_path):
+    table = end_to_end.benchmark(quick["end_to_end"], CPU, default, paper)
+    assert list(table) == list(end_to_end.COLUMNS)
+    assert table["setting"].is_unique
+    assert table["extrapolated_from_steps"].iloc[:2].isna().all(), "ours are run whole"
+    assert (table["extrapolated_from_steps"].iloc[2:] == 1).all()
+    short = table.iloc[1]
+    assert (short["steps"], short["draws"], short["times_the_short"]) == (25, 1, 1)
+    assert table["times_the_default"].iloc[0] == 1
+    assert (table[["seconds_per_step", "seconds_per_slice", "lmi_share"]] > 0).all(axis=None)
+    assert (table["lmi_share"] <= 1).all()
+    # What was timed for one step stands for all thousand.
+    rows = table.iloc[2:]
+    assert (rows["seconds_per_slice"] >= 1000 * rows["seconds_per_step"]).all()
+    assert drawn(tmp_path, figure_end_to_end, table)
+
+
+def test_throughput(quick, default, tmp_path):
+    table = throughput.benchmark(quick["throughput"], CPU, default)
+    assert list(table) == list(throughput.COLUMNS)
+    measured = table[table["status"] == MEASURED]
+    assert (measured[["seconds_per_step", "slices_per_second", "lmi_share"]] > 0).all(axis=None)
+    on_cpu = measured[measured["device"].str.contains("threads")]
+    assert set(on_cpu["batch"]) == set(quick["throughput"]["batches"])
+    if not torch.cuda.is_available():
+        assert (table.loc[table["device"] == "cuda", "status"] == NO_GPU).all()
+    assert table.loc[table["status"] != MEASURED, "seconds_per_step"].isna().all()
+    assert drawn(tmp_path, figure_throughput, table)
+    with pytest.raises(StudyError, match="nothing was measured"):
+        figure_throughput(
+            table[table["status"] != MEASURED], tmp_path / "x.png", tmp_path / "x.pdf"
+        )
+
+
+def test_the_paper_preset_is_the_authors_settings(paper):
+    model = build(model_settings(paper, "lmidiffusion"), CPU)
+    assert model.guidance == PAPER
+    assert (model.diffusion.range, model.diffusion.clip) == ("unit", False)
+    assert model.diffusion.parameterisation == "epsilon"
+    assert model.training.rate(10**5) == model.training.rate(0) == pytest.approx(3e-4)
+    sampling = sampling_settings(paper, "lmidiffusion")
+    assert (sampling.steps, sampling.draws, sampling.sampler) == (1000, 1, "ancestral")
+    assert sampling.options() == {"variance": "large", "final_noise": True}
+    size = paper["data"]["grid"]["image_size"]
+    assert size == 128
+    attention = [size // 2**level for level, on in enumerate(model.unet.attention) if on]
+    assert attention == [16]
+    x = slices(1, 32, CPU)
+    with timed_lmi(CPU) as seconds, torch.no_grad():
+        x0 = model.denoiser(x)(x, 500)
+    assert x0.shape == x.shape
+    assert len(seconds) == 2  # the static self map, and the cross map of the step
+
+
+def test_pareto(tmp_path):
+    rows = [
+        (name, "PDw", subject, metric, region, value + 0.01 * number)
+        for name, value in (("few", 0.5), ("many", 0.7))
+        for number, subject in enumerate(("sub-1", "sub-2", "sub-3"))
+        for metric, region in (("ssim", "brain"), ("dice_kmeans", "gm"))
+    ]
+    columns = ["method", "source", "subject", "metric", "region", "value"]
+    table = pareto_table(
+        pd.DataFrame(rows, columns=columns),
+        {
+            "few": {"sampler": "ddim", "steps": 5, "draws": 2},
+            "many": {"sampler": "ddim", "steps": 50, "draws": 1, "spacing": "log_snr"},
+        },
+        {"few": "few", "many": "many"},
+        {("few", "PDw"): 3.0, ("many", "PDw"): 6.0},
+        slices=30,
+        seed=1,
+    )
+    assert list(table) == list(COLUMNS)
+    assert table.groupby("method")["network_evaluations"].first().to_dict() == {
+        "few": 10,
+        "many": 50,
+    }
+    assert table.groupby("method")["spacing"].first().tolist() == ["trailing", "log_snr"]
+    assert table["job_seconds_per_slice"].tolist() == [0.1, 0.1, 0.2, 0.2]
+    assert table["mean"].tolist() == pytest.approx([0.51, 0.51, 0.71, 0.71])
+    quantities = [(quantity.key, quantity.title) for quantity in SHOWN]
+    assert drawn(tmp_path, figure_pareto, table, quantities)
+
+
+def test_pairs_of_one_person_and_of_two_are_counted_apart():
+    rows = [
+        ("a", "a", 0.4, "", 0.9, 0.8, 0.2, 0.1),
+        ("a", "a", 3.0, "turned", 0.7, 0.8, 0.2, 0.3),
+        ("b", "b", 2.0, "", 0.9, 0.9, 0.2, 0.1),
+        ("b", "b", 0.6, "", 0.9, 0.9, 0.2, 0.1),
+        ("a", "b", np.nan, "two people", np.nan, np.nan, np.nan, np.nan),
+        ("b", "a", np.nan, "", np.nan, np.nan, np.nan, np.nan),
+    ]
+    names = "head target_of error95_mm flags dice_source dice_target variation_raw variation_n4"
+    one, two = summarise_subjects(pd.DataFrame(rows, columns=names.split())).to_dict("records")
+    assert (one["pairs"], one["aligned"], one["flagged"], one["neither"]) == (4, 0.5, 0.25, 0.25)
+    assert (one["error95_worst_mm"], one["dice_least"], one["variation_fell"]) == (3.0, 0.7, 0.75)
+    assert (two["pairs"], two["flagged"]) == (2, 0.5)
+
+
+@pytest.mark.study
+def test_the_rules_write_tables_figures_and_what_they_come_from(tmp_path):
+    project = copy_project(tmp_path / "project")
+    settings = project / "config" / "bench.yaml"
+    settings.write_text(settings.read_text().replace("quick: false", "quick: true"))
+    folder = project / "results" / "benchmarks"
+    # Not `bench`: timing a whole network at every batch size is the function's test above.
+    run(project, *(f"results/benchmarks/{name}.csv" for name in ("lmi", "end_to_end")))
+    for name in ("lmi", "end_to_end"):
+        assert {f.suffix for f in folder.glob(f"{name}.*")} == {".csv", ".json", ".png", ".pdf"}
+        assert len(pd.read_csv(folder / f"{name}.csv")) > 1
+        came_from = json.loads((folder / f"{name}.json").read_text())
+        assert came_from["files"]["settings"] == {"bench.yaml": sha256(settings)}
+        script = project / "workflow" / "scripts" / "benchmark.py"
+        behind = modules_behind(script, f"lmidiff.benchmarks.{name}")
+        assert came_from["code_sha256"] == sha256_of(behind)
+        assert came_from["versions"] == versions()

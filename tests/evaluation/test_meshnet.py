@@ -1,0 +1,145 @@
+"""MeshNet: in slabs as in one piece, on whatever axes, and on a real T1w as it was trained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from clusters import long_test
+from lmidiff.common.errors import StudyError
+from lmidiff.data.volumes import Volume, read_volume
+from lmidiff.evaluation import meshnet
+from lmidiff.evaluation.meshnet import MeshNet
+from workflows import ROOT
+
+SHARED = ROOT.parent / "shared" / "data"
+DILATIONS = (1, 2, 1)
+
+
+def publish(folder: Path, seed: int = 0, activation: str = "relu") -> list[tuple]:
+    """A small random network in the published form; its weights, (k, k, k, in, out) as stored."""
+    generator = np.random.default_rng(seed)
+    layers, specs, raw, kept = [{"class_name": "InputLayer", "config": {}}], [], b"", []
+    channels = [1, 3, 3, 3]
+    for number, dilation in enumerate((*DILATIONS, 1)):
+        side = 3 if number < len(DILATIONS) else 1
+        inputs = channels[number] if number < 3 else 3
+        kernel = generator.normal(size=(side, side, side, inputs, 3)).astype("<f4")
+        bias = generator.normal(size=3).astype("<f4")
+        config = {"name": f"c{number}", "dilation_rate": [dilation] * 3, "strides": [1, 1, 1]}
+        config |= {"padding": "same", "activation": "linear"}
+        layers.append({"class_name": "Conv3D", "config": config})
+        if side == 3:
+            layers.append({"class_name": "Activation", "config": {"activation": activation}})
+        for name, array in (("kernel", kernel), ("bias", bias)):
+            shape = list(array.shape)
+            specs.append({"name": f"c{number}/{name}", "shape": shape, "dtype": "float32"})
+            raw += array.tobytes()
+        kept.append((kernel, bias, dilation))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.bin").write_bytes(raw)
+    model = {
+        "modelTopology": {"model_config": {"config": {"layers": layers}}},
+        "weightsManifest": [{"paths": ["weights.bin"], "weights": specs}],
+    }
+    (folder / "model.json").write_text(json.dumps(model))
+    return kept
+
+
+def by_hand(cube: np.ndarray, layers: list[tuple], activation=F.relu) -> np.ndarray:
+    """The network on a whole cube, by torch's convolutions, layer by layer."""
+    x = torch.from_numpy(cube)[None, None]
+    for number, (kernel, bias, dilation) in enumerate(layers):
+        weight = torch.from_numpy(kernel.copy()).permute(4, 3, 0, 1, 2)
+        pad = dilation * (kernel.shape[0] // 2)
+        x = F.conv3d(x, weight, torch.from_numpy(bias.copy()), padding=pad, dilation=dilation)
+        x = activation(x) if number < len(layers) - 1 else x
+    return x[0].argmax(0).numpy()
+
+
+def scan(side: int = 24) -> Volume:
+    """A ball of random tissue in air, 1 mm, axes as FreeSurfer has them when turned."""
+    generator = np.random.default_rng(5)
+    grid = np.indices((side,) * 3) - (side - 1) / 2
+    inside = np.linalg.norm(grid, axis=0) < side / 3
+    data = (inside * generator.uniform(0.3, 1, (side,) * 3)).astype(np.float32)
+    return Volume(data, np.eye(4), "ball")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A cube of 24 in place of 256, in slabs of 5 planes."""
+    monkeypatch.setattr(meshnet, "SIDE", 24)
+    monkeypatch.setattr(meshnet, "PLANES", 5)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_slabs_give_the_labels_of_the_whole(tmp_path, activation, reverse):
+    layers = publish(tmp_path, activation=activation)
+    volume = scan()
+    network = MeshNet(tmp_path, reverse=reverse)
+    assert network.reach == sum(DILATIONS)
+    # Right, anterior, superior to left, inferior, anterior: flip, swap.
+    cube = volume.data[::-1].transpose(0, 2, 1)[:, ::-1].copy() / volume.data.max()
+    given = cube.transpose(2, 1, 0).copy() if reverse else cube
+    expected = by_hand(given, layers, {"relu": F.relu, "elu": F.elu}[activation])
+    expected = expected.transpose(2, 1, 0) if reverse else expected
+    back = expected[:, ::-1].transpose(0, 2, 1)[::-1]
+    # Beyond its reach of what is not air the network is not run, and nothing is labelled.
+    inside = volume.data > 0
+    found = network.segment(volume)
+    assert np.array_equal(found[inside], back[inside])
+    assert len(np.unique(found[inside])) > 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_scan_on_other_axes_gets_the_same_labels(tmp_path):
+    publish(tmp_path)
+    network = MeshNet(tmp_path)
+    volume = scan()
+    turned = Volume(volume.data[:, ::-1].copy(), np.diag([1.0, -1, 1, 1]), "turned")
+    assert np.array_equal(network.segment(turned)[:, ::-1], network.segment(volume))
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "kind", "json"])
+def test_what_is_no_such_network_is_named(damage, tmp_path):
+    publish(tmp_path)
+    path = tmp_path / "model.json"
+    if damage == "missing":
+        (tmp_path / "weights.bin").unlink()
+    elif damage == "short":
+        (tmp_path / "weights.bin").write_bytes((tmp_path / "weights.bin").read_bytes()[:-4])
+    elif damage == "kind":
+        path.write_text(path.read_text().replace("Activation", "Dense"))
+    else:
+        path.write_text("{")
+    with pytest.raises(StudyError, match=str(tmp_path)) as caught:
+        MeshNet(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_empty_volume_is_told(tmp_path):
+    publish(tmp_path)
+    empty = Volume(np.zeros((24,) * 3, np.float32), np.eye(4), "empty")
+    with pytest.raises(StudyError, match="empty"):
+        MeshNet(tmp_path).segment(empty)
+
+
+@long_test
+def test_it_labels_a_real_t1w_as_published():
+    """The white and grey matter of SRI24's T1w, a minute: .873 and .781 in Dice."""
+    folder = SHARED / "meshnet" / "model5_gw_ae"
+    if not folder.is_dir():
+        pytest.skip("needs the published networks beside the project")
+    labels = MeshNet(folder).segment(read_volume(SHARED / "sri24" / "spgr.nii.gz"))
+    tissues = read_volume(SHARED / "sri24" / "tissues.nii.gz").data
+    for label, tissue, expected in ((1, 3, 0.873), (2, 2, 0.781)):
+        found, truth = labels == label, tissues == tissue
+        dice = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+        assert dice == pytest.approx(expected, abs=0.002)

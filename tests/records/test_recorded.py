@@ -1,0 +1,248 @@
+"""Recorded runs: kept whole, never edited, and the README says what they say."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lmidiff.__main__ import main
+from lmidiff.cli.study import summary
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
+from lmidiff.records.recorded import SUMS, check_record, record
+from lmidiff.report.recorded_text import results_page
+from lmidiff.report.summary_page import report_text
+from workflows import copy_project, run
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results" / "reference"
+RECORDED = sorted(path.parent for path in REFERENCE.glob(f"*/{SUMS}"))
+
+
+@pytest.mark.parametrize("folder", RECORDED, ids=lambda p: p.name)
+def test_recorded_files_are_as_recorded(folder):
+    check_record(folder)
+
+
+VERSIONS = {"python": "3.11", "torch": "2", "snakemake": "9"}
+CONFIG = {
+    "study": "tiny",
+    "seed": 3,
+    "data": {
+        "target": "T1w",
+        "sources": ["PDw"],
+        "grid": {"image_size": 64, "pixel_size": 3.0, "slices": 10},
+        "cohorts": {
+            "made": {"kind": "simulated", "subjects": {"train": 5, "val": 0, "test": 3}},
+            "none": {"kind": "labels", "subjects": {"train": 0, "val": 0, "test": 0}},
+            "mine": {"kind": "sheet", "sheet": "my.tsv"},
+        },
+    },
+}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    folder = tmp_path / "results" / "tiny"
+    names = ("metrics.csv", "slices.csv", "comparisons.csv", "verdict_parts.csv", "report.md")
+    for name in (*names, "figures/figure2.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    rows = [
+        {
+            "source": "PDw", "target": "T1w", "method": "sdedit", "label": "SDEdit",
+            "training": "target", "tuned": "nothing", "status": "measured", "quantity": quantity,
+            "unit": "1", "mean": mean, "low": low, "high": high, "n": 3, "expected": 4,
+            "paper": "not obtained", "page": "", "difference": "",
+        }
+        for quantity, mean, low, high in (
+            ("ssim_brain", "0.5", "0.4", "0.6"),
+            ("psnr_brain", "inf", "inf", "inf"),
+            ("dice_kmeans_mean", "", "", ""),
+            ("dice_truth_mean", "0.25", "0.2", "0.3"),
+        )
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "table1.csv", index=False)
+    cost = {"stage": "train", "job": "all", "jobs": 2, "seconds": 90.0, "memory_mb": 700}
+    (folder / "record").mkdir()
+    pd.DataFrame([cost]).to_csv(folder / "record" / "cost.csv", index=False)
+    provenance = {"commit": "c" * 40, "code_sha256": "d" * 64, "config_sha256": "e" * 64}
+    provenance |= {"device": "a slide rule", "versions": VERSIONS}
+    (folder / "record" / "provenance.json").write_text(json.dumps(provenance))
+    (folder / "record" / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    shutil.copy(REFERENCE / "default" / "verdicts.csv", folder)
+    return folder
+
+
+def test_record_keeps_files_with_checksums(finished, tmp_path):
+    kept = record(finished, tmp_path / "reference")
+    assert (kept / "metrics.csv").read_text() == "x"
+    check_record(kept)
+    (kept / "metrics.csv").write_text("better")
+    with pytest.raises(StudyError, match=r"metrics\.csv: differs from what was recorded"):
+        check_record(kept)
+    for name in ("verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"):
+        assert (kept / name).read_bytes() == (finished / name).read_bytes()
+    (kept / "metrics.csv").write_text("x")
+    (kept / "extra.csv").write_text("x")
+    with pytest.raises(StudyError, match=r"extra\.csv: was not recorded"):
+        check_record(kept)
+    (kept / "metrics.csv").unlink()
+    with pytest.raises(StudyError, match=r"metrics\.csv: recorded, but missing"):
+        check_record(kept)
+
+
+@pytest.mark.parametrize("name", ["record/provenance.json", "verdicts.csv", "report.md"])
+def test_unfinished_study_is_not_recorded(finished, tmp_path, name):
+    (finished / name).unlink()
+    with pytest.raises(StudyError, match=rf"{name}: missing"):
+        record(finished, tmp_path / "reference")
+    assert not (tmp_path / "reference").exists()
+
+
+def test_a_records_page_is_made_from_its_files(finished):
+    page = results_page(finished)
+    assert "0.500 [0.400, 0.600]" in page
+    assert "∞" in page
+    assert "missing" in page
+    assert "1.5" in page
+    assert "record/" in page
+    assert results_page(finished) == page
+
+
+def test_show_prints_the_table_and_where_things_are(finished, capsys):
+    assert main(["show", str(finished)]) == 0
+    printed = capsys.readouterr().out
+    assert "SDEdit" in printed
+    assert f"{finished}/figures/" in printed
+    assert printed.strip() == summary(finished)
+
+
+def test_show_without_a_table_is_one_line(tmp_path, capsys):
+    assert main(["show", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "table1.csv: no such table" in error
+
+
+@pytest.mark.parametrize("command", ["show", "record"])
+def test_an_unknown_study_is_one_line(tmp_path, capsys, command):
+    assert main([command, str(tmp_path / "results" / "nowhere")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nowhere" in error
+    assert "Traceback" not in error
+
+
+def test_show_without_verdicts_is_one_line(finished, capsys):
+    (finished / "verdicts.csv").unlink()
+    assert main(["show", str(finished)]) == 1
+    assert "verdicts.csv: no verdicts; run the study first" in capsys.readouterr().err
+
+
+def test_costs_add_up_by_stage(tmp_path):
+    for stage, job, seconds, memory in (
+        ("train", "a", 2, 10),
+        ("train", "b", 3, 30),
+        ("score", "c", 1, 5),
+        ("translate", "x_from-PDw_shard-0", 4, 5),
+        ("translate", "x_from-PDw_shard-11", 6, 5),
+    ):
+        (tmp_path / stage).mkdir(exist_ok=True)
+        line = {"s": seconds, "max_rss": memory, "cpu_time": seconds * 2}
+        pd.DataFrame([line]).to_csv(tmp_path / stage / f"{job}.tsv", sep="\t", index=False)
+    summed = summarise_costs(tmp_path)
+    costs = summed.set_index(["stage", "job"])
+    assert costs.loc[("train", "all"), "seconds"] == 5
+    assert costs.loc[("train", "all"), "memory_mb"] == 30
+    assert costs.loc[("train", "b"), "cpu_seconds"] == 6
+    assert costs.loc[("score", "all"), "jobs"] == 1
+    assert ("score", "c") not in costs.index
+    assert costs.loc[("translate", "x_from-PDw"), ["jobs", "seconds"]].tolist() == [2, 10]
+
+    # Model a was trained in 100 s and its job found that; b has no curve; c nothing at all.
+    curve = pd.DataFrame({"step": [1, 2], "seconds": [50.0, 100.0]})
+    curves = {"a": curve, "b": curve.iloc[:0]}
+    models = {"x": "a", "y": "b", "z": "c", "plain": None}
+    found = row_costs(summed, curves, models, ["PDw", "T2w"], slices=20)
+    assert found["x", "PDw"] == Cost(100.0, 0.5)
+    assert found["y", "PDw"].training == 3
+    assert found["plain", "PDw"].training == 0
+    for missing in (found["x", "T2w"].translation, found["z", "PDw"].training):
+        assert missing != missing
+
+
+# -- the page to paste ----------------------------------------------------------------------------
+
+
+def test_the_page_says_what_the_files_say(finished):
+    text = report_text(finished)
+    for fact in (
+        "# Study `tiny`: what held",
+        "T1w from PDw",
+        "made (simulated: 5 train, 0 val, 3 test); mine (sheet)",
+        "64 px of 3.0 mm, 10 slices",
+        "0.500 [0.400, 0.600]",
+        "SDEdit from PDw: ssim_brain of 3 of 4 subjects",
+        "paper's own values: not obtained",
+        "| train   | 2      | 1.5 ",
+        "commit `cccccccccccc`",
+        "a slide rule",
+    ):
+        assert fact in text, fact
+    assert "none (labels" not in text
+    verdicts = pd.read_csv(finished / "verdicts.csv", dtype=str, keep_default_na=False)
+    for _, row in verdicts.iterrows():
+        assert row["sentence"] in text, "a claim that was not run is named as well"
+        if row["effect"]:
+            assert f"{float(row['effect']):+.3f} [{float(row['low']):+.3f}" in text
+    # Change the file, and the page follows.
+    verdicts.loc[verdicts["effect"] != "", "effect"] = "0.123456"
+    verdicts.to_csv(finished / "verdicts.csv", index=False)
+    assert "+0.123 [" in report_text(finished)
+
+
+@pytest.mark.parametrize("name", ["verdicts.csv", "table1.csv", "record/cost.csv"])
+def test_a_page_without_its_files_is_one_line(finished, name):
+    (finished / name).unlink()
+    with pytest.raises(StudyError, match="run the study first") as caught:
+        report_text(finished)
+    assert name in str(caught.value)
+
+
+@pytest.mark.study
+def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path):
+    folder = copy_project(tmp_path / "a project")
+    results = folder / "results" / "default"
+    shutil.copytree(REFERENCE / "default", results)
+    derived = [
+        *(f"table1.{kind}" for kind in ("csv", "md", "tex")),
+        *("verdicts.csv", "verdict_parts.csv", "comparisons.csv", "gap.csv", "report.md"),
+    ]
+    for name in derived:
+        (results / name).unlink()
+    packed = (results / "slices.csv.gz").read_bytes()
+    (results / "slices.csv").write_bytes(gzip.decompress(packed))
+    wanted = [f"results/default/{name}" for name in derived if name not in ("table1.tex",)]
+    rules = ("write_table", "write_verdicts", "write_report")
+    run(folder, *wanted, "--allowed-rules", *rules, "--rerun-triggers", "mtime")
+    before = REFERENCE / "default"
+    # Claims that were added since are not in the record; those that are in it came out the same.
+    known = set(pd.read_csv(before / "verdicts.csv")["claim"])
+    for name in ("verdicts.csv", "verdict_parts.csv"):
+        kept, anew = (pd.read_csv(f / name, dtype=str) for f in (before, results))
+        anew = anew[anew["claim"].isin(known)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(anew, kept)
+    for name in set(derived) - {"verdicts.csv", "verdict_parts.csv", "report.md"}:
+        assert (results / name).read_bytes() == (before / name).read_bytes(), name
+    pages = [(f / "report.md").read_text().splitlines() for f in (before, results)]
+    # The sentence above the verdicts says more since than when the study was recorded.
+    decided, again = (
+        [row for row in page if "not run" not in row.lower() and " test subjects" not in row]
+        for page in pages
+    )
+    assert decided == again

@@ -1,0 +1,481 @@
+"""A study's files and rules: who is in which split, and that training is handed no source."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check_config
+from lmidiff.data.slices import subject_of
+from lmidiff.records.provenance import PLUMBING, modules_behind
+from lmidiff.study.models import merge
+from lmidiff.study.study import LABELS, Study
+from workflows import ROOT, SMOKE, Job, copy_project, planned
+
+SCRIPTS = ROOT / "workflow" / "scripts"
+
+
+@pytest.fixture
+def config() -> dict:
+    default, smoke = (
+        yaml.safe_load((ROOT / "config" / name).read_text())
+        for name in ("config.yaml", "smoke.yaml")
+    )
+    return merge(default, smoke)
+
+
+def message_of(config: dict) -> str:
+    check_config(config)
+    with pytest.raises(StudyError) as caught:
+        Study(config)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def sheet_of(folder: Path, *rows: str) -> dict:
+    """A cohort from a sheet whose images exist, as far as reading the sheet goes."""
+    lines = ["subject\tmodality\tpath\tsplit"]
+    for number, row in enumerate(rows):
+        subject, modality, split = row.split()
+        (folder / f"{number}.nii.gz").write_bytes(b"x")
+        lines.append(f"{subject}\t{modality}\t{number}.nii.gz\t{split}")
+    path = folder / "sheet.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return {"kind": "sheet", "sheet": str(path)}
+
+
+# -- splits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counts", [(3, 1, 2), (2, 0, 1), (28, 4, 8)])
+def test_splits_share_nobody_and_leave_out_nobody(config: dict, counts: tuple) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"] = dict(
+        zip(("train", "val", "test"), counts, strict=True)
+    )
+    if not counts[1]:
+        for block in config["methods"].values():
+            block.pop("tune", None)
+    study = Study(config)
+    splits = [set(study.subjects(split)) for split in ("train", "val", "test")]
+    assert [len(split) for split in splits] == list(counts)
+    assert set.union(*splits) == set(study.subjects())
+    assert len(study.subjects()) == sum(counts)
+
+
+def test_shards_hold_every_test_subject_once(config: dict) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"] = {"train": 2, "val": 1, "test": 7}
+    config["translation"]["subjects_per_shard"] = 3
+    study = Study(config)
+    held = [study.shard_subjects(shard) for shard in study.shards]
+    assert [len(shard) for shard in held] == [3, 3, 1]
+    assert [subject for shard in held for subject in shard] == study.subjects("test")
+    for shard, subjects in enumerate(held):
+        assert {study.shard_of(subject) for subject in subjects} == {shard}
+
+
+def test_a_subject_in_two_splits_of_a_sheet(config: dict, tmp_path: Path) -> None:
+    rows = ("1 T1w train", "1 PDw test", "1 T2w test")
+    config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
+    assert "(sub-1): split is 'test' here and 'train' before" in message_of(config)
+
+
+def test_an_id_in_two_cohorts(config: dict, tmp_path: Path) -> None:
+    rows = ("01 T1w test", "01 PDw test", "01 T2w test")
+    config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
+    config["data"]["cohorts"]["again"] = config["data"]["cohorts"]["mine"]
+    assert "sub-01 is in cohort mine (test) and in cohort again (test)" in message_of(config)
+
+
+def test_simulated_people_are_named_apart_from_real_ones(config: dict, tmp_path: Path) -> None:
+    plain = Study(config).subjects(cohort="simulated")
+    rows = ("01 T1w test", "01 PDw test", "01 T2w test")
+    config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
+    study = Study(config)
+    assert study.subjects(cohort="mine") == ["sub-01"]
+    apart = study.subjects(cohort="simulated")
+    assert apart == [name.replace("sub-", "sub-simulated") for name in plain]
+
+
+def test_a_subject_without_a_modality(config: dict, tmp_path: Path) -> None:
+    config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, "x1 T1w test", "x1 PDw test")
+    assert "sub-x1 has no T2w row" in message_of(config)
+
+
+# -- what does not fit together -------------------------------------------------------------------
+
+
+def test_the_target_among_the_sources(config: dict) -> None:
+    config["data"]["sources"].append("T1w")
+    assert "data.sources contains the target T1w" in message_of(config)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_empty_split(config: dict, split: str) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"][split] = 0
+    assert f"no subject to the {split} split" in message_of(config)
+
+
+def test_tuning_without_validation_subjects(config: dict) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"]["val"] = 0
+    assert "methods.sdedit.tune chooses on validation subjects" in message_of(config)
+
+
+@pytest.mark.parametrize(
+    ("method", "block", "says"),
+    [
+        ("telepathy", {}, "unknown method 'telepathy'; known are"),
+        ("oracle", {"model": "lmidiffusion"}, "methods.oracle takes no model, but one is set"),
+        ("sdedit", {"model": "gone"}, "methods.sdedit.model 'gone' is not under models"),
+        ("sdedit", {}, "methods.sdedit.model None is not under models"),
+        ("sdedit", {"model": "histogram"}, "methods.sdedit needs a model of family diffusion"),
+        ("source", {"steps": 3}, "steps is not a known key"),
+        ("sdedit", {"model": "unconditional", "stepz": 3}, "methods.sdedit.stepz is not a known"),
+        ("sdedit", {"model": "unconditional", "strength": 2}, "strength 2.0 is not in (0, 1]"),
+        (
+            "sdedit",
+            {"model": "unconditional", "tune": {"strength": [0.5, 2]}},
+            "strength 2.0 is not in (0, 1]",
+        ),
+        (
+            "sdedit",
+            {"model": "unconditional", "tune": {"strenght": [0.5]}},
+            "methods.sdedit.strenght is not a known key",
+        ),
+    ],
+)
+def test_methods_that_do_not_fit(config: dict, method: str, block: dict, says: str) -> None:
+    config["methods"][method] = block
+    assert says in message_of(config)
+
+
+def test_a_model_of_a_source_that_the_study_has_not(config: dict) -> None:
+    config["data"]["sources"] = ["PDw"]
+    text = message_of(config)  # cyclegan_unseen, for PDw, wants the model of T2w
+    assert "models.cyclegan_T2w.source 'T2w' is not in data.sources" in text
+    assert "null" in text
+    config["methods"]["cyclegan_unseen"] = None
+    study = Study(config)
+    assert "cyclegan_PDw" in study.used_models
+    assert "cyclegan_T2w" not in study.used_models
+
+
+def test_unpaired_training_on_one_person(config: dict) -> None:
+    config["data"]["cohorts"]["simulated"]["subjects"]["train"] = 1
+    assert "models.cyclegan_PDw takes target and source from different" in message_of(config)
+
+
+def test_a_source_for_a_model_that_sees_none(config: dict) -> None:
+    config["models"]["lmidiffusion"]["source"] = "PDw"
+    with pytest.raises(StudyError, match=r"models\.lmidiffusion sees the target alone"):
+        Study(config)
+
+
+def test_what_the_rows_of_the_gan_saw(config: dict) -> None:
+    study = Study(config)
+    assert study.seen("cyclegan") == "target + the source, unpaired"
+    assert study.seen("cyclegan_unseen") == "target + another modality, unpaired"
+    assert study.zero_shot("cyclegan_unseen")
+    assert not study.zero_shot("cyclegan")
+    for source in study.sources:
+        (other,) = set(study.sources) - {source}
+        assert study.model_of("cyclegan", source) == f"cyclegan_{source}"
+        assert study.model_of("cyclegan_unseen", source) == f"cyclegan_{other}"
+
+
+def test_an_unknown_family_is_an_error_even_if_no_method_uses_the_model(config: dict) -> None:
+    config["models"]["spare"] = {"family": "gan9"}
+    assert "unknown model family 'gan9'; known are" in message_of(config)
+
+
+def test_a_row_that_is_kept_must_exist(config: dict) -> None:
+    config["rows"] = ["source", "telepathy"]
+    assert "rows names telepathy, which is not under methods" in message_of(config)
+    config["rows"] = ["source", "lmidiffusion", "oracle"]
+    study = Study(config)
+    assert list(study.methods) == ["source", "lmidiffusion", "oracle"]
+    assert study.used_models == ["lmidiffusion"]
+
+
+def test_a_model_that_sees_a_source_names_one_of_the_study(config: dict) -> None:
+    config["models"]["supervised_PDw"]["source"] = "FLAIR"
+    assert "models.supervised_PDw.source 'FLAIR' is not in data.sources" in message_of(config)
+
+
+def test_each_source_has_its_model_where_a_method_has_several(config: dict) -> None:
+    study = Study(config)
+    assert study.model_of("supervised", "T2w") == "supervised_T2w"
+    assert study.models_of("supervised") == ["supervised_PDw", "supervised_T2w"]
+    assert study.models_of("self_consistent") == ["lmidiffusion_cr"]
+    del config["methods"]["supervised"]["model"]["T2w"]
+    assert "methods.supervised.model names no model for source T2w" in message_of(config)
+
+
+def test_what_a_row_saw_is_told(config: dict) -> None:
+    config["methods"]["swapped"] = {
+        "method": "supervised",
+        "model": {"PDw": "supervised_T2w", "T2w": "supervised_PDw"},
+    }
+    study = Study(config)
+    assert study.seen("self_consistent") == "target"
+    assert study.seen("supervised") == "pairs of target and the source"
+    assert study.seen("swapped") == "pairs of target and another modality"
+    shown = {name for name in study.methods if not study.zero_shot(name)}
+    assert shown == {"cyclegan", "supervised", "lookup", "oracle"}
+    assert study.seen("lookup") == "the answer"
+    assert study.seen("synth_regression") == "target + label maps"
+
+
+def test_pairs_are_handed_over_in_turn(config: dict) -> None:
+    study = Study(config)
+    names = [Path(path).name for path in study.training_files("supervised_PDw")["pairs"]]
+    assert names[:2] == ["sub-01_PDw.nii.gz", "sub-01_T1w.nii.gz"]
+    assert len(names) == 2 * len(study.subjects("train"))
+
+
+# -- models ---------------------------------------------------------------------------------------
+
+
+def test_a_models_block_is_laid_on_the_defaults(config: dict) -> None:
+    before = copy.deepcopy(config)
+    study = Study(config)
+    settings = study.model_settings("lmidiffusion_cr")
+    defaults = config["model_defaults"]
+    assert settings["contrast_randomised"] is True
+    own = config["models"]["lmidiffusion_cr"]["guidance"]
+    assert own["bandwidths"] == [4.0, 12.0, 32.0]
+    assert settings["guidance"] == {**defaults["guidance"], **own}
+    assert settings["training"] == {**defaults["training"], "seed": config["seed"]}
+    assert settings["unet"]["channels"] == [16, 32]
+    assert study.model_settings("unconditional")["guidance"]["condition"] == "none"
+    assert study.model_settings("histogram") == {"family": "histogram"}
+    assert config == before
+
+
+def test_a_models_own_seed_wins(config: dict) -> None:
+    config["models"]["lmidiffusion"]["training"] = {"seed": 9}
+    assert Study(config).model_settings("lmidiffusion")["training"]["seed"] == 9
+
+
+def test_merging() -> None:
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    assert merge(base, {"a": {"c": [9]}, "d": {"e": 4}}) == {"a": {"b": 1, "c": [9]}, "d": {"e": 4}}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+
+
+def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
+    config["methods"]["cr_regression"] = config["methods"]["cr_regression_consistent"] = None
+    study = Study(config)
+    assert "cr_regression" not in study.methods
+    assert "cr_regression" in study.models
+    assert "cr_regression" not in study.used_models
+
+
+# -- what training is handed: from the DAG itself --------------------------------------------------
+
+
+def people_in(paths: set[str], modality: str) -> set[str]:
+    """Whose images of a modality are among the files."""
+    return {subject_of(path) for path in paths if path.endswith(f"_{modality}.nii.gz")}
+
+
+def leaks(jobs: list[Job], study: Study) -> list[str]:
+    """Inputs of training jobs that a model's ``needs`` does not entitle it to.
+
+    Only what a job reads itself counts. The jobs behind it do read other images: the one that
+    preprocesses a subject reads all of its modalities, to write each to its own file.
+    """
+    found = []
+    weights = {study.paths.model(model): model for model in study.models}
+    for job in jobs:
+        for model in {weights[path] for path in job.outputs if path in weights}:
+            allowed = set()
+            if study.needs(model) & {"target", "pairs"}:
+                allowed |= set(study.volumes("train", study.target))
+            source = study.models[model].get("source")
+            if study.needs(model) & {"source", "pairs"}:
+                allowed |= set(study.volumes("train", source))
+            if "labels" in study.needs(model):
+                allowed |= {
+                    study.paths.volume(person, LABELS) for person in study.subjects("train")
+                }
+            found += sorted(f"{model} reads {path}" for path in job.data - allowed)
+            if "source" in study.needs(model):
+                sides = (people_in(job.data, modality) for modality in (study.target, source))
+                both = set.intersection(*sides)
+                found += sorted(f"{model} reads both sides of {person}" for person in both)
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("dag") / "a project")
+
+
+@pytest.fixture(scope="module")
+def dag(project: Path) -> list[Job]:
+    return planned(project, *SMOKE)
+
+
+@pytest.fixture
+def study(config: dict) -> Study:
+    return Study(config)
+
+
+@pytest.mark.study
+def test_no_training_job_of_the_dag_is_handed_a_source_or_a_held_out_subject(
+    dag: list[Job], study: Study
+) -> None:
+    assert leaks(dag, study) == []
+    trained = {}
+    for job in dag:
+        if job.rule == "train_model":
+            (weights,) = (path for path in job.outputs if path.endswith("safetensors"))
+            trained[weights] = job.data
+    # Not vacuous: every model is there, and a zero-shot one reads the training target, no more.
+    assert set(trained) == {study.paths.model(model) for model in study.used_models}
+    target = set(study.volumes("train", study.target))
+    zero_shot = [model for model in study.used_models if study.needs(model) == {"target"}]
+    assert {"lmidiffusion", "lmidiffusion_cr", "unconditional"} <= set(zero_shot)
+    assert all(trained[study.paths.model(model)] == target for model in zero_shot)
+    for name in study.methods:
+        if study.zero_shot(name) and study.seen(name) == "target":
+            for model in study.models_of(name):
+                assert trained[study.paths.model(model)] == target
+    pairs = set(study.volumes("train", "PDw")) | target
+    assert trained[study.paths.model("supervised_PDw")] == pairs
+    # An unpaired model reads everybody once: some as target, the others as its source.
+    unpaired = [model for model in study.used_models if "source" in study.needs(model)]
+    assert {"cyclegan_PDw", "cyclegan_T2w"} <= set(unpaired)
+    for model in unpaired:
+        read, source = trained[study.paths.model(model)], study.models[model]["source"]
+        sides = [people_in(read, modality) for modality in (study.target, source)]
+        assert all(sides)
+        assert not sides[0] & sides[1]
+        assert sides[0] | sides[1] == set(study.subjects("train"))
+        assert len(read) == len(sides[0]) + len(sides[1])  # and nothing else
+    (segmenter,) = (job for job in dag if job.rule == "train_segmenter")
+    masks = set(study.volumes("train", "desc-brain_mask"))
+    assert segmenter.data == target | masks
+    for subject in study.subjects("val") + study.subjects("test"):
+        readers = {job.rule for job in dag if any(f"/{subject}/" in path for path in job.data)}
+        assert not readers & {"train_model", "train_segmenter"}
+
+
+@pytest.mark.study
+def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
+    dag: list[Job], study: Study
+) -> None:
+    jobs = [job for job in dag if not job.rule.startswith(("preprocess", "simulate"))]
+    for job in jobs:
+        read = {
+            split
+            for split in ("train", "val", "test")
+            for s in study.subjects(split)
+            if any(f"/{s}/" in path for path in job.data)
+        }
+        # Both look at every volume, and nothing that is trained or scored reads what they write.
+        assert job.rule in ("write_record", "check_data") or read <= {
+            "train_model": {"train"},
+            "train_segmenter": {"train"},
+            "tune_method": {"val"},
+            "assess_samples": {"train", "test"},  # of finished models: who is memorised, how near
+        }.get(job.rule, {"test"}), job.rule
+
+
+@pytest.mark.study
+def test_tuning_is_handed_no_image_of_any_source(dag: list[Job], study: Study) -> None:
+    tuned = [job for job in dag if job.rule == "tune_method"]
+    assert {"sdedit", "self_consistent"} <= {Path(job.outputs[0]).stem for job in tuned}
+    targets = set(study.volumes("val", study.target)) | set(study.volumes("val", "desc-brain_mask"))
+    for job in tuned:
+        assert {path for path in job.data if "/volumes/" in path} == targets, job.outputs
+
+
+def test_settings_by_source_cannot_be_tuned(config: dict) -> None:
+    config["methods"]["supervised"]["tune"] = {"x": [1]}
+    assert "methods.supervised.tune takes one model for all sources" in message_of(config)
+
+
+@pytest.mark.study
+@pytest.mark.parametrize(
+    ("line", "model", "leak"),
+    [
+        ('files["source"] = self.volumes("train", self.sources[0])', "lmidiffusion", "sub-01_PDw"),
+        ('files["target"] = self.volumes("val", self.target)', "lmidiffusion", "sub-04_T1w"),
+        (
+            'files.setdefault("target", []).append(self.volumes("test", self.target)[0])',
+            "lmidiffusion",
+            "sub-05_T1w",
+        ),
+        ('files["target"] = self.volumes("train", self.target)', "cyclegan_PDw", "of sub-02"),
+        ('files["source"] = self.volumes("train", "T2w")[1::2]', "cyclegan_PDw", "sub-02_T2w"),
+        ('files["source"] = self.volumes("test", source or "T2w")', "cyclegan_T2w", "sub-05_T2w"),
+    ],
+)
+def test_that_check_finds_a_leak(
+    project: Path, study: Study, line: str, model: str, leak: str
+) -> None:
+    path = project / "workflow" / "lmidiff" / "study" / "models.py"
+    text = path.read_text()
+    start = text.index("    def training_files")
+    end = text.index("        return files\n", start)
+    path.write_text(f"{text[:end]}        {line}\n{text[end:]}")
+    try:
+        found = leaks(planned(project, "models", *SMOKE), study)
+    finally:
+        path.write_text(text)
+    assert any(f"{model} reads" in each and leak in each for each in found), found
+
+
+# -- code as input --------------------------------------------------------------------------------
+
+
+def names_behind(script: str, *modules: str) -> set[str]:
+    paths = modules_behind(SCRIPTS / script, *modules)
+    return {Path(path).relative_to(ROOT / "workflow" / "lmidiff").as_posix() for path in paths}
+
+
+def test_training_depends_on_the_core_and_not_on_what_comes_after() -> None:
+    names = names_behind("train.py", "lmidiff.models.diffusion")
+    core = {
+        "lmi/__init__.py",
+        "diffusion.py",
+        "guidance.py",
+        "training/loop.py",
+        "networks/unet.py",
+    }
+    assert core <= names
+    assert "segmentation.py" not in names
+    others = ("evaluation/", "figures/", "methods/", "report/", "study/", "verdicts/")
+    assert not any(name.startswith(others) for name in names)
+
+
+def test_a_histogram_does_not_depend_on_lmi() -> None:
+    names = names_behind("train.py", "lmidiff.models.histogram")
+    assert "models/histogram.py" in names
+    assert not names & {"lmi/__init__.py", "diffusion.py", "models/diffusion.py"}
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_the_modules_behind_a_script_exist_and_hold_no_plumbing(script: str) -> None:
+    names = names_behind(script)
+    plumbing = {name.removeprefix("lmidiff.").replace(".", "/") + ".py" for name in PLUMBING}
+    assert not names & plumbing
+    if script.startswith("plot"):
+        assert "training/loop.py" not in names
+
+
+def test_the_evaluation_does_not_depend_on_the_networks() -> None:
+    for script in ("score.py", "segment.py", "collect_scores.py", "write_table.py"):
+        networks = ("diffusion.py", "lmi/", "networks/", "training/")
+        assert not any(name.startswith(networks) for name in names_behind(script))
+
+
+def test_a_copy_elsewhere_depends_on_its_own_modules(tmp_path: Path) -> None:
+    # The command line of another checkout must not hash this one's code.
+    shutil.copy(SCRIPTS / "score.py", tmp_path)
+    assert modules_behind(tmp_path / "score.py") == modules_behind(SCRIPTS / "score.py")

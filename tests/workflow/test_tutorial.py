@@ -1,0 +1,84 @@
+"""The tutorial's commands, one after the other, as a reader types them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from workflows import ROOT, copy_project, environment
+
+pytestmark = pytest.mark.study
+
+BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(), re.DOTALL)
+
+
+def head(contrast: tuple[float, float, float], seed: int) -> np.ndarray:
+    """Three shells of an ellipsoid with ripples, in an empty field: a stripped brain at 6 mm."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (32, 32, 26)), indexing="ij")
+    scaled = [axis / scale for axis, scale in zip(axes, (0.7, 0.85, 0.8), strict=True)]
+    radius = np.sqrt(sum(axis**2 for axis in scaled))
+    image = np.select([radius < 0.5, radius < 0.8, radius < 1], contrast[::-1], 0)
+    ripple = 1 + 0.05 * np.sin(9 * axes[0] + seed) * np.cos(7 * axes[1])
+    return (image * ripple).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_project(tmp_path_factory.mktemp("tutorial") / "project")
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy2(ROOT / name, folder)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    (folder / "my").mkdir()
+    for seed, person in enumerate("abc"):
+        for modality, contrast in (("T1w", (200, 450, 700)), ("PDw", (750, 700, 600))):
+            image = nib.Nifti1Image(head(contrast, seed), np.diag([6.0, 6.0, 6.0, 1.0]))
+            image.set_sform(image.affine, code=1)
+            nib.save(image, folder / "my" / f"{person}_{modality}.nii.gz")
+    return folder
+
+
+def type_in(folder: Path, block: str) -> str:
+    """Run a block; what `make` would set up first is there."""
+    if not (ROOT / ".venv/bin/lmidiff").is_file():
+        pytest.skip("needs the project's .venv (make env)")
+    block = block.replace("make reproduce", "make -o .venv/.ready reproduce CORES=2")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def test_it_has_a_scan_data_and_a_method() -> None:
+    assert len(BLOCKS) == 4
+
+
+def test_every_command_does_what_the_text_says(project: Path) -> None:
+    scan, page, study, method = BLOCKS
+    type_in(project, scan)
+    made = nib.load(project / "my/a_PDw_desc-lmidiff_T1w.nii.gz")
+    assert made.shape == nib.load(project / "my/a_PDw.nii.gz").shape
+    assert list((project / "my").glob("*.png"))
+    assert list((project / "my").glob("*.json"))
+    type_in(project, page)
+    assert (project / "my/a.html").stat().st_size > 10_000
+    printed = type_in(project, study)
+    assert "Histogram matching" in printed
+    assert "Negative" not in printed
+    kept = project / "results/mine/translations/histogram"
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.nii.gz")}
+    printed = type_in(project, method)
+    assert "Negative" in printed
+    assert len(before) == 2
+    assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.nii.gz")}

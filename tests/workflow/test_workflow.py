@@ -1,0 +1,443 @@
+"""The study end to end, through the real command line, in a folder with a space in its name."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import psutil
+import pytest
+import yaml
+
+from workflows import (
+    SMOKE,
+    command,
+    copy_project,
+    environment,
+    metrics,
+    orphans,
+    planned,
+    run,
+)
+
+pytestmark = pytest.mark.study
+
+NOTHING = "Nothing to be done"
+COLUMNS = ["study", "method", "source", "target", "subject", "region", "metric", "value"]
+METHODS = {
+    "source",
+    "histogram",
+    "inverted_histogram",
+    "lookup",
+    "cyclegan",
+    "cyclegan_unseen",
+    "sdedit",
+    "sdedit_inverted",
+    "stylegan",
+    "ilvr",
+    "fgdm",
+    "lmidiffusion",
+    "lmidiffusion_cr",
+    "image_cr",
+    "edges",
+    "self_consistent",
+    "cr_regression",
+    "cr_regression_consistent",
+    "synth_regression",
+    "supervised",
+    "oracle",
+}
+
+# One diffusion model, one source: what the tests below run again and again.
+SMALL = {
+    "study": "small",
+    "data": {"sources": ["PDw"]},
+    "model_defaults": {"training": {"steps": 60, "checkpoint_every": 5}},
+    "rows": ["source", "lmidiffusion", "oracle"],
+}
+# No network at all.
+CHEAP = {
+    "study": "cheap",
+    "data": {
+        "sources": ["PDw"],
+        "cohorts": {"simulated": {"subjects": {"train": 0, "val": 0, "test": 0}}},
+    },
+    "rows": ["source", "histogram", "oracle"],
+}
+
+
+def overlay(folder: Path, settings: dict, *more: str) -> tuple[str, ...]:
+    """Arguments that lay ``settings`` over the smoke study."""
+    name = f"{settings['study']}.yaml"
+    (folder / name).write_text(yaml.safe_dump(settings))
+    return (*SMOKE, name, *more)
+
+
+def images(folder: Path, study: str) -> dict[str, np.ndarray]:
+    """Every translated volume by method, source and file name."""
+    root = folder / "results" / study / "translations"
+    return {
+        f"{path.parts[-4]}/{path.parts[-3]}/{path.name}": np.asarray(nib.load(path).dataobj)
+        for path in sorted(root.rglob("*.nii.gz"))
+    }
+
+
+# -- what is promised -----------------------------------------------------------------------------
+
+
+def test_every_promised_file_is_there(finished: Path) -> None:
+    results = finished / "results" / "smoke"
+    promised = [
+        *(f"table1.{kind}" for kind in ("csv", "md", "tex")),
+        *(
+            f"figures/{name}.{kind}"
+            for name in ("figure2", "scores", "curves")
+            for kind in ("png", "pdf")
+        ),
+        *(
+            f"models/{model}/{file}"
+            for model in (
+                "histogram",
+                "cyclegan_PDw",
+                "cyclegan_T2w",
+                "unconditional",
+                "lmidiffusion",
+                "lmidiffusion_cr",
+            )
+            for file in ("weights.safetensors", "config.json", "curve.csv")
+        ),
+        *(
+            f"volumes/sub-0{n}/sub-0{n}_{suffix}.nii.gz"
+            for n in range(1, 7)
+            for suffix in ("T1w", "PDw", "T2w", "dseg", "desc-brain_mask")
+        ),
+        *(
+            "slices.csv",
+            "verdicts.csv",
+            "verdict_parts.csv",
+            "comparisons.csv",
+            "gap.csv",
+            "report.md",
+            "record/cost.csv",
+            "record/provenance.json",
+            "record/config.yaml",
+            "models/kmeans/kmeans.json",
+        ),
+    ]
+    for name in promised:
+        assert (results / name).stat().st_size > 0, name
+    with open(results / "metrics.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == COLUMNS
+    assert {row["method"] for row in rows} == METHODS
+    assert {row["source"] for row in rows} == {"PDw", "T2w"}
+    assert {row["subject"] for row in rows} == {"sub-05", "sub-06"}
+    assert {row["study"] for row in rows} == {"smoke"}
+    assert orphans(finished) == []
+
+
+def test_the_table_has_the_cost_of_every_row(finished: Path) -> None:
+    with open(finished / "results" / "smoke" / "table1.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        trained = row["method"] not in ("source", "lookup", "oracle")
+        assert (float(row["training_seconds"]) > 0) is trained, row
+        # A job starts in seconds, so a slice of its six costs a good part of one.
+        assert 0 < float(row["translation_seconds"]) < 100, row
+
+
+def test_the_record_names_data_weights_code_and_versions(finished: Path) -> None:
+    folder = finished / "results" / "smoke" / "record"
+    record = json.loads((folder / "provenance.json").read_text())
+    assert {"data", "weights", "metrics"} <= set(record["files"])
+    assert {"config_sha256", "code_sha256", "versions", "device"} <= set(record)
+    assert yaml.safe_load((folder / "config.yaml").read_text())["study"] == "smoke"
+
+
+def test_a_second_run_does_nothing(finished: Path) -> None:
+    assert NOTHING in run(finished, *SMOKE)
+
+
+def test_editing_code_reruns_what_depends_on_it_and_nothing_else(finished: Path) -> None:
+    package = finished / "workflow" / "lmidiff"
+
+    def rules_after_editing(path: Path) -> tuple[set[str], str]:
+        before = path.read_text() if path.exists() else None
+        stat = path.stat() if path.exists() else None
+        path.write_text((before or "").replace('"""', '"""Edited. ', 1) + "\n")
+        jobs = planned(finished, *SMOKE)
+        if before is None:
+            path.unlink()
+        else:
+            path.write_text(before)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        outputs = " ".join(output for job in jobs for output in job.outputs)
+        return {job.rule for job in jobs}, outputs
+
+    rules, _ = rules_after_editing(package / "figures" / "scores.py")
+    assert {"plot_scores", "plot_curves"} <= rules <= {"plot_scores", "plot_curves", "all"}
+    rules, outputs = rules_after_editing(package / "lmi" / "__init__.py")
+    assert {"train_model", "translate", "score"} <= rules
+    assert not {"simulate_simulated", "preprocess_simulated", "train_segmenter"} & rules
+    assert "models/lmidiffusion/weights" in outputs
+    assert "models/histogram/weights" not in outputs
+    rules, _ = rules_after_editing(package / "images" / "similarity.py")
+    assert {"score", "tune_method"} <= rules
+    assert "train_model" not in rules
+    rules, _ = rules_after_editing(package / "evaluation" / "metrics.py")
+    assert "score" in rules
+    assert not {"tune_method", "translate"} & rules
+    assert rules_after_editing(finished / "README.md")[0] == set()
+    assert rules_after_editing(finished / "config" / "README.md")[0] == set()
+
+
+@pytest.mark.parametrize(("batch_size", "subjects_per_shard"), [(4, 1), (100, 2)])
+def test_shards_and_batches_do_not_change_an_image(
+    finished: Path, batch_size: int, subjects_per_shard: int
+) -> None:
+    # The smoke study has one shard of two subjects and batches of one subject.
+    before = images(finished, "smoke")
+    # A second study's folder is filled with the first one's volumes and models.
+    other = finished / "results" / "sharded"
+    for part in ("raw", "volumes", "models", "tuning"):
+        shutil.copytree(finished / "results" / "smoke" / part, other / part)
+    translation = {"batch_size": batch_size, "subjects_per_shard": subjects_per_shard}
+    arguments = overlay(finished, {"study": "sharded", "translation": translation})
+    methods = ("lmidiffusion", "sdedit", "histogram", "source")
+    folders = [
+        f"results/sharded/translations/{method}/from-PDw/shard-{shard}"
+        for method in methods
+        for shard in range(2 // subjects_per_shard)
+    ]
+    try:
+        only = ("--allowed-rules", "translate", "--rerun-triggers", "mtime")
+        run(finished, *folders, *arguments, *only)
+        after = images(finished, "sharded")
+        assert len(after) == 2 * (4 + 2)  # two samplers write a spread as well
+        for name, image in after.items():
+            np.testing.assert_allclose(image, before[name], atol=1e-5, err_msg=name)
+    finally:
+        shutil.rmtree(other)
+
+
+# -- twice the same, killed or not ----------------------------------------------------------------
+
+
+def kill_when(folder: Path, arguments: tuple[str, ...], reached: Callable[[], bool]) -> None:
+    """Start Snakemake and SIGKILL it with all its children as soon as ``reached``."""
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while not reached():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        member.send_signal(signal.SIGSTOP)
+    for member in family:
+        member.kill()
+    process.wait()
+
+
+def test_deleted_and_run_from_scratch_and_killed_twice_it_gives_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    folder = copy_project(tmp_path / "a project")
+    arguments = overlay(folder, SMALL)
+    results = folder / "results"
+    weights = results / "small" / "models" / "lmidiffusion" / "weights.safetensors"
+    shard = results / "small" / "translations" / "lmidiffusion" / "from-PDw"
+    run(folder, *arguments)
+    before = metrics(folder, "small"), weights.read_bytes()
+    shutil.rmtree(results)
+
+    kill_when(folder, arguments, lambda: any(results.glob(".state/*/checkpoint.pt")))
+    assert not weights.exists()
+    assert "--unlock" in run(folder, *arguments, "--rerun-incomplete", ok=False)
+    run(folder, *arguments, "--unlock")
+
+    kill_when(folder, (*arguments, "--rerun-incomplete"), lambda: any(shard.glob(".tmp-*-shard-0")))
+    log = (results / "small" / "logs" / "train" / "lmidiffusion.log").read_text()
+    assert "resumes at step" in log
+    assert weights.exists()
+    assert not (shard / "shard-0").exists()
+    assert orphans(folder)
+    run(folder, *arguments, "--unlock")
+
+    run(folder, *arguments, "--rerun-incomplete")
+    assert (metrics(folder, "small"), weights.read_bytes()) == before
+    assert orphans(folder) == []
+    assert NOTHING in run(folder, *arguments)
+
+
+# -- bad input, each with one line that says what and where ---------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project without results, for runs that must fail early."""
+    return copy_project(tmp_path_factory.mktemp("bad") / "a project")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"sede": 3}, "config: sede is not a known key"),
+        ({"data": {"grid": {"image_sise": 64}}}, "config: data.grid.image_sise is not a known key"),
+        (
+            {"model_defaults": {"training": {"stepz": 5}}},
+            "config: model_defaults.training.stepz is not a known key",
+        ),
+        ({"methods": {"sdedit": {"strenght": 0.5}}}, "config: methods.sdedit.strenght is not a"),
+        ({"methods": {"telepathy": {}}}, "config: unknown method 'telepathy'"),
+    ],
+)
+def test_a_bad_config_ends_before_any_job(clean: Path, settings: dict, says: str) -> None:
+    printed = run(clean, *overlay(clean, {"study": "bad", **settings}), ok=False)
+    errors = [line for line in printed.splitlines() if line.startswith("ERROR")]
+    assert len(errors) == 1, printed
+    assert says in errors[0]
+    assert printed.rstrip().endswith(errors[0])
+    assert "Traceback" not in printed
+    assert not (clean / "results").exists()
+
+
+def brain(contrast: tuple[float, float, float]) -> np.ndarray:
+    """An ellipsoid of three shells in an empty field, 6 mm voxels."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (32, 32, 26)), indexing="ij")
+    radius = np.sqrt(
+        sum((axis / scale) ** 2 for axis, scale in zip(axes, (0.7, 0.85, 0.8), strict=True))
+    )
+    image = np.select([radius < 0.5, radius < 0.8, radius < 1], contrast[::-1], 0)
+    ripple = 1 + 0.05 * np.sin(9 * axes[0]) * np.cos(7 * axes[1])
+    return (image * ripple).astype(np.float32)
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(array, np.diag([6.0, 6.0, 6.0, 1.0]))
+    image.set_sform(image.affine, code=1)
+    nib.save(image, path)
+
+
+def sheet(folder: Path, name: str, subjects: dict[str, str]) -> tuple[str, ...]:
+    """A study of good synthetic scans; returns its arguments."""
+    lines = ["subject\tmodality\tpath\tsplit"]
+    for number, (subject, split) in enumerate(subjects.items()):
+        for modality, contrast in (("T1w", (200, 450, 700)), ("PDw", (750, 700, 600))):
+            path = folder / name / f"{subject}_{modality}.nii.gz"
+            write(path, brain(contrast) * (1 + number / 50))
+            lines.append(f"{subject}\t{modality}\t{path}\t{split}")
+    (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    cohorts = {**CHEAP["data"]["cohorts"], "mine": {"kind": "sheet", "sheet": f"{name}.tsv"}}
+    settings = {**CHEAP, "study": name, "data": {**CHEAP["data"], "cohorts": cohorts}}
+    return overlay(folder, settings)
+
+
+def test_bad_volumes_are_named_and_the_good_ones_go_on(clean: Path) -> None:
+    faults = ("empty", "cut", "flat", "zero", "nan", "shape", "text")
+    subjects = {f"sub-{fault}": "test" for fault in faults}
+    arguments = sheet(clean, "faults", {"sub-good": "train", **subjects})
+    files = {fault: clean / "faults" / f"sub-{fault}_PDw.nii.gz" for fault in faults}
+    good = brain((750, 700, 600))
+    files["empty"].write_bytes(b"")
+    whole = files["cut"].read_bytes()
+    files["cut"].write_bytes(whole[: len(whole) // 2])
+    write(files["flat"], good[:, :, 10])
+    write(files["zero"], np.zeros_like(good))
+    holed = good.copy()
+    holed[10, 10, 10] = np.nan
+    write(files["nan"], holed)
+    write(files["shape"], good[:, :, 2:])
+    files["text"].write_text("no image\n")
+
+    printed = run(clean, *arguments, "--keep-going", ok=False)
+    assert "Traceback" not in printed
+    for fault, says in {
+        "empty": "the file is empty (0 bytes)",
+        "cut": "the file is truncated or damaged",
+        "flat": "is not 3-D",
+        "zero": "every voxel is 0",
+        "nan": "1 voxels are NaN or infinite",
+        "shape": "is not on the grid of",
+        "text": "cannot be read as NIfTI",
+    }.items():
+        lines = [
+            line for line in printed.splitlines() if "ERROR" in line and f"sub-{fault}" in line
+        ]
+        assert any(says in line for line in lines), (fault, lines)
+        assert not (clean / "results" / "faults" / "volumes" / f"sub-{fault}").exists() or not list(
+            (clean / "results" / "faults" / "volumes" / f"sub-{fault}").iterdir()
+        )
+    assert len(list((clean / "results" / "faults" / "volumes" / "sub-good").iterdir())) == 3
+
+
+def test_a_sheet_that_names_a_missing_file_or_splits_a_subject(clean: Path) -> None:
+    arguments = sheet(clean, "lists", {"sub-a": "train", "sub-b": "test"})
+    path = clean / "lists.tsv"
+    good = path.read_text()
+    path.write_text(good.replace("sub-b_PDw.nii.gz", "gone.nii.gz"))
+    printed = run(clean, *arguments, "-n", ok=False)
+    assert "lists.tsv, line 5 (sub-b): path" in printed
+    assert "gone.nii.gz' is no file" in printed
+    *rest, last = good.rstrip("\n").split("\n")
+    path.write_text("\n".join([*rest, last.replace("\ttest", "\ttrain")]) + "\n")
+    printed = run(clean, *arguments, "-n", ok=False)
+    assert "lists.tsv, line 5 (sub-b): split is 'train' here and 'test' before" in printed
+    assert "Traceback" not in printed
+
+
+def test_ones_own_scans_need_no_network_and_no_labels(clean: Path) -> None:
+    arguments = sheet(clean, "own", {"sub-a": "train", "sub-b": "test", "sub-c": "test"})
+    run(clean, *arguments)
+    rows = list(csv.DictReader((clean / "results/own/metrics.csv").read_text().splitlines()))
+    assert {row["method"] for row in rows} == {"source", "histogram", "oracle"}
+    with open(clean / "results/own/verdicts.csv", newline="") as stream:
+        assert {row["verdict"] for row in csv.DictReader(stream)} == {"not run"}
+    assert "No claim could be run" in (clean / "results/own/report.md").read_text()
+    assert (clean / "results/own/comparisons.csv").read_text().count("\n") == 1
+    assert NOTHING in run(clean, *arguments)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A project whose results folder is a file system of 200 kB."""
+    folder = copy_project(tmp_path / "a project")
+    results = folder / "results"
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(results)]
+    if os.geteuid() or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(results)], check=True)
+
+
+def test_a_full_disk_and_a_read_only_one(small_disk: Path) -> None:
+    arguments = sheet(small_disk, "own", {"sub-a": "train", "sub-b": "test"})
+    results = small_disk / "results"
+    filler = results / "filler"
+    filler.write_bytes(b"0" * 180_000)
+    printed = run(small_disk, *arguments, ok=False)
+    assert "cannot be written (No space left on device)" in printed, printed
+    assert "Traceback" not in printed
+    assert orphans(small_disk) == []
+    for path in results.rglob("*.nii.gz"):
+        assert np.isfinite(np.asarray(nib.load(path).dataobj)).all()
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(results)], check=True)
+    printed = run(small_disk, *arguments, "--rerun-incomplete", ok=False)
+    assert "Read-only file system" in printed
