@@ -52,7 +52,7 @@ rule try_own_scan:
     params:
         source=lambda w: study.downloads.place(OWN_SCANS[w.scan][0]),
         target=lambda w: study.downloads.place(OWN_SCANS[w.scan][1]),
-        network=str(Path(study.downloads.place(SEGMENTER[0])).parent),
+        network=lambda w: study.downloads.place(SEGMENTER[0]),
         threads=THREADS,
     script:
         "../scripts/try_own_scan.py"
@@ -71,8 +71,8 @@ rule draw_maps:
     conda:
         "../../envs/environment.yaml"
     params:
-        source=study.downloads.place(OWN_SCANS["sri24_PDw"][0]),
-        target=study.downloads.place(OWN_SCANS["sri24_PDw"][1]),
+        source=lambda w: study.downloads.place(OWN_SCANS["sri24_PDw"][0]),
+        target=lambda w: study.downloads.place(OWN_SCANS["sri24_PDw"][1]),
         titles=("PDw", "T1w"),
     script:
         "../scripts/draw_maps.py"

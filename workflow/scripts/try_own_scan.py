@@ -1,5 +1,7 @@
 """Translate a real scan as a user would, compare it with the truth, and draw both."""
 
+from pathlib import Path
+
 from lmidiff.benchmarks.own_scans import ROWS, crops, measure
 from lmidiff.common.devices import set_up
 from lmidiff.common.files import write_json, write_text
@@ -10,7 +12,7 @@ from lmidiff.records.provenance import origin
 with job(snakemake.log):
     params, made = snakemake.params, snakemake.output
     set_up(params.threads)
-    table, images, voxel = measure(params.source, params.target, params.network)
+    table, images, voxel = measure(params.source, params.target, Path(params.network).parent)
     table.insert(0, "scan", snakemake.wildcards.scan)
     write_text(made.csv, table.to_csv(index=False, float_format="%.4g"))
     titles = {"source": "scan", "lmidiff": ROWS["lmidiff"], "target": "true T1w"}
