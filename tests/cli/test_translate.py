@@ -190,3 +190,16 @@ def test_the_result_is_a_nifti_on_the_scans_grid(tmp_path, weights):
     source, made = (nib.load(p) for p in (scan, tmp_path / "a_desc-lmidiff_T1w.nii.gz"))
     assert made.shape == source.shape
     np.testing.assert_allclose(made.affine, source.affine, atol=1e-5)
+
+
+def test_an_intensity_that_few_pixels_have_prints_no_noise():
+    rng = np.random.default_rng(0)
+    source = torch.from_numpy(rng.normal(0.5, 0.03, (5, 1, 100, 100)).clip(0.3, 0.7)).float()
+    image = 1 - source
+    source[2, 0, 50, 40:50] = torch.linspace(0.15, 0.25, 10)
+    image[2, 0, 50, 40:50] = torch.tensor([0.0, 1.0] * 5)
+    values, function = function_of(source, image)
+    common = (values > 0.42) & (values < 0.58)
+    assert np.abs(function - (1 - values))[common].max() < 0.01
+    assert np.abs(np.diff(function)).max() < 0.02
+    assert function.min() > 0.4

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lmidiff.images.intensities import conditional_mean
 from lmidiff.images.rim import inside_of
 
 Array = NDArray[np.float32]
@@ -26,12 +25,20 @@ PLACE_MM = 2.0
 """Standard deviation of G: over what distance the translation is followed."""
 
 BINS = 256
+WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""Standard deviations of the kernels, in bins."""
+
+PRIOR_SHARE = 0.005
 _PIXEL_BLUR = 0.42
 """Standard deviation of the blur of a pixel, in pixels: a box and linear interpolation."""
 
 
 def function_of(source: torch.Tensor, image: torch.Tensor) -> tuple[Array, Array]:
-    """The table of E[image | source intensity] inside the brain.
+    """E[image | source intensity] inside the brain, as smooth as its pixels are few.
+
+    A kernel regression in ``BINS`` bins, from the widest of ``WIDTHS`` to the narrowest: what a
+    wider kernel says counts as much as ``PRIOR_SHARE`` of the pixels. Of an intensity that few
+    pixels have, a table would know no more than their noise, and print it wherever the scan has it.
 
     Args:
         source: slices (Z, 1, S, S) in 0..1, 0 outside the brain.
@@ -41,9 +48,20 @@ def function_of(source: torch.Tensor, image: torch.Tensor) -> tuple[Array, Array
         Rising source intensities and the mean image at each.
     """
     inside = inside_of(source > 0)
-    fitted = conditional_mean(image, source, inside, BINS)[inside].double().numpy()
-    values, first = np.unique(source[inside].double().numpy(), return_index=True)
-    return values.astype(np.float32), fitted[first].astype(np.float32)
+    values, answers = (each[inside].double().numpy() for each in (source, image))
+    places = np.minimum((values * BINS).astype(int), BINS - 1)
+    counts = np.bincount(places, minlength=BINS).astype(float)
+    sums = np.bincount(places, weights=answers, minlength=BINS)
+    function = np.full(BINS, answers.mean())
+    for width in reversed(WIDTHS):
+        pixels, total = (
+            ndimage.gaussian_filter1d(each, width, mode="constant") * width * np.sqrt(2 * np.pi)
+            for each in (counts, sums)
+        )
+        prior = PRIOR_SHARE * len(values)
+        function = (total + prior * function) / (pixels + prior)
+    centres = (np.arange(BINS) + 0.5) / BINS
+    return centres.astype(np.float32), function.astype(np.float32)
 
 
 def at_own_resolution(
