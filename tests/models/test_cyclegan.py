@@ -378,7 +378,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
     whole = run(tmp_path / "whole")
     state = tmp_path / "killed"
     code = SCRIPT.format(
-        tests=str(Path(__file__).parents[1] / "helpers"),
+        tests=str(Path(__file__).parent),
         package=str(Path(lmidiff.__file__).parents[1]),
         state=str(state),
     )
