@@ -58,6 +58,17 @@ print("the engine's last line", file=sys.stderr)
         assert "engine.log" in rest[0]
 
 
+def test_a_full_disk_takes_no_log_of_a_job(tmp_path, capsys, monkeypatch):
+    said = []
+    monkeypatch.setattr("lmidiff.common.last_words.say_last", said.extend)
+    engine = tmp_path / "engine.log"
+    engine.write_text("Error in rule x:\nOSError: [Errno 28] No space left on device: 'a'\n")
+    LastWords([tmp_path / "logs"]).tell([str(engine)])
+    (line,) = said
+    assert line.startswith("ERROR results cannot be written (No space left on device)")
+    assert capsys.readouterr().out == ""
+
+
 def broken(folder: Path) -> tuple[str, ...]:
     """A study of three people whose scans are no scans."""
     rows = ["subject\tmodality\tpath\tsplit"]

@@ -38,16 +38,14 @@ class LastWords:
                 said.append(f"ERROR {words}")
         return said
 
-    def tell(self, log: str | Path) -> None:
+    def tell(self, log: str | Path | Sequence[str | Path]) -> None:
         """Say the errors when this process ends, after all else.
 
         Args:
-            log: the engine's own, named where no job has said what is wrong.
+            log: the engine's own, or several; named where no job has said what is wrong.
         """
-        said = self.errors() or [
-            f"ERROR a job ended without a word, as one that is killed does (out of memory?); see "
-            f"{log}, give it more, and run the same command again"
-        ]
+        logs = [log] if isinstance(log, (str, Path)) else list(log)
+        said = self.errors() or _unsaid(logs)
         more = [f"and {len(said) - MOST} more"] if len(said) > MOST else []
         say_last([*said[:MOST], *more])
 
@@ -55,6 +53,23 @@ class LastWords:
         files = (path for folder in self.folders for path in folder.rglob("*.log"))
         states = {path: path.stat() for path in files}
         return {p: (s.st_ino, s.st_size, s.st_mtime_ns) for p, s in states.items()}
+
+
+def _unsaid(logs: Sequence[str | Path]) -> list[str]:
+    """What the engine's own logs know of jobs that left no word: a disk that takes none."""
+    lines = [
+        line.strip()
+        for path in map(Path, logs)
+        if path.is_file()
+        for line in path.read_text(errors="replace").splitlines()
+    ]
+    for fault in ("No space left on device", "Read-only file system"):
+        if any(fault in line for line in lines):
+            return [f"ERROR results cannot be written ({fault}); make room, and run it again"]
+    return [
+        "ERROR a job ended without a word, as one that is killed does (out of memory?); see "
+        f"{', '.join(map(str, logs))}, give it more, and run the same command again"
+    ]
 
 
 def say_last(lines: Sequence[str]) -> None:
