@@ -14,6 +14,7 @@ from lmidiff.cli.study import summary
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
 from lmidiff.records.recorded import SUMS, check_record, record
+from lmidiff.records.replay import recorded_config, restore
 from lmidiff.report.recorded_text import results_page
 from lmidiff.report.summary_page import report_text
 from workflows import copy_project, run
@@ -246,3 +247,25 @@ def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path
         for page in pages
     )
     assert decided == again
+
+
+def test_a_replay_may_leave_somebody_out(tmp_path):
+    gone, record = "sub-33", REFERENCE / "default"
+    names = ("metrics.csv", "slices.csv.gz", "split.tsv", "table1.csv", "record/config.yaml")
+    files = {name: str(tmp_path / name.removesuffix(".gz")) for name in names}
+    restore(record, files, [gone])
+    for name in ("metrics.csv", "slices.csv", "split.tsv"):
+        path = record / name if (record / name).is_file() else record / f"{name}.gz"
+        between = "\t" if name.endswith(".tsv") else ","
+        before, after = (pd.read_csv(p, sep=between, dtype=str) for p in (path, tmp_path / name))
+        assert (before["subject"] == gone).any()
+        kept = before[before["subject"] != gone].reset_index(drop=True)
+        pd.testing.assert_frame_equal(after, kept)
+    assert (tmp_path / "table1.csv").read_bytes() == (record / "table1.csv").read_bytes()
+    config = yaml.safe_load((tmp_path / "record/config.yaml").read_text())
+    assert config["data"]["exclude"] == [gone]
+    assert recorded_config(record, [gone])["data"]["exclude"] == [gone]
+    picture = {"extracts/figure2.safetensors.gz": str(tmp_path / "figure2.safetensors")}
+    with pytest.raises(StudyError, match="shows sub-33, who is to be left out"):
+        restore(record, picture, [gone])
+    restore(record, picture, ["sub-34"])

@@ -28,7 +28,8 @@ if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value
     promise_gpus()  # by --resources gpu=2, on the command line or in a profile
 try:
     if "recorded" in config:
-        recorded = recorded_config(config["recorded"])
+        left_out = config.get("data", {}).get("exclude", [])
+        recorded = recorded_config(config["recorded"], left_out)
         config.clear()
         config.update(recorded)
     check_config(config)

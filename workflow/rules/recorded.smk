@@ -28,5 +28,6 @@ rule restore:
     params:
         record=config["recorded"],
         files=RESTORED,
+        exclude=config["data"].get("exclude", []),
     script:
         "../scripts/restore.py"

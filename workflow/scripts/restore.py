@@ -4,4 +4,4 @@ from lmidiff.common.jobs import job
 from lmidiff.records.replay import restore
 
 with job(snakemake.log):
-    restore(snakemake.params.record, snakemake.params.files)
+    restore(snakemake.params.record, snakemake.params.files, snakemake.params.exclude)

@@ -188,8 +188,10 @@ def _ixi(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa
     return members
 
 
-def recorded_members(folder: str | Path) -> list[Subject]:
+def recorded_members(folder: str | Path, exclude: Sequence[str] = ()) -> list[Subject]:
     """The people of a recorded run, from its split; their scans are not needed any more.
+
+    Those of ``exclude`` are left out.
 
     Raises:
         StudyError: the record has no split.
@@ -199,4 +201,5 @@ def recorded_members(folder: str | Path) -> list[Subject]:
         Subject(subject, split, cohort="recorded", labels=True)
         for split, subjects in splits.items()
         for subject in subjects
+        if subject not in exclude
     ]

@@ -1,8 +1,7 @@
 """A recorded run as the beginning of a study: what is read from it, and what is made anew."""
 
 import gzip
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,15 @@ GZ = ".gz"
 KEPT_FIGURES = "figures/samples.*"
 
 
-def recorded_config(folder: str | Path) -> dict[str, Any]:
+def recorded_config(folder: str | Path, exclude: Sequence[str] = ()) -> dict[str, Any]:
     """The config that a recorded run was made with, and where the record is.
 
-    The record's own config counts, not today's ``config/``: the run is drawn as it was made.
+    The record's own config counts, not today's ``config/``: the run is drawn as it was made, but
+    for people who are left out.
+
+    Args:
+        folder: the record.
+        exclude: test subjects to leave out, beside those that the run itself left out.
 
     Raises:
         StudyError: there is no such record.
@@ -48,6 +52,9 @@ def recorded_config(folder: str | Path) -> dict[str, Any]:
     for key, now in RENAMED.items():
         if block := config["methods"].get(key):
             block.setdefault("method", now)
+    left_out = dict.fromkeys([*config["data"].get("exclude", []), *exclude])
+    if left_out:
+        config["data"]["exclude"] = list(left_out)
     return {**config, "recorded": str(folder)}
 
 
@@ -75,20 +82,46 @@ def restorable(folder: str | Path) -> dict[str, str]:
     return kept
 
 
-def restore(record: str | Path, files: Mapping[str, str]) -> None:
+def restore(record: str | Path, files: Mapping[str, str], exclude: Sequence[str] = ()) -> None:
     """Copy recorded files to where a study's rules look for them.
 
     Args:
         record: the recorded run; first, every file of it is compared with its checksum.
         files: name in the record -> path of the copy.
+        exclude: subjects whose rows are left out of every table.
 
     Raises:
-        StudyError: a recorded file is missing or was edited, or a copy cannot be written.
+        StudyError: a recorded file is missing or was edited, shows one of those left out, or a copy
+            cannot be written.
     """
     check_record(Path(record))
     for name, path in files.items():
+        content = (Path(record) / name).read_bytes()
+        content = gzip.decompress(content) if name.endswith(GZ) else content
         with atomic(path) as temporary:
-            if name.endswith(GZ):
-                temporary.write_bytes(gzip.decompress((Path(record) / name).read_bytes()))
-            else:
-                shutil.copyfile(Path(record) / name, temporary)
+            temporary.write_bytes(_without(content, name.removesuffix(GZ), exclude))
+
+
+def _without(content: bytes, name: str, exclude: Sequence[str]) -> bytes:
+    """A recorded file without some subjects."""
+    if not exclude:
+        return content
+    if name == "record/config.yaml":
+        config = yaml.safe_load(content)
+        config["data"]["exclude"] = list(exclude)
+        return yaml.safe_dump(config, sort_keys=False).encode()
+    if name.endswith((".csv", ".tsv")):
+        head, *rows = content.decode().splitlines(keepends=True)
+        between = "\t" if name.endswith(".tsv") else ","
+        columns = head.rstrip("\n").split(between)
+        if "subject" not in columns:
+            return content
+        place = columns.index("subject")
+        kept = [row for row in rows if row.rstrip("\n").split(between)[place] not in exclude]
+        return "".join([head, *kept]).encode()
+    shown = [who for who in exclude if f'"{who}"'.encode() in content.replace(b"\\", b"")]
+    if shown and name.endswith(".safetensors"):
+        raise StudyError(
+            f"{name}: shows {shown[0]}, who is to be left out; run the study without them instead"
+        )
+    return content

@@ -72,7 +72,7 @@ class StudyData:
         self.cohorts: Mapping[str, Mapping[str, Any]] = data["cohorts"]
         self.downloads = Downloads(ledger, self.roots)
         self.members: list[Subject] = (
-            recorded_members(config["recorded"])
+            recorded_members(config["recorded"], data.get("exclude", ()))
             if "recorded" in config
             else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
         )
