@@ -1,6 +1,5 @@
 """What the figures of a study need, asked of the study: its files, models and who saw what."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from lmidiff.study.paths import LABELS, MASK
@@ -26,15 +25,6 @@ COMPARED = (
     "supervised",
 )
 """Methods that a reader wants to see first, where there is no room for all."""
-
-
-def models_of(study: Study, method: str) -> dict[str, str]:
-    """Source -> the model that a method translates it with; empty for a method without."""
-    model = study.methods[method].get("model")
-    if model is None:
-        return {}
-    by_source = model if isinstance(model, Mapping) else dict.fromkeys(study.sources, model)
-    return {source: by_source[source] for source in study.sources if source in by_source}
 
 
 def draws(study: Study, method: str) -> int:
@@ -84,7 +74,7 @@ def figure1_source(study: Study) -> str:
 
 def _name_of(study: Study, model: str) -> str:
     """A model's name in print: of the method that translates with it, if there is one such."""
-    users = [name for name in study.methods if model in models_of(study, name).values()]
+    users = [name for name in study.methods if model in study.models_of(name)]
     condition = study.model_settings(model)["guidance"].get("condition")
     if condition == "none":
         return f"unconditional model of {study.target}"
@@ -187,11 +177,6 @@ def viewer_files(study: Study) -> list[dict[str, Any]]:
     return shown
 
 
-def training_models(study: Study) -> dict[str, list[str]]:
-    """Method -> the models it translates with, each once."""
-    return {name: list(dict.fromkeys(models_of(study, name).values())) for name in study.methods}
-
-
 def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
     """The study's data flow as edges: ``from_kind, from, to_kind, to, what``.
 
@@ -214,8 +199,8 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
         )
         for modality in modalities:
             edges.append(("data", f"train|{modality}", "model", model, f"{people['train']} people"))
-    for method, models in training_models(study).items():
-        for model in models:
+    for method in study.methods:
+        for model in study.models_of(method):
             edges.append(("model", model, "method", method, "weights"))
         if study.tuning_file(method):
             edges.append(("data", f"val|{target}", "method", method, "settings"))
