@@ -26,10 +26,13 @@ def asks(estimate, threads=1, gpus=None):
     def of_gpu_jobs(name, otherwise=None):
         return lambda wildcards: of_site(name) if cards(wildcards) else otherwise
 
+    def runtime(wildcards, attempt):
+        small = not networks(wildcards)
+        return needs.minutes(estimate(wildcards)[0], attempt, small=small)
+
+    runtime.seconds = lambda wildcards: estimate(wildcards)[0]
     wanted = {
-        "runtime": lambda wildcards, attempt: needs.minutes(
-            estimate(wildcards)[0], attempt, small=not networks(wildcards)
-        ),
+        "runtime": runtime,
         "mem_mb": lambda wildcards, attempt: needs.megabytes(
             estimate(wildcards)[1], attempt
         ),

@@ -15,6 +15,7 @@ from lmidiff.data.ledger import read_ledger
 from lmidiff.common.environment import promise_gpus, share_package
 from lmidiff.common.errors import StudyError
 from lmidiff.common.last_words import LastWords, say_last
+from lmidiff.common.outlook import Outlook
 from lmidiff.records.checkpoints import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
@@ -108,12 +109,27 @@ def test_volumes():
     return [file for s in study.subjects("test") for file in study.volume_files(s)]
 
 
+def seconds_of(job):
+    """About how long a job takes: what it asks a cluster for, or a start."""
+    asked = getattr(job.rule.resources.get("runtime"), "seconds", None)
+    return asked(job.wildcards) if asked else costs["start"].seconds
+
+
 last_words = LastWords([study.folder / "logs", f"{BENCH}/logs"])
+outlook = Outlook(study.name)
 
 
 onstart:
     last_words.begin()
+    dag = workflow.dag
+    estimates = {job: seconds_of(job) for job in dag.needrun_jobs()}
+    outlook.begin(estimates, lambda: set(dag.finished_jobs), workflow.cores)
+
+
+onsuccess:
+    outlook.end()
 
 
 onerror:
+    outlook.end()
     last_words.tell(log)
