@@ -426,6 +426,31 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", str(results)], check=True)
 
 
+def test_two_runs_on_one_folder(tmp_path: Path) -> None:
+    """The second is refused in words and disturbs nothing; the first ends well."""
+    folder = copy_project(tmp_path / "a project")
+    arguments = overlay(folder, {"study": "twice", "rows": ["source", "oracle"]})
+    first = subprocess.Popen(
+        command("table", *arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not list((folder / ".snakemake/locks").glob("*")) and time.monotonic() < end:
+        assert first.poll() is None
+        time.sleep(0.05)
+    printed = run(folder, "table", *arguments, "--rerun-incomplete", ok=False)
+    assert "cannot be locked" in printed
+    assert "--unlock" in printed
+    assert "Traceback" not in printed
+    said, _ = first.communicate(timeout=600)
+    assert first.returncode == 0, said[-3000:]
+    assert orphans(folder) == []
+
+
 def test_a_full_disk_and_a_read_only_one(small_disk: Path) -> None:
     arguments = sheet(small_disk, "own", {"sub-a": "train", "sub-b": "test"})
     results = small_disk / "results"
