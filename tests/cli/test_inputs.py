@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -19,7 +20,7 @@ from lmidiff.common.outputs import check_apart, check_outputs
 from lmidiff.data.bids import read_bids
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.orientation import OwnSpace
-from lmidiff.data.own_space import BRAIN_ML, OwnScan, check_plausible
+from lmidiff.data.own_space import BRAIN_ML, OwnScan, check_plausible, contrast_of
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import read_split
 from lmidiff.data.upright import turned_axes
@@ -523,8 +524,21 @@ def test_a_brain_that_lies_otherwise_is_doubted(how):
 
 def own(brain_: np.ndarray, edge: float, found: bool = True) -> OwnScan:
     affine = np.diag([edge, edge, edge, 1])
-    volume = Volume(brain_.astype(np.float32), affine, "scan.nii")
+    greys = np.linspace(0.2, 1, len(brain_), dtype=np.float32)[:, None, None]
+    volume = Volume(brain_ * greys, affine, "scan.nii")
     return OwnScan(volume, brain_, OwnSpace(brain_.shape, affine), found)
+
+
+def test_what_is_cut_or_has_hardly_a_contrast_is_said():
+    whole = template()
+    (line,) = check_plausible(own(whole[:, :, 18:], 4.0))
+    assert "the field of view cuts the brain" in line
+    scan = own(whole, 4.0)
+    even = Volume(np.where(whole, 1, 0).astype(np.float32), scan.volume.affine, "even.nii")
+    (line,) = check_plausible(replace(scan, volume=even))
+    assert line.startswith("even.nii: its contrast (0.00) is none that this was tried on")
+    assert contrast_of(scan.volume.data, whole) == pytest.approx(0.6, abs=0.15)
+    assert contrast_of(np.zeros(whole.shape), whole) == np.inf
 
 
 def test_what_is_no_brains_size_is_refused_unless_a_mask_is_given():
