@@ -32,7 +32,7 @@ from lmidiff.common.files import sha256, sha256_of
 from lmidiff.guidance import PAPER
 from lmidiff.lmi import local_mutual_information
 from lmidiff.records.provenance import modules_behind, versions
-from workflows import copy_project, run
+from workflows import ROOT, copy_project, jobs_of, run
 
 CONFIG = Path(__file__).parents[2] / "config"
 CPU = torch.device("cpu")
@@ -220,3 +220,25 @@ def test_the_rules_write_tables_figures_and_what_they_come_from(tmp_path):
         behind = modules_behind(script, f"lmidiff.benchmarks.{name}")
         assert came_from["code_sha256"] == sha256_of(behind)
         assert came_from["versions"] == versions()
+
+
+@pytest.mark.study
+def test_the_making_of_the_mask_network_can_be_planned(tmp_path):
+    heads = tmp_path / "heads"
+    heads.mkdir()
+    for number in range(6):
+        (heads / f"{number}.nii.gz").touch()
+    snakefile = ROOT / "extras" / "brain_mask" / "Snakefile"
+    options = ("-n", "-s", str(snakefile), "--config", f"heads={heads}")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "ixi_split.tsv").touch()
+    printed = run(tmp_path, "compare", *options)
+    assert {job.rule for job in jobs_of(printed)} == {
+        "compare",
+        "benchmark_masks",
+        "benchmark_alignment",
+        "benchmark_alignment_cost",
+    }
+    weights = "results/benchmarks/brain_network/brain_network.safetensors"
+    (trained,) = jobs_of(run(tmp_path, weights, *options))
+    assert len([path for path in trained.inputs if path.endswith(".nii.gz")]) == 2  # but the last 4
