@@ -63,9 +63,10 @@ def _unsaid(logs: Sequence[str | Path]) -> list[str]:
         if path.is_file()
         for line in path.read_text(errors="replace").splitlines()
     ]
-    for fault in ("No space left on device", "Read-only file system"):
+    mends = {"No space left on device": "make room", "Read-only file system": "make it writable"}
+    for fault, mend in mends.items():
         if any(fault in line for line in lines):
-            return [f"ERROR results cannot be written ({fault}); make room, and run it again"]
+            return [f"ERROR results cannot be written ({fault}); {mend}, and run it again"]
     return [
         "ERROR a job ended without a word, as one that is killed does (out of memory?); see "
         f"{', '.join(map(str, logs))}, give it more, and run the same command again"
