@@ -67,7 +67,7 @@ rule data:
 
 rule models:
     input:
-        [paths.model(model) for model in study.used_models],
+        all_weights(),
 
 
 rule table:

@@ -165,7 +165,7 @@ def test_pareto(tmp_path):
     ]
     columns = ["method", "source", "subject", "metric", "region", "value"]
     table = pareto_table(
-        pd.DataFrame(rows, columns=columns),
+        pd.DataFrame(rows, columns=columns).assign(seed=1),
         {
             "few": {"sampler": "ddim", "steps": 5, "draws": 2},
             "many": {"sampler": "ddim", "steps": 50, "draws": 1, "spacing": "log_snr"},

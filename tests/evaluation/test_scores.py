@@ -23,8 +23,8 @@ SCORES = [
 ]
 
 
-def frames(subject="007", method="none", source="PDw"):
-    keys = {"study": "demo", "target": "T1w", "subject": subject}
+def frames(subject="007", method="none", source="PDw", seed=1):
+    keys = {"study": "demo", "target": "T1w", "subject": subject, "seed": seed}
     return frames_of(SCORES, method=method, source=source, **keys)
 
 
@@ -64,9 +64,21 @@ def test_the_same_row_twice():
 
 
 def test_a_method_that_skipped_a_subject():
-    with pytest.raises(StudyError, match="y from PDw lacks subject b"):
+    with pytest.raises(StudyError, match=r"y \(seed 1\) from PDw lacks subject b"):
         collect([frames("a", "x")[0], frames("b", "x")[0], frames("a", "y")[0]])
     collect([frames("a", "x", "PDw")[0], frames("b", "x", "T2w")[0]])
+    again = [frames("a", "x", seed=2)[0], frames("b", "x")[0], frames("a", "x")[0]]
+    with pytest.raises(StudyError, match=r"x \(seed 2\) from PDw lacks subject b"):
+        collect(again)
+
+
+def test_files_from_before_there_were_seeds_are_of_the_first(tmp_path):
+    for level in frames():
+        write_scores(collect([level]), tmp_path / "new.csv")
+        old = pd.read_csv(tmp_path / "new.csv", dtype=str, keep_default_na=False)
+        old.drop(columns="seed").to_csv(tmp_path / "old.csv", index=False)
+        new = read_scores(tmp_path / "new.csv")
+        pd.testing.assert_frame_equal(read_scores(tmp_path / "old.csv"), new)
 
 
 def test_no_number_where_one_is_due():
@@ -84,7 +96,7 @@ def test_wrong_or_no_frames():
 
 def test_files_that_are_no_scores(tmp_path):
     path = tmp_path / "bad.csv"
-    for text in ("", "a,b\n1,2\n", ",".join(METRIC_COLUMNS) + "\nd,m,s,t,1,r,ssim,x\n"):
+    for text in ("", "a,b\n1,2\n", ",".join(METRIC_COLUMNS) + "\nd,m,s,t,1,1,r,ssim,x\n"):
         path.write_text(text)
         with pytest.raises(StudyError, match=r"bad\.csv"):
             read_scores(path)

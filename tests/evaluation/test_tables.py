@@ -52,7 +52,7 @@ def scores(subjects: int = 4, truth: bool = True) -> pd.DataFrame:
                     found.append((tissue, "dice_kmeans", math.nan if undefined else value))
                     if truth:
                         found.append((tissue, "dice_truth", value / 2))
-                key = ("demo", method, source, "T1w", f"{number:03d}")
+                key = ("demo", method, source, "T1w", f"{number:03d}", 1)
                 rows += [(*key, *row) for row in found]
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
 

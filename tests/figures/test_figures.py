@@ -65,11 +65,11 @@ def metrics() -> pd.DataFrame:
     for method, level in (("oracle", 1.0), ("lmi", 0.7), ("sup", 0.9)):
         for number in range(5):
             value = level - 0.02 * number * (level < 1)
-            key = ("demo", method, "PDw", "T1w", f"{number:03d}")
+            key = ("demo", method, "PDw", "T1w", f"{number:03d}", 1)
             rows.append((*key, "brain", "ssim", value))
             rows.append((*key, "brain", "psnr", np.inf if level == 1 else 20 * value))
             rows += [(*key, tissue, "dice_kmeans", value) for tissue in ("csf", "gm", "wm")]
-    keys = ["study", "method", "source", "target", "subject", "region", "metric", "value"]
+    keys = ["study", "method", "source", "target", "subject", "seed", "region", "metric", "value"]
     return pd.DataFrame(rows, columns=keys)
 
 

@@ -58,7 +58,7 @@ def finished(tmp_path):
             "source": "PDw", "target": "T1w", "method": "sdedit", "label": "SDEdit",
             "training": "target", "tuned": "nothing", "status": "measured", "quantity": quantity,
             "unit": "1", "mean": mean, "low": low, "high": high, "n": 3, "expected": 4,
-            "paper": "not obtained", "page": "", "difference": "",
+            "trainings": 1, "paper": "not obtained", "page": "", "difference": "",
         }
         for quantity, mean, low, high in (
             ("ssim_brain", "0.5", "0.4", "0.6"),

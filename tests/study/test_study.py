@@ -260,6 +260,35 @@ def test_a_models_own_seed_wins(config: dict) -> None:
     assert Study(config).model_settings("lmidiffusion")["training"]["seed"] == 9
 
 
+def test_each_network_is_trained_from_every_seed_and_nothing_else_is(config: dict) -> None:
+    config |= {"seed": 5, "seeds": 3}
+    study = Study(config)
+    assert study.seeds == [5, 6, 7]
+    assert study.trainings("lmidiffusion") == [
+        *("lmidiffusion", "lmidiffusion_seed-6", "lmidiffusion_seed-7")
+    ]
+    assert study.trainings("histogram") == ["histogram"]
+    assert {"source", "lookup", "oracle", "histogram", "inverted_histogram"} <= set(study.runs)
+    assert not any(name.startswith(("source_", "lookup_", "histogram_")) for name in study.runs)
+    first, again = study.method_block("sdedit", "PDw"), study.method_block("sdedit_seed-7", "PDw")
+    assert first["model"].pop("training") | {"seed": 7} == again["model"].pop("training")
+    assert first == again
+    assert study.weights_of("sdedit_seed-7", "PDw") == [study.paths.model("unconditional_seed-7")]
+    assert study.weights_of("inverted_histogram", "PDw") == [study.paths.model("histogram")]
+    assert study.model_of("cyclegan_seed-6", "PDw") == "cyclegan_PDw_seed-6"
+    assert study.tuning_file("sdedit_seed-6") == [study.paths.tuning("sdedit_seed-6")]
+    assert study.training_files("lmidiffusion_seed-6") == study.training_files("lmidiffusion")
+    assert [study.seed_of(name) for name in ("sdedit", "sdedit_seed-6")] == [5, 6]
+    assert list(study.labels) == list(study.methods), "the table has a row for all trainings"
+    assert study.methods == Study({**config, "seeds": 1}).methods
+    config["models"]["lmidiffusion"]["training"] = {"seed": 40}
+    seeds = [
+        Study(config).model_settings(name)["training"]["seed"]
+        for name in study.trainings("lmidiffusion")
+    ]
+    assert seeds == [40, 41, 42]
+
+
 def test_merging() -> None:
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
     assert merge(base, {"a": {"c": [9]}, "d": {"e": 4}}) == {"a": {"b": 1, "c": [9]}, "d": {"e": 4}}

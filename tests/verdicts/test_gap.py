@@ -18,8 +18,8 @@ def scores(levels: dict[tuple[str, str], list[float]], metric: str = "ssim") -> 
         for (row, source), values in levels.items()
         for number, value in enumerate(values)
     ]
-    whole = [(*key[:5], "brain", metric, key[5]) for key in keys]
-    slices = [(*key[:5], 0, "brain", metric, key[5]) for key in keys]
+    whole = [(*key[:5], 1, "brain", metric, key[5]) for key in keys]
+    slices = [(*key[:5], 1, 0, "brain", metric, key[5]) for key in keys]
     return PairedScores(
         pd.DataFrame(whole, columns=METRIC_COLUMNS), pd.DataFrame(slices, columns=SLICE_COLUMNS)
     )

@@ -58,7 +58,7 @@ def study(
             if at is None:
                 continue
             for number in range(subjects):
-                key = ("demo", row, source, "T1w", f"sub-{number:02d}")
+                key = ("demo", row, source, "T1w", f"sub-{number:02d}", 1)
                 for metric, regions in REGIONS.items():
                     for region in regions:
                         value = at + generator.normal(0, noise)
@@ -197,7 +197,9 @@ def test_a_verdict_needs_both_the_corrected_test_and_the_intervals(
     intervals, p_for, p_against, due
 ):
     parts = [
-        Part("b", "ssim_brain", "PDw", 0.01, Interval(0.0, *ends, 8), 1.0, 0.5, 0.5)
+        Part(
+            "b", "ssim_brain", "PDw", 0.01, Interval(0.0, *ends, 8), 1.0, 0.5, 0.5, np.zeros((8, 1))
+        )
         for ends in intervals
     ]
     assert decide(parts, p_for, p_against, 0.05) == due
@@ -229,7 +231,7 @@ def test_a_tissue_that_one_row_does_not_define_counts_for_neither():
     whole.loc[csf, "value"] = 0.0
     whole.loc[csf.to_numpy() & (whole["subject"] == "sub-01"), "value"] = math.nan
     scores = PairedScores(whole, slices)
-    values = scores.differences("a", "b", "PDw", "dice_kmeans_mean").values
+    values = scores.differences("a", "b", "PDw", "dice_kmeans_mean").means
     assert values["sub-00"] == pytest.approx((-0.6 + 0.2 + 0.2) / 3)
     assert values["sub-01"] == pytest.approx(0.2)
     assert judge(scores, claims(asked), SOURCES, seed=1)[0]["subjects"].item() == 8
@@ -265,7 +267,7 @@ def test_on_shuffled_labels_of_constructed_scores_at_most_one_in_twenty_is_held(
             values = (shared + generator.standard_t(3, (2, 8))) * generator.choice([-1, 1], 8)
             slices = generator.normal(0, 1, (2, 8, 5))
             slices -= slices.mean(axis=2, keepdims=True)
-            found.append(weigh(keys, [0.0, 0.0], values, slices, seed=1))
+            found.append(weigh(keys, [0.0, 0.0], values[:, :, None], slices, seed=1))
         decisions.append(decide_all(found, 0.05))
         alone.append(sign_flip_p(values).min() <= 0.05)
     held, not_held = held_share(decisions)
@@ -290,7 +292,8 @@ def test_on_every_shuffling_of_recorded_labels_at_most_one_in_twenty_is_held(row
     keys = [("b", "ssim_brain", source) for source in SOURCES]
     decisions = []
     for signs in patterns[:1024]:
-        flipped = weigh(keys, [0.0] * 2, values * signs, slices * signs[:, None], seed=1)
+        turned = values * signs[:, None]
+        flipped = weigh(keys, [0.0] * 2, turned, slices * signs[:, None], seed=1)
         decisions.append(decide_all([flipped], 0.05))
     held, not_held = held_share(decisions)
     assert 0 < held <= 0.05, "the true labelling is among them"

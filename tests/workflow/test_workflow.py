@@ -30,7 +30,7 @@ from workflows import (
 pytestmark = pytest.mark.study
 
 NOTHING = "Nothing to be done"
-COLUMNS = ["study", "method", "source", "target", "subject", "region", "metric", "value"]
+COLUMNS = ["study", "method", "source", "target", "subject", "seed", "region", "metric", "value"]
 METHODS = {
     "source",
     "histogram",
@@ -251,6 +251,35 @@ def kill_when(folder: Path, arguments: tuple[str, ...], reached: Callable[[], bo
     for member in family:
         member.kill()
     process.wait()
+
+
+def test_two_trainings_of_each_network_are_scored_and_compared(clean: Path) -> None:
+    steps = {"training": {"steps": 5, "checkpoint_every": 5}}
+    twice = SMALL | {"study": "twice", "seeds": 2, "model_defaults": steps}
+    twice["rows"] = ["source", "sdedit", "lmidiffusion", "oracle"]
+    asked = ("results/twice/report.md", *overlay(clean, twice))
+    run(clean, *asked)
+    results = clean / "results" / "twice"
+    seeds: dict[str, set[str]] = {}
+    for row in csv.DictReader(metrics(clean, "twice").decode().splitlines()):
+        seeds.setdefault(row["method"], set()).add(row["seed"])
+    once, both = {"1"}, {"1", "2"}
+    assert seeds == {"source": once, "oracle": once, "sdedit": both, "lmidiffusion": both}
+    for name, seed in (("lmidiffusion", 1), ("lmidiffusion_seed-2", 2)):
+        trained = json.loads((results / "models" / name / "config.json").read_text())
+        assert trained["training"]["seed"] == seed
+    drawn = images(clean, "twice")
+    for key, image in drawn.items():
+        if key.startswith("lmidiffusion/"):
+            other = drawn[key.replace("lmidiffusion/", "lmidiffusion_seed-2/")]
+            assert not np.array_equal(image, other)
+    with open(results / "verdicts.csv") as stream:
+        verdicts = {row["claim"]: row for row in csv.DictReader(stream)}
+    assert verdicts["beats_sdedit"]["trainings"] == "2"
+    assert "2 trainings of each model" in (results / "report.md").read_text()
+    with open(results / "table1.csv") as stream:
+        assert {row["trainings"] for row in csv.DictReader(stream)} == {"1", "2"}
+    assert NOTHING in run(clean, *asked)
 
 
 def test_deleted_and_run_from_scratch_and_killed_twice_it_gives_the_same_bytes(

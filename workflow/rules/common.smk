@@ -20,6 +20,7 @@ from lmidiff.records.checkpoints import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
 from lmidiff.study.rates import read_costs
+from lmidiff.study.repeats import repeatable, row_of
 from lmidiff.study.resources import Needs
 from lmidiff.study.study import LABELS, MASK, Study
 from lmidiff.common.schema import check_config
@@ -61,8 +62,8 @@ BRAIN_NETWORK = str(PACKAGE / "lmidiff/data/brain_network.safetensors")
 wildcard_constraints:
     subject=r"sub-[A-Za-z0-9]+",
     cohort="|".join(map(re.escape, study.cohorts)),
-    model="|".join(map(re.escape, study.models)),
-    method="|".join(map(re.escape, study.methods)),
+    model=repeatable(study.models),
+    method=repeatable(study.methods),
     source="|".join(map(re.escape, study.sources)),
     shard=r"\d+",
 
@@ -92,6 +93,16 @@ def shard_folders(wildcards):
 def for_each_row(pattern):
     """A pattern filled for every method and source: the rows of the table."""
     return expand(pattern, method=study.methods, source=study.sources)
+
+
+def for_each_run(pattern):
+    """A pattern filled for every training of every method, and source: what is scored."""
+    return expand(pattern, method=study.runs, source=study.sources)
+
+
+def all_weights():
+    """The weights of every used model, from every seed."""
+    return [paths.model(m) for name in study.used_models for m in study.trainings(name)]
 
 
 def all_shards():

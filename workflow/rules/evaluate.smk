@@ -28,6 +28,8 @@ rule score:
         **asks(lambda w: needs.score()),
     params:
         subjects=lambda w: study.scored_files(w.method, w.source),
+        row=lambda w: row_of(w.method),
+        seed=lambda w: study.seed_of(w.method),
         study=study.name,
         target=study.target,
     script:
@@ -36,7 +38,7 @@ rule score:
 
 rule collect_scores:
     input:
-        scores=lambda w: for_each_row(paths.scores("{method}", "{source}", w.level)),
+        scores=lambda w: for_each_run(paths.scores("{method}", "{source}", w.level)),
         code=code("collect_scores.py"),
     output:
         f"{OUT}/{{level}}.csv",
@@ -97,7 +99,7 @@ rule write_table:
 rule write_record:
     input:
         volumes=all_volumes(),
-        weights=[paths.model(model) for model in study.used_models],
+        weights=all_weights(),
         metrics=paths.metrics,
         code=code("write_record.py"),
     output:

@@ -27,8 +27,8 @@ rule tune_method:
     params:
         method=lambda w: study.method_block(w.method, study.sources[0]),
         contrast=config["model_defaults"]["contrast"],
-        grid=lambda w: study.methods[w.method]["tune"],
-        seed=study.seed,
+        grid=lambda w: study.method_tune(w.method),
+        seed=lambda w: study.seed_of(w.method),
         device=config["device"],
         threads=THREADS,
         batch_size=config["translation"]["batch_size"],
@@ -63,7 +63,7 @@ rule translate:
     params:
         method=lambda w: study.method_block(w.method, w.source),
         target=study.target,
-        seed=study.seed,
+        seed=lambda w: study.seed_of(w.method),
         device=config["device"],
         threads=THREADS,
         batch_size=config["translation"]["batch_size"],

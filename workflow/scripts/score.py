@@ -20,8 +20,9 @@ with job(snakemake.log):
             *(segment(model, arrays["target"], mask), arrays.get("truth")),
             subject=subject,
         )
-        keys = {"method": names.method, "source": names.source, "target": params.target}
-        frames.append(frames_of(scores, study=params.study, subject=subject, **keys))
+        keys = {"method": params.row, "source": names.source, "target": params.target}
+        keys |= {"study": params.study, "seed": params.seed, "subject": subject}
+        frames.append(frames_of(scores, **keys))
     metrics, slices = (pd.concat(parts) for parts in zip(*frames, strict=True))
     write_scores(metrics, snakemake.output.metrics)
     write_scores(slices, snakemake.output.slices)

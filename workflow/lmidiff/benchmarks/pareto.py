@@ -7,8 +7,8 @@ import pandas as pd
 
 from lmidiff.common.errors import StudyError
 from lmidiff.diffusion import SPACINGS
-from lmidiff.evaluation.statistics import bootstrap_interval
-from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
+from lmidiff.evaluation.crossed import mean_interval
+from lmidiff.evaluation.tables import QUANTITIES, values_by_training
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 COLUMNS = (
@@ -60,7 +60,7 @@ def pareto_table(
         chosen = metrics[metrics["method"] == name]
         for source, part in chosen.groupby("source"):
             for quantity in SHOWN:
-                interval = bootstrap_interval(values_by_subject(part, quantity), seed=seed)
+                interval = mean_interval(values_by_training(part, quantity), seed=seed)
                 rows.append(
                     {
                         "method": name,

@@ -90,13 +90,18 @@ def summary(folder: Path) -> str:
     from tabulate import tabulate
 
     from lmidiff.report.summary import narrow_rows, read_table
-    from lmidiff.verdicts.text import read_verdicts, verdict_counts, verdict_lines
+    from lmidiff.verdicts.text import (
+        read_verdicts,
+        trainings_text,
+        verdict_counts,
+        verdict_lines,
+    )
 
     table, verdicts = read_table(folder), read_verdicts(folder)
     text = tabulate(narrow_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
     return (
         f"{text}\n\nMean and half of the 95 % interval over {table['n'].iloc[0]} test subjects, "
-        f"one training of each model.\n\n{verdict_lines(verdicts)}\n"
+        f"{trainings_text(verdicts)} of each model.\n\n{verdict_lines(verdicts)}\n"
         f"Claims: {verdict_counts(verdicts)}; in full in {folder}/report.md\n"
         f"Picture: {folder}/figures/figure2.png   Table: {folder}/table1.md\n"
         f"Scores: {folder}/metrics.csv   Record: {folder}/record/"

@@ -1,6 +1,7 @@
 """The tidy score files: one number a row, the same bytes for the same numbers.
 
-``metrics.csv`` has a row per study, method, source, target, subject, region and metric;
+``metrics.csv`` has a row per study, method, source, target, subject, seed of the training (a row
+of which nothing is trained has the study's own), region and metric;
 ``slices.csv`` the same with a ``slice`` column. Values carry six decimals; ``inf`` is the PSNR of
 a perfect match; ``nan`` is kept only where a number has no meaning: the Dice of a tissue that is
 absent from both label images, and anything but ``image`` on a slice without brain. Such rows stay,
@@ -17,17 +18,24 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.evaluation.metrics import Score
 
-KEYS = ["study", "method", "source", "target", "subject"]
+KEYS = ["study", "method", "source", "target", "subject", "seed"]
 METRIC_COLUMNS = [*KEYS, "region", "metric", "value"]
 SLICE_COLUMNS = [*KEYS, "slice", "region", "metric", "value"]
 
 
 def frames_of(
-    scores: Iterable[Score], *, study: str, method: str, source: str, target: str, subject: str
+    scores: Iterable[Score],
+    *,
+    study: str,
+    method: str,
+    source: str,
+    target: str,
+    subject: str,
+    seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The volume-level and the slice-level frame of one subject's scores."""
     frame = pd.DataFrame(list(scores), columns=list(Score._fields))
-    keys = dict(zip(KEYS, (study, method, source, target, subject), strict=True))
+    keys = dict(zip(KEYS, (study, method, source, target, subject, seed), strict=True))
     frame = frame.assign(**keys)
     whole = frame["slice"].map(lambda z: z == "all").astype(bool)
     slices = frame.loc[~whole, SLICE_COLUMNS].astype({"slice": int})
@@ -84,9 +92,11 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if "seed" not in frame and "subject" in frame:  # recorded when there was one training
+            frame.insert(frame.columns.get_loc("subject") + 1, "seed", "1")
         if list(frame.columns) not in (METRIC_COLUMNS, SLICE_COLUMNS):
             raise StudyError(f"{path}: has columns {list(frame.columns)}")
-        types = {"value": float, "slice": int}
+        types = {"value": float, "slice": int, "seed": int}
         return frame.astype({name: types[name] for name in types if name in frame})
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
@@ -97,12 +107,12 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 def _check_subjects(frame: pd.DataFrame) -> None:
     for (study, source, _), group in frame.groupby(["study", "source", "target"], sort=True):
         everyone = set(group["subject"])
-        for method, rows in group.groupby("method", sort=True):
+        for (method, seed), rows in group.groupby(["method", "seed"], sort=True):
             lacking = sorted(everyone - set(rows["subject"]))
             if lacking:
                 raise StudyError(
-                    f"scores: {study}, {method} from {source} lacks subject {lacking[0]}"
-                    " that other methods have"
+                    f"scores: {study}, {method} (seed {seed}) from {source} lacks subject "
+                    f"{lacking[0]} that other methods have"
                 )
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost
+from lmidiff.evaluation.crossed import mean_interval
 from lmidiff.evaluation.segmentation import TISSUES
-from lmidiff.evaluation.statistics import Interval, bootstrap_interval
+from lmidiff.evaluation.statistics import Interval
 
 NOT_OBTAINED = "not obtained"
 PUBLISHED_COLUMNS = ["method", "source", "metric", "region", "value", "page"]
@@ -87,10 +88,15 @@ QUANTITIES = (
 )
 
 
-def values_by_subject(metrics: pd.DataFrame, quantity: Quantity) -> pd.Series:
-    """One value a subject of a quantity, indexed by subject, from rows of one method and source."""
+def values_by_training(metrics: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
+    """A quantity of one method and source: a row a subject, a column a seed, both sorted."""
     wanted = (metrics["metric"] == quantity.metric) & metrics["region"].isin(quantity.regions)
-    return metrics[wanted].groupby("subject", sort=True)["value"].mean()
+    return metrics[wanted].groupby(["subject", "seed"], sort=True)["value"].mean().unstack("seed")
+
+
+def values_by_subject(metrics: pd.DataFrame, quantity: Quantity) -> pd.Series:
+    """One value a subject: the mean over trainings of :func:`values_by_training`."""
+    return values_by_training(metrics, quantity).mean(axis=1)
 
 
 def table1(
@@ -117,10 +123,11 @@ def table1(
 
     Returns:
         A row per source and method with ``source, target, method, label, training, tuned,
-        saw_source, ceiling, status`` (``measured`` or ``missing``), ``subjects`` with a score and
-        ``expected`` ones; ``training_seconds`` and ``translation_seconds`` a slice (``nan``: not
-        recorded); and for every quantity ``<key>_mean, <key>_low, <key>_high, <key>_n``, and the
-        paper's value and page, ``<key>_paper, <key>_page`` (``nan`` and "": not obtained).
+        saw_source, ceiling, status`` (``measured`` or ``missing``), ``subjects`` with a score,
+        ``trainings`` of the row and ``expected`` subjects; ``training_seconds`` and
+        ``translation_seconds`` a slice (``nan``: not recorded); and for every quantity
+        ``<key>_mean, <key>_low, <key>_high, <key>_n``, and the paper's value and page,
+        ``<key>_paper, <key>_page`` (``nan`` and "": not obtained).
 
     Raises:
         StudyError: a slice-level frame, several studies or targets, or no or repeated methods.
@@ -154,14 +161,13 @@ def table1(
                 "ceiling": method.ceiling,
                 "status": "measured" if len(chosen) else "missing",
                 "subjects": chosen["subject"].nunique(),
+                "trainings": chosen["seed"].nunique(),
                 "expected": len(subjects) if subjects else metrics["subject"].nunique(),
             }
             cost = (costs or {}).get((method.key, source), Cost())
             row |= {"training_seconds": cost.training, "translation_seconds": cost.translation}
             for quantity in QUANTITIES:
-                interval = bootstrap_interval(
-                    values_by_subject(chosen, quantity).to_dict(), seed=seed
-                )
+                interval = mean_interval(values_by_training(chosen, quantity), seed=seed)
                 for name, value in zip(Interval._fields, interval, strict=True):
                     row[f"{quantity.key}_{name}"] = value
                 row |= _paper(published, method.key, source, quantity)

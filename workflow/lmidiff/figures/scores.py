@@ -39,9 +39,9 @@ def figure_scores(
 ) -> None:
     """Brain SSIM, brain PSNR and mean Dice by method: a point a subject, a box, the mean.
 
-    A row of panels per source modality. The black bar is the mean with its 95 % bootstrap interval
-    over subjects. An infinite PSNR is written as ∞, an absent combination as ``missing``: neither
-    can be a point.
+    A row of panels per source modality. The black bar is the mean with its 95 % interval, as
+    Table 1 has it; a point is a subject's mean over trainings. An infinite PSNR is written as ∞, an
+    absent combination as ``missing``: neither can be a point.
 
     Args:
         metrics: volume-level frame of one study.
@@ -79,7 +79,7 @@ def figure_scores(
             for kind, colour in _KINDS.items()
         ]
         mean = {"color": "black", "marker": "|", "ms": 6, "lw": 1.4}
-        handles.append(Line2D([], [], **mean, label="mean, 95 % bootstrap interval"))
+        handles.append(Line2D([], [], **mean, label="mean, 95 % interval"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
         save(figure, out_png, out_pdf)
 

@@ -71,6 +71,8 @@ def _small(path: Path) -> dict[str, Tensor]:
 def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any], list[str]]:
     """A study's config without the rows whose trained weights a folder does not hold.
 
+    Of a study of several trainings it is the first alone: no record holds the weights of more.
+
     Args:
         config: the study's.
         folder: with ``models/<model>/weights.safetensors``.
@@ -98,7 +100,7 @@ def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any
     rows = (
         {"rows": [name for name in config["rows"] if name not in left]} if "rows" in config else {}
     )
-    return {**config, "methods": methods, **rows}, left
+    return {**config, "seeds": 1, "methods": methods, **rows}, left
 
 
 def missing_weights(models: list[str], folder: str | Path) -> list[str]:

@@ -81,10 +81,13 @@ def scores_text(table: pd.DataFrame) -> str:
 
 
 def spread_text(table: pd.DataFrame) -> str:
-    """Over how many subjects the table's means are."""
+    """Over how many subjects and trainings the table's means are."""
     subjects = int(table["n"].max())
-    spread = "with a 95 % bootstrap interval" if subjects > 1 else "so without an interval"
-    return f"Mean over {subjects} test subject{'s' if subjects > 1 else ''}, {spread}."
+    trainings = int(table["trainings"].max())
+    over = f" and {trainings} trainings of each network" if trainings > 1 else ""
+    kind = "t" if trainings > 1 else "bootstrap"
+    spread = f"with a 95 % {kind} interval" if subjects > 1 else "so without an interval"
+    return f"Mean over {subjects} test subject{'s' if subjects > 1 else ''}{over}, {spread}."
 
 
 def cost_text(folder: Path) -> str:

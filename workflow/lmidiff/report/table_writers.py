@@ -55,6 +55,7 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
                     },
                     "n": int(row[f"{quantity.key}_n"]),
                     "expected": int(row["expected"]),
+                    "trainings": int(row["trainings"]),
                     "paper": NOT_OBTAINED if pd.isna(paper) else f"{paper:g}",
                     "page": row[f"{quantity.key}_page"],
                     "difference": _six(ends[0] - paper),
@@ -73,10 +74,17 @@ def caption(table: pd.DataFrame) -> str:
     measured = table.loc[table["status"] == "measured", "subjects"]
     low, high = (int(measured.min()), int(measured.max())) if len(measured) else (0, 0)
     count = f"{low}" if low == high else f"{low} to {high}"
+    trainings = int(table["trainings"].max())
+    drawn = f"{SAMPLES} resamples of subjects; n=1: no interval"
+    interval = f"percentile bootstrap interval ({drawn})"
+    if trainings > 1:
+        interval = (
+            f"t interval over subjects and {trainings} trainings of each network (rows without "
+            f"one: percentile bootstrap, {drawn})"
+        )
     return (
         f"Translation to {table['target'].iloc[0]} and its K-Means segmentation. Mean over "
-        f"n = {count} test subjects with {LEVEL:.0%} percentile bootstrap interval "
-        f"({SAMPLES} resamples of subjects; n=1: no interval). SSIM: map of an {SSIM_WINDOW} x "
+        f"n = {count} test subjects with {LEVEL:.0%} {interval}. SSIM: map of an {SSIM_WINDOW} x "
         f"{SSIM_WINDOW} Gaussian window, standard deviation {SSIM_SIGMA} px, per axial slice, "
         f"data_range = {DATA_RANGE:g}, averaged over all pixels (image) or the brain mask (brain). "
         "PSNR and MAE: pooled over the brain mask, intensities 0..1; ∞ is a perfect match. "

@@ -9,6 +9,7 @@ from lmidiff.data.ledger import Entry
 from lmidiff.models import family_of
 from lmidiff.study.paths import LABELS
 from lmidiff.study.people import StudyData
+from lmidiff.study.repeats import repeated, row_of, seed_of_run
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,35 +67,52 @@ class StudyModels(StudyData):
             )
 
     @property
+    def seeds(self) -> list[int]:
+        """The seeds that each network is trained from; the first is the study's."""
+        return [self.seed + number for number in range(self.config.get("seeds", 1))]
+
+    def trainings(self, model: str) -> list[str]:
+        """A model as trained from each seed; once only where there is nothing random to train."""
+        seeds = self.seeds if self.is_trained(model) else self.seeds[:1]
+        return [repeated(model, seed, self.seed) for seed in seeds]
+
+    def is_trained(self, model: str | None) -> bool:
+        """Whether a model is trained by gradient descent."""
+        return model is not None and "training" in self.model_settings(model)
+
+    @property
     def models(self) -> dict[str, dict[str, Any]]:
         """The models that the config names; an overlay drops one by setting it to null."""
         return {name: block for name, block in self.config["models"].items() if block}
 
     def family_module(self, model: str) -> str:
         """The module that trains a model."""
-        return family_of(self.models[model]["family"]).__name__
+        return family_of(self.models[row_of(model)]["family"]).__name__
 
     def model_settings(self, name: str) -> dict[str, Any]:
         """A model's block, complete with the defaults that its family takes and the seed."""
-        defaults = self.config["model_defaults"]
-        taken = family_of(self.models[name]["family"]).defaults
-        block = merge({key: defaults[key] for key in taken if key in defaults}, self.models[name])
+        defaults, own = self.config["model_defaults"], self.models[row_of(name)]
+        taken = family_of(own["family"]).defaults
+        block = merge({key: defaults[key] for key in taken if key in defaults}, own)
         if "training" in block:
-            block["training"] = {"seed": self.seed, **block["training"]}
+            training = {"seed": self.seed, **block["training"]}
+            training["seed"] += seed_of_run(name, self.seed) - self.seed
+            block["training"] = training
         return block
 
     def needs(self, model: str) -> frozenset[str]:
         """What a model's training may see."""
-        return family_of(self.models[model]["family"]).needs
+        return family_of(self.models[row_of(model)]["family"]).needs
 
     def training_files(self, model: str) -> dict[str, list[str]]:
         """The training volumes by declared role; there is no other way to a training image.
 
+        They are the same from every seed.
         Target and source of an unpaired model come from different people, every other one of
         the training subjects each. Pairs are source and target of a subject, one after the other.
         """
         needs, people = self.needs(model), self.subjects("train")
-        source = self.models[model].get("source")
+        source = self.models[row_of(model)].get("source")
         unpaired = {"target", "source"} <= needs
         files = {}
         if "target" in needs:

@@ -67,7 +67,7 @@ class Work:
 
     def network(self, method: str, source: str) -> bool:
         """Whether a network runs when a method translates a source."""
-        return self.study.model_of(method, source) in self.study.trained_models
+        return self.study.is_trained(self.study.model_of(method, source))
 
 
 def derive_costs(reference: Path) -> pd.DataFrame:

@@ -47,7 +47,7 @@ class Needs:
 
     def train(self, model: str) -> tuple[float, float]:
         """Training a model."""
-        if model not in self.study.trained_models:
+        if not self.study.is_trained(model):
             return self.fit()
         return self._estimate("train", self.work.train(model), self.work.batch(model))
 
@@ -94,7 +94,7 @@ class Needs:
 
     def gpus(self, model: str) -> int:
         """GPUs that a training can use: one a process, none without a network."""
-        if model not in self.study.trained_models:
+        if not self.study.is_trained(model):
             return 0
         return self.study.model_settings(model)["training"].get("processes", 1)
 

@@ -16,6 +16,7 @@ from lmidiff.methods.tuning import CONTRASTS
 from lmidiff.methods.unconditional import is_unconditional
 from lmidiff.study.models import StudyModels, merge
 from lmidiff.study.paths import LABELS, MASK
+from lmidiff.study.repeats import repeated, row_of, seed_of_run
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
@@ -73,11 +74,7 @@ class Study(StudyModels):
 
     def _check_settings(self, name: str) -> None:
         """Build the method once for each of its values, without a model: it checks its settings."""
-        tried = [
-            (key, v)
-            for key, values in (self.methods[name].get("tune") or {}).items()
-            for v in values
-        ]
+        tried = [(key, v) for key, values in self.method_tune(name).items() for v in values]
         for chosen in [{}, *({key: value} for key, value in tried)]:
             try:
                 self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
@@ -106,24 +103,54 @@ class Study(StudyModels):
         kept = self.config.get("rows", blocks)
         return {name: block for name, block in blocks.items() if name in kept}
 
+    @property
+    def runs(self) -> list[str]:
+        """The rows, each once for every seed that its networks are trained from.
+
+        Whatever takes a row's name takes that of a run as well, which is :func:`.repeats.repeated`.
+        """
+        return [
+            repeated(row, seed, self.seed)
+            for row in self.methods
+            for seed in (self.seeds if self.is_repeated(row) else self.seeds[:1])
+        ]
+
+    def is_repeated(self, row: str) -> bool:
+        """Whether another seed makes another row: some network of it is trained."""
+        return any(self.is_trained(model) for model in self.models_of(row))
+
+    def seed_of(self, run: str) -> int:
+        """The seed of a run's training, tuning and translation."""
+        return seed_of_run(run, self.seed)
+
     def method_class(self, name: str) -> type[Method]:
         """The class behind a row; a row is a method by its own key, or by its ``method`` key."""
-        return method_of(self.config["methods"][name].get("method", name))
+        return method_of(self._kind(name))
+
+    def _kind(self, name: str) -> str:
+        row = row_of(name)
+        return self.config["methods"][row].get("method", row)
+
+    def method_tune(self, name: str) -> dict[str, list[Any]]:
+        """The settings of a row that are tuned, and the values that are tried."""
+        return self.methods[row_of(name)].get("tune") or {}
 
     def method_settings(self, name: str) -> dict[str, Any]:
         """A method's own settings, with the sampling defaults where it samples."""
-        block = {k: v for k, v in self.methods[name].items() if k not in OWN_KEYS}
+        block = {k: v for k, v in self.methods[row_of(name)].items() if k not in OWN_KEYS}
         samples = self.method_class(name).family == "diffusion"
         return merge(self.config["sampling"], block) if samples else block
 
     def model_of(self, name: str, source: str) -> str | None:
         """The model a method translates a source with: one for all, or one for each source."""
-        model = self.methods[name].get("model")
-        if not isinstance(model, Mapping):
-            return model
-        if source not in model:
-            raise StudyError(f"config: methods.{name}.model names no model for source {source}")
-        return model[source]
+        model = self.methods[row_of(name)].get("model")
+        if isinstance(model, Mapping):
+            if source not in model:
+                raise StudyError(f"config: methods.{name}.model names no model for source {source}")
+            model = model[source]
+        seed = self.seed_of(name)
+        again = seed != self.seed and self.is_trained(model)
+        return repeated(model, seed, self.seed) if again else model
 
     def models_of(self, name: str) -> list[str]:
         """The models of a method, over all sources, each once."""
@@ -134,9 +161,9 @@ class Study(StudyModels):
         """All that a job needs to build a method: key, settings, and its model's settings."""
         model = self.model_of(name, source)
         return {
-            "name": self.methods[name].get("method", name),
+            "name": self._kind(name),
             "settings": self.method_settings(name),
-            "family": self.models[model]["family"] if model else None,
+            "family": self.models[row_of(model)]["family"] if model else None,
             "model": self.model_settings(model) if model else None,
         }
 
@@ -152,13 +179,11 @@ class Study(StudyModels):
 
     def tuning_file(self, method: str) -> list[str]:
         """The tuned settings of a method, if it is tuned at all."""
-        if not self.methods[method].get("tune"):
-            return []
-        return [self.paths.tuning(method)]
+        return [self.paths.tuning(method)] if self.method_tune(method) else []
 
     def tuning_volumes(self, method: str) -> int:
         """Volumes that tuning a method translates: candidates, validation people, contrasts."""
-        candidates = math.prod(len(values) for values in self.methods[method]["tune"].values())
+        candidates = math.prod(len(values) for values in self.method_tune(method).values())
         return candidates * CONTRASTS * len(self.subjects("val"))
 
     def seen(self, method: str) -> str:
@@ -191,7 +216,7 @@ class Study(StudyModels):
 
     def tuned(self, method: str) -> str:
         """What was tuned, and on what, for the table."""
-        tune = self.methods[method].get("tune")
+        tune = self.method_tune(method)
         return f"{', '.join(tune)} on {TUNED_ON}" if tune else "nothing"
 
     @property
@@ -203,7 +228,7 @@ class Study(StudyModels):
     @property
     def trained_models(self) -> list[str]:
         """Used models that are trained by gradient descent and so have a learning curve."""
-        return [m for m in self.used_models if "training" in self.model_settings(m)]
+        return [model for model in self.used_models if self.is_trained(model)]
 
     @property
     def unconditional_models(self) -> list[str]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lmidiff.evaluation.tables import QUANTITIES, Quantity
 from lmidiff.verdicts.differences import PairedScores
+from lmidiff.verdicts.over_trainings import crossed_interval, crossed_p
 from lmidiff.verdicts.paired import hierarchical_intervals, holm, sign_flip_p
 from lmidiff.verdicts.rule import stacked
 
@@ -36,7 +37,8 @@ def compare_rows(
     Returns:
         A frame of ``COLUMNS``, empty if no row of ``reference`` is in the study. ``difference`` is
         the row minus the reference in the quantity's own unit (so below 0 is better for an error),
-        with a two-level bootstrap interval; ``p`` is the two-sided sign-flip test; ``p_holm`` is
+        with a two-level bootstrap interval; ``p`` is the two-sided sign-flip test, or both are the
+        t-test's over people and trainings where there are several; ``p_holm`` is
         corrected over the rows of one source and quantity. ``status`` is ``measured``; ``missing``,
         where one of the two has no score; or ``undefined``, where no subject has a finite
         difference (the ceiling's infinite PSNR). ``left_out`` are the subjects without one.
@@ -78,12 +80,16 @@ def _compare(
     values, deviations = stacked([difference], subjects)
     if not quantity.higher_is_better:
         values, deviations = -values, -deviations
-    interval = hierarchical_intervals(values, deviations, seed=seed)[0]
+    if values.shape[2] > 1:
+        interval, p = crossed_interval(values[0]), crossed_p(values, two_sided=True)[0]
+    else:
+        interval = hierarchical_intervals(values[:, :, 0], deviations, seed=seed)[0]
+        # A row that is the reference to the last digit differs in nothing: p is 1.
+        p = sign_flip_p(values[:, :, 0], two_sided=True)[0]
     return found | {
         "status": "measured",
         "subjects": interval.n,
         **{"difference": interval.mean, "low": interval.low, "high": interval.high},
-        # A row that is the reference to the last digit differs in nothing: p is 1.
-        "p": float(sign_flip_p(values, two_sided=True)[0]),
+        "p": float(p),
         "left_out": " ".join(sorted(set(scores.subjects) - set(subjects))),
     }

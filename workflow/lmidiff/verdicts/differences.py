@@ -1,4 +1,4 @@
-"""Differences between two rows of the table, a subject and a slice at a time."""
+"""Differences between two rows of the table, a subject, a training and a slice at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,18 @@ class Differences:
     """One row minus another for one source and quantity, positive where the first is better.
 
     Attributes:
-        values: (subjects,) in the quantity's unit, by subject, sorted; all finite.
+        values: frame of subject x seed in the quantity's unit, both sorted; all finite.
         deviations: frame of subject x slice, a slice's difference minus its subject's mean over
-            slices, 0 where a slice has no number.
+            slices, 0 where a slice has no number; the mean over trainings.
     """
 
-    values: pd.Series
+    values: pd.DataFrame
     deviations: pd.DataFrame
+
+    @property
+    def means(self) -> pd.Series:
+        """(subjects,) the mean over trainings."""
+        return self.values.mean(axis=1)
 
 
 class PairedScores:
@@ -66,12 +71,18 @@ class PairedScores:
         """``row`` minus ``against``, its sign turned where lower is better.
 
         Regions are paired one by one and then averaged, so a tissue that one of the two rows does
-        not define counts for neither. A subject without a finite difference has no entry.
+        not define counts for neither. Trainings are paired by seed; a row of which nothing is
+        trained stands beside each of the other's. A subject without a finite difference from every
+        training has no entry.
+
+        Raises:
+            StudyError: the two rows were trained from different seeds.
         """
         volumes, slices = self._table(_QUANTITY[quantity])
         sign = 1 if _QUANTITY[quantity].higher_is_better else -1
-        values = sign * _difference(volumes, (row, source), (against, source))
-        by_slice = sign * _difference(slices, (row, source), (against, source))
+        pair = (row, source), (against, source)
+        values = (sign * _difference(volumes, *pair)).unstack("seed").dropna()
+        by_slice = sign * _difference(slices, *pair).groupby(["subject", "slice"]).mean()
         depth = by_slice.unstack("slice").reindex(values.index)
         depth = depth.sub(depth.mean(axis=1), axis=0).fillna(0.0)
         return Differences(values, depth)
@@ -80,8 +91,8 @@ class PairedScores:
         """Volumes and slices of a quantity, a column a region."""
         if quantity.key not in self._tables:
             self._tables[quantity.key] = (
-                _by_region(self.metrics, quantity, ["subject"]),
-                _by_region(self.slices, quantity, ["subject", "slice"]),
+                _by_region(self.metrics, quantity, ["subject", "seed"]),
+                _by_region(self.slices, quantity, ["subject", "slice", "seed"]),
             )
         return self._tables[quantity.key]
 
@@ -99,9 +110,27 @@ def _by_region(frame: pd.DataFrame, quantity: Quantity, unit: list[str]) -> pd.D
 def _difference(
     table: pd.DataFrame, first: tuple[str, str], second: tuple[str, str]
 ) -> "pd.Series[float]":
-    parts = [table[_is(table, key)].droplevel(["method", "source"]) for key in (first, second)]
-    difference = parts[0].sub(parts[1]).replace([np.inf, -np.inf], np.nan)
+    a, b = (table[_is(table, key)].droplevel(["method", "source"]) for key in (first, second))
+    seeds = [tuple(part.index.unique("seed").sort_values()) for part in (a, b)]
+    if len(seeds[0]) > 1 and len(seeds[1]) > 1 and seeds[0] != seeds[1]:
+        raise StudyError(
+            f"scores: {first[0]} is of seeds {_said(seeds[0])} and {second[0]} of {_said(seeds[1])}"
+        )
+    both = max(seeds, key=len)
+    difference = _beside(a, both).sub(_beside(b, both)).replace([np.inf, -np.inf], np.nan)
     return difference.mean(axis=1).dropna()
+
+
+def _beside(part: pd.DataFrame, seeds: tuple[int, ...]) -> pd.DataFrame:
+    """The rows of a single training, repeated for each of the seeds."""
+    if part.index.unique("seed").size >= len(seeds):
+        return part
+    names, alone = part.index.names, part.droplevel("seed")
+    return pd.concat(dict.fromkeys(seeds, alone), names=["seed"]).reorder_levels(names)
+
+
+def _said(seeds: tuple[int, ...]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 def _is(table: pd.DataFrame, key: tuple[str, str]) -> NDArray[np.bool_]:

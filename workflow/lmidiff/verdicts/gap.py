@@ -64,7 +64,7 @@ def _share(
     if not all(scores.has(name, source) for name in (row, START, GOAL) for source in sources):
         return {"status": "missing", **nothing}
     way, whole = (
-        pd.concat([scores.differences(name, START, s, quantity).values for s in sources], axis=1)
+        pd.concat([scores.differences(name, START, s, quantity).means for s in sources], axis=1)
         for name in (row, GOAL)
     )
     # A subject counts where both are finite from every source.

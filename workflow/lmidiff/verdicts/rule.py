@@ -9,6 +9,8 @@ The rule, fixed before any number of a study is looked at (reasons: ``docs/verdi
 2. Evidence for: each part's one-sided sign-flip p against the margin; the largest is the claim's
    (intersection-union test, no correction). Evidence against: that some part is below its margin,
    by sign flips of whole subjects and the smallest p of the parts (min-p).
+   With several trainings of each network, both are Student's t over people and trainings, and
+   "some part" is Bonferroni's.
 3. Each kind of p-value is corrected by Holm over the claims of one origin that were run.
 4. *Held*: corrected p for at most ``level``, and every part's 95 % interval above its margin.
    *Did not hold*: corrected p against at most ``level``, and some part's interval below its margin.
@@ -25,6 +27,12 @@ import pandas as pd
 from lmidiff.evaluation.statistics import Interval
 from lmidiff.verdicts.claims import Claim, Claims
 from lmidiff.verdicts.differences import Differences, PairedScores
+from lmidiff.verdicts.over_trainings import (
+    any_part_crossed_p,
+    crossed_intervals,
+    crossed_p,
+    people_to_settle,
+)
 from lmidiff.verdicts.paired import (
     MOST_SUBJECTS,
     any_part_p,
@@ -39,19 +47,23 @@ UNKNOWN = "unknown"
 VERDICTS = (HELD, NOT_HELD, UNDECIDED, NOT_RUN)
 COLUMNS = [
     *("claim", "origin", "sentence", "verdict", "row", "against", "quantity", "source"),
-    *("subjects", "effect", "low", "high", "margin", "effect_dz"),
+    *("subjects", "trainings", "effect", "low", "high", "margin", "effect_dz"),
     *("p_for", "p_for_holm", "p_against", "p_against_holm"),
     *("parts", "parts_above", "parts_below", "subjects_to_settle", "note"),
 ]
 PART_COLUMNS = [
-    *("claim", "row", "against", "quantity", "source", "subjects"),
+    *("claim", "row", "against", "quantity", "source", "subjects", "trainings"),
     *("effect", "low", "high", "margin", "effect_dz", "p_for", "p_against", "finding"),
 ]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One comparison of a claim: a row, a quantity, a source; numbers as in ``COLUMNS``."""
+    """One comparison of a claim: a row, a quantity, a source; numbers as in ``COLUMNS``.
+
+    ``values`` are the (people, trainings) differences, ``spread`` their standard deviation over
+    people.
+    """
 
     against: str
     quantity: str
@@ -61,6 +73,7 @@ class Part:
     spread: float
     p_for: float
     p_against: float
+    values: np.ndarray
 
     @property
     def finding(self) -> str:
@@ -88,6 +101,7 @@ class Evidence:
 
     parts: tuple[Part, ...]
     subjects: int
+    trainings: int
     p_for: float
     p_against: float
     left_out: tuple[str, ...]
@@ -140,7 +154,7 @@ def judge(
                 rows.append({**row, "verdict": NOT_RUN, "note": outcome})
                 continue
             rows.append(row | _row(outcome, decided[claim.key], claims, len(run)))
-            parts += [_part_row(claim, part, outcome.subjects) for part in outcome.parts]
+            parts += [_part_row(claim, part, outcome) for part in outcome.parts]
     order = {claim.key: number for number, claim in enumerate(claims.claims)}
     frame = pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", key=lambda k: k.map(order))
     return frame.reset_index(drop=True), pd.DataFrame(parts, columns=PART_COLUMNS)
@@ -196,29 +210,48 @@ def weigh(
     Args:
         keys: compared row, quantity and source of each part.
         margins: of each part, in the quantity's unit.
-        values: (parts, subjects) differences, positive in the claim's favour, the quantity's unit.
+        values: (parts, subjects, trainings) differences, positive in the claim's favour, in the
+            quantity's unit.
         deviations: (parts, subjects, slices), see :func:`.paired.hierarchical_intervals`.
         left_out: subjects that had to be left out.
         seed: of the bootstrap.
     """
-    beyond = values - np.asarray(margins)[:, None]
-    subjects = values.shape[1]
-    intervals = hierarchical_intervals(values, deviations, seed=seed)
-    spreads = values.std(axis=1, ddof=1) if subjects > 1 else np.full(len(keys), np.nan)
-    p_for, p_against = sign_flip_p(beyond), sign_flip_p(-beyond)
-    numbers = zip(keys, margins, intervals, spreads, p_for, p_against, strict=True)
+    beyond = values - np.asarray(margins)[:, None, None]
+    _, subjects, trainings = values.shape
+    means = values.mean(axis=2)
+    spreads = means.std(axis=1, ddof=1) if subjects > 1 else np.full(len(keys), np.nan)
+    if trainings > 1:
+        intervals = crossed_intervals(values)
+        p_for, p_against = crossed_p(beyond), crossed_p(-beyond)
+        some_part = any_part_crossed_p(-beyond)
+    else:
+        intervals = hierarchical_intervals(means, deviations, seed=seed)
+        beyond = beyond[:, :, 0]
+        p_for, p_against = sign_flip_p(beyond), sign_flip_p(-beyond)
+        some_part = any_part_p(-beyond)
+    numbers = zip(keys, margins, intervals, spreads, p_for, p_against, values, strict=True)
     return Evidence(
-        parts=tuple(Part(*key, float(m), i, *map(float, rest)) for key, m, i, *rest in numbers),
+        parts=tuple(
+            Part(*key, float(m), i, *map(float, rest), each) for key, m, i, *rest, each in numbers
+        ),
         subjects=subjects,
+        trainings=trainings,
         p_for=float(p_for.max()),
-        p_against=any_part_p(-beyond),
+        p_against=some_part,
         left_out=left_out,
     )
 
 
 def stacked(found: Sequence[Differences], subjects: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(parts, subjects) differences and (parts, subjects, slices) deviations of some subjects."""
-    values = np.array([one.values.reindex(subjects).to_numpy(float) for one in found])
+    """Differences and deviations of some subjects.
+
+    Returns:
+        (parts, subjects, trainings), a part of one training repeated beside those of several; and
+        (parts, subjects, slices).
+    """
+    each = [one.values.reindex(subjects).to_numpy(float) for one in found]
+    most = max(part.shape[1] for part in each)
+    values = np.array([np.broadcast_to(part, (len(subjects), most)) for part in each])
     depths = sorted({z for one in found for z in one.deviations.columns})
     frames = [one.deviations.reindex(index=subjects, columns=depths, fill_value=0) for one in found]
     return values, np.array([frame.to_numpy(float) for frame in frames])
@@ -247,6 +280,7 @@ def _row(found: Evidence, decision: Decision, claims: Claims, run: int) -> dict[
         "verdict": decision.verdict,
         **_numbers(weakest),
         "subjects": found.subjects,
+        "trainings": found.trainings,
         "p_for": found.p_for,
         "p_for_holm": decision.p_for,
         "p_against": found.p_against,
@@ -265,15 +299,19 @@ def _needed(found: Evidence, claims: Claims, run: int) -> str:
     below = [part for part in found.parts if part.excess < 0]
     if below:
         share = alpha / len(found.parts)
-        needed = min(subjects_to_settle(-p.excess, p.spread, share, claims.power) for p in below)
+        needed = min(_settles(part, -part.excess, share, claims.power) for part in below)
     else:
-        needed = max(
-            subjects_to_settle(p.excess, p.spread, alpha, claims.power) for p in found.parts
-        )
+        needed = max(_settles(part, part.excess, alpha, claims.power) for part in found.parts)
     if np.isnan(needed):
         return UNKNOWN
     needed = max(needed, found.subjects + 1.0)
     return f"{needed:.0f}" if np.isfinite(needed) else f"more than {MOST_SUBJECTS}"
+
+
+def _settles(part: Part, excess: float, alpha: float, power: float) -> float:
+    if part.values.shape[1] > 1:
+        return people_to_settle(excess, part.values, alpha, power)
+    return subjects_to_settle(excess, part.spread, alpha, power)
 
 
 def _numbers(part: Part) -> dict[str, object]:
@@ -285,8 +323,9 @@ def _numbers(part: Part) -> dict[str, object]:
     }
 
 
-def _part_row(claim: Claim, part: Part, subjects: int) -> dict[str, object]:
+def _part_row(claim: Claim, part: Part, found: Evidence) -> dict[str, object]:
+    people = {"subjects": found.subjects, "trainings": found.trainings}
     return {
-        **{"claim": claim.key, "row": claim.row, "subjects": subjects, **_numbers(part)},
+        **{"claim": claim.key, "row": claim.row, **people, **_numbers(part)},
         **{"p_for": part.p_for, "p_against": part.p_against, "finding": part.finding},
     }

@@ -13,7 +13,7 @@ from lmidiff.common.files import write_text
 from lmidiff.evaluation.tables import QUANTITIES
 from lmidiff.verdicts.rule import NOT_RUN, UNDECIDED, UNKNOWN, VERDICTS
 
-COUNTS = frozenset({"subjects", "parts", "parts_above", "parts_below"})
+COUNTS = frozenset({"subjects", "trainings", "parts", "parts_above", "parts_below"})
 _TITLES = {quantity.key: quantity.title for quantity in QUANTITIES}
 
 
@@ -83,9 +83,19 @@ def people_text(verdicts: pd.DataFrame) -> str:
             "each claim stands weakest:\n"
         )
     return (
-        f"On {people} and one training of each model, with the paired difference and its 95 % "
-        "interval where each claim stands weakest:\n"
+        f"On {people} and {trainings_text(verdicts)} of each model, with the paired difference and "
+        "its 95 % interval where each claim stands weakest:\n"
     )
+
+
+def trainings_text(verdicts: pd.DataFrame) -> str:
+    """Such as "one training", or "3 trainings"."""
+    most = _trainings(verdicts)
+    return "one training" if most == 1 else f"{most} trainings"
+
+
+def _trainings(verdicts: pd.DataFrame) -> int:
+    return max((int(text) for text in verdicts["trainings"] if text), default=1)
 
 
 def _people(verdicts: pd.DataFrame) -> str:
@@ -129,11 +139,13 @@ def legend(verdicts: pd.DataFrame) -> str:
     """How to read the table of verdicts; "" where it has no row."""
     if (verdicts["verdict"] == NOT_RUN).all():
         return ""
+    several = _trainings(verdicts) > 1
+    test = "t-test over people and trainings" if several else "sign flips"
     return (
         "A claim holds if it does from every source, in every quantity and against every row it "
         f"names; shown is where it stands weakest: the paired difference over {_people(verdicts)}, "
         "positive in the claim's favour, with its 95 % interval, and one-sided p-values "
-        "for and against the claim (sign flips, Holm).\n"
+        f"for and against the claim ({test}, Holm).\n"
     )
 
 
