@@ -5,8 +5,11 @@ import pytest
 from sklearn.cluster import KMeans
 
 from lmidiff.common.errors import StudyError
+from lmidiff.data.anatomy import icbm_anatomy
+from lmidiff.data.grid import Grid
+from lmidiff.data.simulate import simulate_subject
 from lmidiff.evaluation import segmentation
-from lmidiff.evaluation.segmentation import KMeansModel, fit_kmeans, segment
+from lmidiff.evaluation.segmentation import BY_BRIGHTNESS, KMeansModel, fit_kmeans, segment
 
 
 def tissues(size: int = 4000) -> np.ndarray:
@@ -46,6 +49,43 @@ def test_labels_are_zero_outside_the_mask_whatever_is_there():
     labels = segment(KMeansModel((0.1, 0.5, 0.9), 10, 0), image, mask)
     assert labels.dtype == np.uint8
     assert labels.tolist() == [[1, 2], [3, 0]]
+
+
+@pytest.mark.parametrize(
+    ("modality", "due"),
+    [
+        ("T1w", [1, 2, 3]),
+        ("PDw", [3, 2, 1]),
+        ("T2w", [3, 2, 1]),
+        ("FLAIR", [1, 3, 2]),
+        ("CT", [1, 2, 3]),
+    ],
+)
+def test_labels_are_of_tissues_by_their_brightness_in_the_target(modality, due):
+    model = fit_kmeans(tissues(), seed=1, modality=modality)
+    assert segment(model, np.array([0.2, 0.5, 0.8]), np.ones(3)).tolist() == due
+    assert fit_kmeans(tissues(), seed=1, clusters=2, modality=modality).labels == (1, 2)
+
+
+def test_the_order_of_brightness_is_that_of_simulated_scans():
+    grid = Grid(image_size=64, pixel_size=3.0, slices=3, extent=(0.45, 0.65))
+    anatomy = icbm_anatomy(grid, 1, "sub-x")
+    person = simulate_subject(anatomy, BY_BRIGHTNESS, 1, "sub-x")
+    pure = anatomy.fractions > 0.97
+    for modality, labels in BY_BRIGHTNESS.items():
+        means = [person.images[modality][pure[label - 1]].mean() for label in labels]
+        assert means == sorted(means), modality
+
+
+def test_a_model_from_before_labels_were_named_has_them_rising(tmp_path):
+    path = tmp_path / "kmeans.json"
+    KMeansModel((0.1, 0.5, 0.9), 10, 0, (3, 2, 1)).save(path)
+    assert KMeansModel.load(path).labels == (3, 2, 1)
+    old = {k: v for k, v in json.loads(path.read_text()).items() if k != "labels"}
+    path.write_text(json.dumps(old))
+    assert KMeansModel.load(path).labels == (1, 2, 3)
+    with pytest.raises(StudyError, match=r"labels \[1, 1, 2\] for 3 centres"):
+        KMeansModel((0.1, 0.5, 0.9), 10, 0, (1, 1, 2))
 
 
 def test_a_tie_goes_to_the_darker_tissue():

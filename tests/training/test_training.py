@@ -70,9 +70,9 @@ def test_the_curve_holds_the_mean_loss_since_the_last_row(tmp_path):
     assert list(curve.loss) == pytest.approx([sum(losses[:4]) / 4, sum(losses[4:]) / 4])
 
 
-@pytest.mark.parametrize("ema", [0.7, 0.999])
-def test_the_average_is_the_formulas(tmp_path, ema):
-    settings = settings_of(ema=ema)
+@pytest.mark.parametrize(("ema", "warmup"), [(0.7, True), (0.999, True), (0.999, False)])
+def test_the_average_is_the_formulas(tmp_path, ema, warmup):
+    settings = settings_of(ema=ema, ema_warmup=warmup)
     learner = learner_of(settings)
     history = [{k: v.double() for k, v in learner.network.state_dict().items()}]
     step = learner.step
@@ -85,7 +85,7 @@ def test_the_average_is_the_formulas(tmp_path, ema):
     learner.step = spy
     weights, _ = fit(learner, settings, tmp_path, "toy")
     # The sum over steps of each one's weight, not the recursion that the loop runs.
-    decay = [min(ema, (1 + i) / (10 + i)) for i in range(40)]
+    decay = [min(ema, (1 + i) / (10 + i)) if warmup else ema for i in range(40)]
     share = [math.prod(decay)]
     share += [(1 - decay[i]) * math.prod(decay[i + 1 :]) for i in range(40)]
     assert sum(share) == pytest.approx(1)

@@ -1,5 +1,6 @@
 """Raw scans through the real command line: IXI's archives from a server, and a BIDS folder."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,61 @@ def test_raw_scans_become_a_table(finished: IxiProject, truths: list[ixi_archive
     assert not list(scans.glob("*.nii.gz")), "so are the scans out of the archives"
     assert "3 subjects, 0 flagged" in (results / "quality" / "quality.html").read_text()
     assert orphans(finished.folder) == []
+
+
+def test_the_papers_own_setting_in_miniature(
+    truths: list[ixi_archive.Truth], tmp_path: Path
+) -> None:
+    # Of config/ixi_paper.yaml all but sizes and steps: what it trains on, minimises and compares.
+    people = {**PEOPLE, "IXI014-HH-1236": "train", "IXI015-HH-1258": "val"}
+    more = [
+        ixi_archive.subject(name, head, voxel_mm=4.0)
+        for head, name in enumerate(list(people)[2:], start=14)
+    ]
+    small = {
+        "study": "paper_small",
+        "data": {"grid": {"image_size": 32, "pixel_size": 6.0, "slices": 2}},
+        "model_defaults": {
+            "unet": {"channels": [16, 32], "attention": [False, True], "groups": 8},
+            "cyclegan": {"channels": 4, "levels": 0, "blocks": 1, "critic_channels": 4},
+            "stylegan": {"channels": [8, 8, 8], "latent": 8, "mapping_layers": 1},
+            "training": {"steps": 6, "checkpoint_every": 6, "log_every": 2},
+        },
+        "models": {name: {"training": {"steps": 4}} for name in ("cyclegan", "stylegan")},
+        "sampling": {"steps": 4},
+        "methods": {"stylegan": {"steps": 2, "candidates": 4, "tune": {"loss": ["edges"]}}},
+    }
+    small["model_defaults"]["unet"]["head_channels"] = 16
+    small["model_defaults"]["cyclegan"]["critic_layers"] = 1
+    with ixi_project(tmp_path, [*truths, *more], people) as project:
+        (project.folder / "small.yaml").write_text(yaml.safe_dump(small))
+        mine = yaml.safe_load((project.folder / "mine.yaml").read_text())
+        del mine["methods"]
+        (project.folder / "mine.yaml").write_text(yaml.safe_dump(mine))
+        files = ("config/ixi_paper.yaml", "mine.yaml", "small.yaml")
+        run(project.folder, "table", "--configfile", *files)
+        results = project.folder / "results" / "paper_small"
+        with open(results / "table1.csv") as stream:
+            rows = {row["method"]: row for row in csv.DictReader(stream)}
+        paper = {"cyclegan", "stylegan", "sdedit_02", "sdedit_05", "lmidiffusion"}
+        assert paper <= set(rows)
+        assert all(row["status"] == "measured" for row in rows.values())
+        trained = json.loads((results / "models/lmidiffusion/config.json").read_text())
+        assert trained["objective"] == {
+            **{"loss": "sum", "times": "antithetic", "dropout": 0.1},
+            **{"blurred": 0.5, "blur": 2.0},
+        }
+        assert trained["guidance"]["estimator"] == "reference"
+        turned = [
+            *("study=turned", "data={target: PDw, sources: [T1w]}"),
+            *("models={cyclegan: {source: T1w}}", "methods={cyclegan: {model: {T1w: cyclegan}}}"),
+        ]
+        jobs = planned(project.folder, "table", "--configfile", *files, "--config", *turned)
+        (trains,) = (
+            job for job in jobs if "results/turned/models/lmidiffusion/" in str(job.outputs)
+        )
+        assert any("_PDw.nii.gz" in path for path in trains.inputs)
+        assert not any("_T1w.nii.gz" in path for path in trains.inputs)
 
 
 def test_a_pair_of_two_people_stops_the_study_until_it_is_said_what_to_do(

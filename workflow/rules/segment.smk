@@ -20,6 +20,7 @@ rule train_segmenter:
     params:
         clusters=config["segmentation"]["clusters"],
         seed=study.seed,
+        modality=study.target,
     script:
         "../scripts/train_segmenter.py"
 

@@ -10,4 +10,5 @@ with job(snakemake.log):
     pairs = zip(snakemake.input.target, snakemake.input.masks, strict=True)
     values = np.concatenate([read_array(image)[read_array(mask) > 0] for image, mask in pairs])
     params = snakemake.params
-    fit_kmeans(values, clusters=params.clusters, seed=params.seed).save(snakemake.output[0])
+    settings = {"clusters": params.clusters, "seed": params.seed, "modality": params.modality}
+    fit_kmeans(values, **settings).save(snakemake.output[0])

@@ -2,8 +2,8 @@
 
 The segmenter never sees a translated image in training. It is fitted once on brain voxels of the
 target modality's training subjects and then labels whatever image it is given by the nearest
-centre. Labels are numbered by rising intensity, which on T1w means 1 = cerebrospinal fluid,
-2 = grey matter, 3 = white matter; 0 is everything outside the brain mask.
+centre: 1 cerebrospinal fluid, 2 grey matter, 3 white matter, by the order of their brightness in
+the target modality; 0 is everything outside the brain mask.
 """
 
 import json
@@ -21,6 +21,9 @@ from lmidiff.common.seeds import generator_of, seed_of
 TISSUES = ("csf", "gm", "wm")
 """Names of labels 1, 2, 3."""
 
+BY_BRIGHTNESS = {"T1w": (1, 2, 3), "PDw": (3, 2, 1), "T2w": (3, 2, 1), "FLAIR": (1, 3, 2)}
+"""Labels from the darkest tissue to the brightest, by modality."""
+
 MAX_VOXELS = 200_000
 """More voxels than this are subsampled: three centres of one number each need no more."""
 
@@ -30,17 +33,24 @@ class KMeansModel:
     """A fitted segmenter.
 
     Attributes:
-        centres: cluster centres in image intensities (0..1), strictly rising; label i + 1 is
-            ``centres[i]``.
+        centres: cluster centres in image intensities (0..1), strictly rising.
         voxels: how many voxels it was fitted on, after subsampling.
         seed: the seed given to :func:`fit_kmeans`.
+        labels: of the centres, each of 1..K once; 1, 2, .. K if not given.
     """
 
     centres: tuple[float, ...]
     voxels: int
     seed: int
+    labels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.labels:
+            object.__setattr__(self, "labels", tuple(range(1, len(self.centres) + 1)))
+        if sorted(self.labels) != list(range(1, len(self.centres) + 1)):
+            raise StudyError(
+                f"K-Means model: labels {list(self.labels)} for {len(self.centres)} centres"
+            )
         centres = np.asarray(self.centres, dtype=float)
         if centres.ndim != 1 or not 2 <= centres.size <= 255:
             raise StudyError(f"K-Means model: needs 2 to 255 centres, has {centres.size}")
@@ -60,10 +70,12 @@ class KMeansModel:
         """
         try:
             content = json.loads(Path(path).read_text())
+            labels = content.pop("labels", ())
             if content.pop("model") != "kmeans" or set(content) != {"centres", "voxels", "seed"}:
                 raise ValueError("unknown keys")
             centres = tuple(float(centre) for centre in content["centres"])
-            model = cls(centres, int(content["voxels"]), int(content["seed"]))
+            named = tuple(int(label) for label in labels)
+            model = cls(centres, int(content["voxels"]), int(content["seed"]), named)
         except OSError as error:
             raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
         except StudyError as error:
@@ -73,7 +85,9 @@ class KMeansModel:
         return model
 
 
-def fit_kmeans(values: NDArray[np.floating], *, clusters: int = 3, seed: int) -> KMeansModel:
+def fit_kmeans(
+    values: NDArray[np.floating], *, clusters: int = 3, seed: int, modality: str = "T1w"
+) -> KMeansModel:
     """Fit K-Means (Lloyd, k-means++, the best of 10 starts) to brain intensities.
 
     Args:
@@ -81,6 +95,8 @@ def fit_kmeans(values: NDArray[np.floating], *, clusters: int = 3, seed: int) ->
             subjects. More than :data:`MAX_VOXELS` are subsampled without replacement.
         clusters: number of tissues.
         seed: draws the subsample and the starts; the same seed gives the same centres.
+        modality: whose images these are: three clusters get the labels of :data:`BY_BRIGHTNESS`,
+            another number, or another modality, labels by rising intensity.
 
     Raises:
         StudyError: values are not 1-D or not finite, or hold fewer distinct values than clusters.
@@ -108,7 +124,8 @@ def fit_kmeans(values: NDArray[np.floating], *, clusters: int = 3, seed: int) ->
             n_clusters=clusters, n_init=10, random_state=seed_of(seed, "kmeans") % 2**32
         ).fit(values[:, None])
     centres = np.sort(fitted.cluster_centers_[:, 0])
-    return KMeansModel(tuple(float(centre) for centre in centres), int(values.size), seed)
+    labels = BY_BRIGHTNESS.get(modality, ()) if clusters == len(TISSUES) else ()
+    return KMeansModel(tuple(float(centre) for centre in centres), int(values.size), seed, labels)
 
 
 def segment(
@@ -121,7 +138,7 @@ def segment(
         mask: same shape; non-zero is brain.
 
     Returns:
-        uint8 labels of the same shape: 1..K inside the mask by rising intensity, 0 outside.
+        uint8 labels of the same shape: the model's, 1..K, inside the mask, 0 outside.
 
     Raises:
         StudyError: shapes differ, or the image is not finite inside the mask.
@@ -135,7 +152,8 @@ def segment(
     centres = np.asarray(model.centres)
     labels = np.zeros(image.shape, dtype=np.uint8)
     # In one dimension the nearest centre is found by the midpoints between neighbours.
-    labels[inside] = 1 + np.searchsorted((centres[1:] + centres[:-1]) / 2, values, side="left")
+    nearest = np.searchsorted((centres[1:] + centres[:-1]) / 2, values, side="left")
+    labels[inside] = np.asarray(model.labels, dtype=np.uint8)[nearest]
     return labels
 
 

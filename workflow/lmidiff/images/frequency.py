@@ -1,4 +1,4 @@
-"""Low frequencies of an image, which ILVR takes from the source."""
+"""Low frequencies of an image: blocks, which ILVR takes from the source, and Gaussian blur."""
 
 import torch
 import torch.nn.functional as F
@@ -18,3 +18,24 @@ def low_pass(image: Tensor, factor: int) -> Tensor:
     means = F.avg_pool2d(padded, factor) / F.avg_pool2d(ones, factor)
     blocks = means.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
     return blocks[..., :height, :width]
+
+
+def gaussian_blur(image: Tensor, sigmas: Tensor) -> Tensor:
+    """Each image convolved with a Gaussian of its own, borders mirrored.
+
+    Args:
+        image: (N, 1, H, W), sides longer than three of the largest ``sigmas``.
+        sigmas: (N,) standard deviations in pixels; 0 leaves an image as it is.
+    """
+    radius = max(1, int(torch.ceil(3 * sigmas.max()).item()))
+    away = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    kernels = torch.exp(-0.5 * (away / sigmas.clamp(min=1e-3)[:, None]) ** 2)
+    kernels = kernels / kernels.sum(1, keepdim=True)
+    blurred = image.transpose(0, 1)  # one channel an image, each with its own kernel
+    for shape, pad in (
+        ((-1, 1, 1, 2 * radius + 1), (radius, radius, 0, 0)),
+        ((-1, 1, 2 * radius + 1, 1), (0, 0, radius, radius)),
+    ):
+        padded = F.pad(blurred, pad, mode="reflect")
+        blurred = F.conv2d(padded, kernels.view(shape), groups=len(image))
+    return blurred.transpose(0, 1)

@@ -18,6 +18,7 @@ from lmidiff.guidance import Guidance
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
+from lmidiff.models.objective import Objective
 from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.sampler import (
     RANGES,
@@ -37,7 +38,7 @@ from lmidiff.training.previews import COUNT
 
 needs = frozenset({"target"})
 PARALLEL = True  # several processes can share its training
-defaults = ("diffusion", "guidance", "contrast", "unet", "training")
+defaults = ("diffusion", "objective", "guidance", "contrast", "unet", "training")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class DiffusionModel:
 
     def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
         self.diffusion = settings_of(DiffusionSettings, settings["diffusion"], "diffusion")
+        self.objective = settings_of(Objective, settings.get("objective", {}), "objective")
         self.guidance = settings_of(Guidance, settings["guidance"], "guidance")
         self.unet = settings_of(UNetSettings, settings["unet"], "unet")
         self.training = settings_of(TrainingSettings, settings["training"], "training")
@@ -102,7 +104,7 @@ class DiffusionModel:
         return to_image(x, self.diffusion.range)
 
     def loss(self, images: Tensor, static: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Mean squared error of the parameterised target at random times (Ho et al., eq. 14).
+        """Squared error of the parameterised target at random times (Ho et al., eq. 14).
 
         Args:
             images: every training slice (N, 1, H, W) in 0..1, on the device.
@@ -113,7 +115,8 @@ class DiffusionModel:
         batch_of = torch.cat([images, static], 1) if static is not None else images
         batch = draw_batch(batch_of, size, generator)
         image, static = batch[:, :1], batch[:, 1:] if static is not None else None
-        times = torch.randint(len(self.schedule), (size,), generator=generator)
+        image = self.objective.images(image, generator)
+        times = self.objective.draw_times(len(self.schedule), size, generator)
         noise = torch.randn(image.shape, generator=generator).to(self.device)
         with torch.autocast(self.device.type, enabled=False):
             source = image
@@ -132,7 +135,7 @@ class DiffusionModel:
             condition = self.guidance.maps(source, sample, static)
         output = self.network(x_t, condition, times.to(self.device))
         target = self.schedule.training_target(x0, noise, times, self.diffusion.parameterisation)
-        return (output.float() - target).square().mean()
+        return self.objective.of(output, target)
 
     def preview(self, images: Tensor) -> Tensor:
         """Samples guided by a few training slices of their own: (COUNT, 1, H, W)."""
@@ -208,9 +211,10 @@ def fit(
     precision = resolve_precision(model.training.precision, device)
     training = TrainingSettings(**{**asdict(model.training), "precision": precision})
     static = None
-    if model.contrast is None and model.guidance.has_static:
+    if model.contrast is None and model.guidance.has_static and not model.objective.blurs:
         static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
     network = model.network
+    network.drop(model.objective.dropout)
     model.network = ranks.averaging(network)
 
     def show() -> Tensor:

@@ -55,6 +55,17 @@ class UNet(nn.Module):
             num_head_channels=settings.head_channels,
         )
 
+    def drop(self, share: float) -> None:
+        """Drop out features in training, before the second convolution of each residual block."""
+        from monai.networks.nets.diffusion_model_unet import DiffusionUNetResnetBlock
+
+        def dropped(layer: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+            return (nn.functional.dropout(given[0], share, layer.training),)
+
+        for block in self.net.modules():
+            if share > 0 and isinstance(block, DiffusionUNetResnetBlock):
+                block.conv2.register_forward_pre_hook(dropped)
+
     @property
     def multiple(self) -> int:
         """Height and width must be multiples of this many pixels."""

@@ -128,7 +128,7 @@ def take_model(path: Path, settings: Mapping[str, Any], output: Path) -> None:
     except (OSError, ValueError) as error:
         raise StudyError(f"{beside}: not a readable model config ({error})") from error
     ours = json.loads(json.dumps(dict(settings)))
-    for key in sorted((set(ours) | set(found)) - {"training", "device", "data"}):
+    for key in sorted((set(ours) | set(found)) - {"training", "objective", "device", "data"}):
         if ours.get(key) != found.get(key):
             raise StudyError(
                 f"{beside}: {key} is {found.get(key)}, but this study's config has "

@@ -26,6 +26,7 @@ PLACES = {
         name: (f"$defs.{name}", f"model_defaults.{name}")
         for name in (
             "diffusion",
+            "objective",
             "guidance",
             "contrast",
             "unet",

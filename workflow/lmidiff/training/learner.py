@@ -19,6 +19,7 @@ class TrainingSettings:
     warmup: int = 100
     final_rate: float = 0.05
     ema: float = 0.999
+    ema_warmup: bool = True
     clip: float = 1.0
     precision: str = "auto"
     checkpoint_every: int = 250
@@ -37,6 +38,10 @@ class TrainingSettings:
             )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
+
+    def decay(self, step: int) -> float:
+        """Of the averaged weights at a step; with a warm-up, early weights are soon forgotten."""
+        return min(self.ema, (1 + step) / (10 + step)) if self.ema_warmup else self.ema
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, then a cosine down to ``final_rate`` of it."""

@@ -109,9 +109,7 @@ def fit(
         learner.network.train()
         while at.step < settings.steps:
             losses = _step(learner, settings, at.step)
-            _update_average(
-                average, learner.network, min(settings.ema, (1 + at.step) / (10 + at.step))
-            )
+            _update_average(average, learner.network, settings.decay(at.step))
             at.seconds = time.monotonic() - began
             _note(at, losses, settings)
             if first:
