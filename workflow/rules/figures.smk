@@ -147,6 +147,27 @@ rule plot_scores:
         "../scripts/plot_scores.py"
 
 
+rule plot_lesions:
+    input:
+        measured=paths.lesions,
+        code=code("plot_lesions.py"),
+    output:
+        png=figure("lesions", "Figures"),
+        pdf=paths.figure("lesions", "pdf"),
+        csv=paths.figure("lesions", "csv"),
+    log:
+        f"{OUT}/logs/plot_lesions.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        ceilings=[name for name in study.methods if study.ceiling(name)],
+        seed=study.seed,
+    script:
+        "../scripts/plot_lesions.py"
+
+
 rule cut_failures:
     input:
         slices=paths.slices,
