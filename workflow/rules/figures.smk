@@ -5,6 +5,7 @@ localrules:
     plot_figure2,
     plot_supplement,
     plot_scores,
+    plot_lesions,
     plot_failures,
     plot_uncertainty,
     plot_through_plane,
