@@ -223,6 +223,25 @@ def test_a_label_takes_the_pixels_it_fills() -> None:
     np.testing.assert_array_equal(out.labels[out.mask], np.where(x < border, 1, 3)[out.mask])
 
 
+def test_lesions_go_where_the_image_goes_and_stay_in_the_brain(tmp_path: Path) -> None:
+    images, labels, mask = volumes()
+    marked = np.zeros(SHAPE, np.float32)
+    marked[20:34, 20:34] = 1
+    bright = {"PDw": Volume(100 * mask.data + 400 * marked * mask.data, AFFINE, "PDw.nii.gz")}
+    lesions = Volume(marked, AFFINE, "lesions.nii.gz")
+    out = preprocess_subject(bright, labels, mask, GRID, lesions=lesions)
+    assert 0 < out.lesions.sum() < out.mask.sum()
+    assert not (out.lesions & ~out.mask).any()
+    inside = out.images["PDw"] > 0.6
+    assert (inside & out.lesions).sum() / (inside | out.lesions).sum() > 0.9
+    assert preprocess_subject(images, labels, mask, GRID).lesions is None
+    names = [path.name for path in write_preprocessed(out, tmp_path, "sub-1")]
+    assert names[-1] == "sub-1_desc-lesion_mask.nii.gz"
+    elsewhere = Volume(marked, AFFINE @ np.diag([1, 1, 2, 1]), "lesions.nii.gz")
+    with pytest.raises(StudyError, match=r"lesions\.nii\.gz"):
+        preprocess_subject(bright, labels, mask, GRID, lesions=elsewhere)
+
+
 def test_on_grid_volumes_are_left_where_they_are() -> None:
     shape, affine = (32, 32, 5), np.diag([3.0005, 3.0, 7.6, 1.0])
     mask = ellipsoid(shape)

@@ -11,7 +11,7 @@ from lmidiff.data.sheet import OPTIONAL, REQUIRED, read_sheet
 from lmidiff.data.splits import SPLITS, read_split, write_split
 
 HEADER = "subject\tmodality\tpath\tsplit"
-FULL = HEADER + "\tlabels\tmask"
+FULL = HEADER + "\tlabels\tmask\tlesions"
 
 
 @pytest.fixture
@@ -60,7 +60,15 @@ def test_reads_rows_in_file_order_with_normalised_subjects(files: Path) -> None:
             "01\tT1w\tc.nii.gz\ttrain",
         )
     )
-    assert list(table.columns) == ["subject", "modality", "path", "split", "labels", "mask"]
+    assert list(table.columns) == [
+        "subject",
+        "modality",
+        "path",
+        "split",
+        "labels",
+        "mask",
+        "lesions",
+    ]
     assert table["subject"].tolist() == ["sub-02", "sub-02", "sub-01"]
     assert table["path"].tolist() == [str(files / f"{name}.nii.gz") for name in "abc"]
     assert table["labels"].tolist() == [str(files / "seg.nii.gz")] * 2 + [""]
@@ -69,7 +77,7 @@ def test_reads_rows_in_file_order_with_normalised_subjects(files: Path) -> None:
 
 def test_optional_columns_and_column_order_are_free(files: Path) -> None:
     table = read_sheet(sheet_of(files, "split\tpath\tmodality\tsubject", "val\ta.nii.gz\tT1w\t7"))
-    assert table.iloc[0].tolist() == ["sub-7", "T1w", str(files / "a.nii.gz"), "val", "", ""]
+    assert table.iloc[0].tolist() == ["sub-7", "T1w", str(files / "a.nii.gz"), "val", "", "", ""]
 
 
 def test_spreadsheet_habits_are_forgiven(files: Path) -> None:

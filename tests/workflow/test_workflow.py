@@ -442,6 +442,29 @@ def test_ones_own_scans_need_no_network_and_no_labels(clean: Path) -> None:
     assert NOTHING in run(clean, *arguments)
 
 
+def test_marked_lesions_are_measured_in_every_row(clean: Path) -> None:
+    people = {"sub-a": "train", "sub-b": "test", "sub-c": "test"}
+    arguments = sheet(clean, "marked", people)
+    tissues = np.rint(np.interp(brain((200, 450, 700)), [0, 200, 450, 700], [0, 1, 2, 3]))
+    lesions = np.zeros(tissues.shape)
+    lesions[18:22, 18:22] = 1
+    write(clean / "marked" / "labels.nii.gz", tissues)
+    write(clean / "marked" / "lesions.nii.gz", lesions)
+    lines = (clean / "marked.tsv").read_text().splitlines()
+    more = {"sub-b": "\tmarked/labels.nii.gz\tmarked/lesions.nii.gz"}
+    told = [f"{line}{more.get(line.split()[0], chr(9) * 2)}" for line in lines[1:]]
+    (clean / "marked.tsv").write_text("\n".join([lines[0] + "\tlabels\tlesions", *told]) + "\n")
+    made = ("results/marked/lesions.csv", "results/marked/figures/lesions.png")
+    run(clean, *made, *arguments)
+    rows = list(csv.DictReader((clean / made[0]).read_text().splitlines()))
+    assert {row["method"] for row in rows} == {"source", "histogram", "oracle"}
+    assert {row["subject"] for row in rows} == {"sub-b"}
+    assert all(int(row["pixels"]) > 0 for row in rows)
+    truth = next(row for row in rows if row["method"] == "oracle")
+    assert truth["contrast"] == truth["true_contrast"]
+    assert (clean / made[1]).stat().st_size > 5000
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path):
     """A project whose results folder is a file system of 200 kB."""

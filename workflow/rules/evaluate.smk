@@ -1,6 +1,7 @@
 # Scores, the tidy CSVs, Table 1 and the record of what produced them.
 localrules:
     collect_scores,
+    collect_lesions,
     summarise_costs,
     write_table,
     write_record,
@@ -50,6 +51,49 @@ rule collect_scores:
         "../../envs/environment.yaml"
     script:
         "../scripts/collect_scores.py"
+
+
+rule measure_lesions:
+    input:
+        shards=shard_folders,
+        labels=paths.segmentations("{method}", "{source}"),
+        truth=test_volumes(),
+        code=code("measure_lesions.py"),
+    output:
+        paths.scores("{method}", "{source}", "lesions"),
+    log:
+        f"{OUT}/logs/measure_lesions/{{method}}_from-{{source}}.log",
+    group:
+        "evaluate"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.score()),
+    params:
+        subjects=lambda w: study.lesion_files(w.method, w.source),
+        names=lambda w: {
+            "study": study.name,
+            "method": row_of(w.method),
+            "source": w.source,
+            "target": study.target,
+            "seed": study.seed_of(w.method),
+        },
+    script:
+        "../scripts/measure_lesions.py"
+
+
+rule collect_lesions:
+    input:
+        measured=for_each_run(paths.scores("{method}", "{source}", "lesions")),
+        code=code("collect_lesions.py"),
+    output:
+        paths.lesions,
+    log:
+        f"{OUT}/logs/collect_lesions.log",
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../scripts/collect_lesions.py"
 
 
 rule summarise_costs:

@@ -5,6 +5,7 @@ localrules:
     plot_figure2,
     plot_supplement,
     plot_scores,
+    plot_lesions,
     plot_failures,
     plot_uncertainty,
     plot_through_plane,
@@ -145,6 +146,27 @@ rule plot_scores:
         methods=study.table_rows(),
     script:
         "../scripts/plot_scores.py"
+
+
+rule plot_lesions:
+    input:
+        measured=paths.lesions,
+        code=code("plot_lesions.py"),
+    output:
+        png=figure("lesions", "Figures"),
+        pdf=paths.figure("lesions", "pdf"),
+        csv=paths.figure("lesions", "csv"),
+    log:
+        f"{OUT}/logs/plot_lesions.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        ceilings=[name for name in study.methods if study.ceiling(name)],
+        seed=study.seed,
+    script:
+        "../scripts/plot_lesions.py"
 
 
 rule cut_failures:

@@ -13,6 +13,7 @@ FIGURES = {
     "uncertainty": "Figure 5: uncertainty against error",
     "through_plane": "Figure 6: through the plane",
     "flow": "Figure 7: data flow",
+    "lesions": "White-matter lesions",
     "pareto": "Figure 8: quality against sampling steps",
     "ablation": "Ablation: what each part is worth",
     "data_quality": "Every volume at a glance",
@@ -50,8 +51,16 @@ def figure_names():
         names += ["previews"]
     if study.unconditional_models and "recorded" not in config:
         names += ["samples"]
+    names += ["lesions"] if has_lesions() else []
     names += ["ablation"] if "ablation" in config["figures"] else []
     return names + (["pareto"] if config["figures"].get("pareto") else [])
+
+
+def has_lesions():
+    """Whether lesions are marked in some test subject, or were when a run was recorded."""
+    if "recorded" in config:
+        return Path(config["recorded"], "lesions.csv").is_file()
+    return any(study.lesion_files("source", s) for s in study.sources)
 
 
 def figure_files():

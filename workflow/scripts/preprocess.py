@@ -17,9 +17,10 @@ with job(snakemake.log):
     folders = {Path(file).name.split("_")[0]: Path(file).parent for file in snakemake.output.files}
     for subject, scans in track(params.scans.items(), "preprocess", len(params.scans)):
         volumes = {
-            name: read_volume(path, subject=subject, role=name, flat=name == "mask")
+            name: read_volume(path, subject=subject, role=name, flat=name in ("mask", "lesions"))
             for name, path in scans.items()
         }
-        labels, mask = volumes.pop("labels", None), volumes.pop("mask", None)
-        ready = preprocess_subject(volumes, labels, mask, grid, percentile=params.percentile)
+        labels, mask, lesions = (volumes.pop(n, None) for n in ("labels", "mask", "lesions"))
+        settings = {"percentile": params.percentile, "lesions": lesions}
+        ready = preprocess_subject(volumes, labels, mask, grid, **settings)
         write_preprocessed(ready, folders[subject], subject)

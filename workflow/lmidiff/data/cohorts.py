@@ -24,7 +24,7 @@ class Subject:
         split: train, val or test.
         cohort: name of the cohort in the config.
         labels: whether true tissue labels exist.
-        scans: modality (or "labels", "mask") to path, for scans that exist on disk.
+        scans: modality (or "labels", "mask", "lesions") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
         raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
     """
@@ -170,7 +170,7 @@ def _listed(
                     "add the image, or list the subject under data.exclude"
                 )
         first = rows.iloc[0]
-        extra = {key: first[key] for key in ("labels", "mask") if first[key]}
+        extra = {key: first[key] for key in ("labels", "mask", "lesions") if first.get(key)}
         labels = bool(first["labels"])
         paths = {**scans, **extra}
         members.append(Subject(subject, first["split"], name, labels, paths, raw=raw))

@@ -32,12 +32,14 @@ class PreprocessedSubject:
         mask: (S, S, Z) bool, the brain.
         labels: (S, S, Z) uint8 of 0 and ``TISSUES``, 0 outside the mask; None without labels.
         affine: (4, 4) voxel indices to RAS mm.
+        lesions: (S, S, Z) bool, False outside the mask; None where nobody marked any.
     """
 
     images: dict[str, np.ndarray]
     mask: np.ndarray
     labels: np.ndarray | None
     affine: np.ndarray
+    lesions: np.ndarray | None = None
 
 
 def preprocess_subject(
@@ -47,6 +49,7 @@ def preprocess_subject(
     grid: Grid,
     *,
     percentile: float = 99.5,
+    lesions: Volume | None = None,
 ) -> PreprocessedSubject:
     """Bring the aligned volumes of one subject to the study grid and to intensities of 0..1.
 
@@ -67,13 +70,14 @@ def preprocess_subject(
         mask: brain mask on the same voxel grid; needed unless the first image is skull-stripped.
         grid: the study grid.
         percentile: the intensity that becomes 1, in (0, 100].
+        lesions: above 0.5 where there is one, on the same voxel grid; treated as the mask is.
 
     Raises:
         StudyError: volumes on different grids, labels other than the above, an empty mask, a
             brain that does not fit the grid, an image that is zero within the brain.
     """
     reference = next(iter(images.values()))
-    for other in (*images.values(), *filter(None, (labels, mask))):
+    for other in (*images.values(), *filter(None, (labels, mask, lesions))):
         require_same_grid(reference, other)
     if labels is not None and is_dlmuse(labels.data):
         labels = replace(labels, data=tissues_of(labels.data))
@@ -88,12 +92,15 @@ def preprocess_subject(
         affine = reference.affine
         on_grid = {modality: volume.data for modality, volume in images.items()}
         tissues = None if labels is None else labels.data.astype(np.uint8)
+        marked = None if lesions is None else lesions.data > 0.5
     else:
         start, step = _place(brain, reference.voxel_mm, grid, masked)
         affine = reference.affine @ np.block([[np.diag(step), start[:, None]], [0, 0, 0, 1]])
         on_grid = {m: _resample(volume.data, start, step, grid) for m, volume in images.items()}
         tissues = None if labels is None else _resample_labels(labels.data, start, step, grid=grid)
         brain = _resample(brain, start, step, grid) > 0.5
+        if lesions is not None:
+            marked = _resample(lesions.data > 0.5, start, step, grid) > 0.5
     if not brain.any():
         raise StudyError(
             f"{masked}: the brain mask is empty in the slices; check it, or the extent"
@@ -106,6 +113,7 @@ def preprocess_subject(
         mask=brain,
         labels=None if tissues is None else np.where(brain, tissues, 0).astype(np.uint8),
         affine=affine,
+        lesions=None if lesions is None else marked & brain,
     )
 
 
@@ -170,7 +178,8 @@ def write_preprocessed(
 
     Returns:
         ``{subject_id}_{modality}.nii.gz`` (float32) in the order of the images, then
-        ``..._desc-brain_mask.nii.gz`` and, with labels, ``..._dseg.nii.gz`` (uint8).
+        ``..._desc-brain_mask.nii.gz`` and, with labels, ``..._dseg.nii.gz``, with lesions,
+        ``..._desc-lesion_mask.nii.gz`` (uint8).
 
     Raises:
         StudyError: a file cannot be written.
@@ -178,6 +187,8 @@ def write_preprocessed(
     arrays = dict(subject.images) | {"desc-brain_mask": subject.mask.astype(np.uint8)}
     if subject.labels is not None:
         arrays["dseg"] = subject.labels
+    if subject.lesions is not None:
+        arrays["desc-lesion_mask"] = subject.lesions.astype(np.uint8)
     paths = {name: Path(folder) / f"{subject_id}_{name}.nii.gz" for name in arrays}
     for name, array in arrays.items():
         write_nifti(paths[name], array, subject.affine)

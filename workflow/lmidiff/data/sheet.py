@@ -12,7 +12,7 @@ from lmidiff.common.schema import columns
 from lmidiff.data.tsv import read_tsv
 
 REQUIRED, OPTIONAL = columns("sheet")
-FILE_COLUMNS = ("path", "labels", "mask")
+FILE_COLUMNS = ("path", "labels", "mask", "lesions")
 
 
 def read_sheet(
@@ -24,9 +24,10 @@ def read_sheet(
     ``workflow/lmidiff/schemas/sheet.schema.yaml``. Columns, in any order: ``subject`` (``sub-01``
     or ``01``), ``modality`` (letters and digits, such as ``PDw``), ``path`` (a NIfTI), ``split``
     (train, val or test). ``~`` is the home folder, and ``scan.nii.gz#1`` the second volume of a
-    file that holds several. Optional: ``labels`` (a NIfTI of 1 CSF, 2 GM, 3 WM) and ``mask`` (a
-    NIfTI, brain above 0.5), the same on every line of a subject, empty where it has none. Empty
-    lines and lines that start with ``#`` are skipped.
+    file that holds several. Optional: ``labels`` (a NIfTI of 1 CSF, 2 GM, 3 WM), ``mask`` (a NIfTI,
+    brain above 0.5) and ``lesions`` (a NIfTI, lesion above 0.5, on the grid of the first source),
+    the same on every line of a subject, empty where it has none. Empty lines and lines that start
+    with ``#`` are skipped.
 
     Args:
         path: the sheet.
@@ -36,15 +37,15 @@ def read_sheet(
 
     Returns:
         One row an image, in file order, with the string columns ``subject`` (with ``sub-``),
-        ``modality``, ``path``, ``split``, ``labels``, ``mask``. Paths exist or are coming;
-        ``labels`` and ``mask`` are ``""`` where there is none.
+        ``modality``, ``path``, ``split``, ``labels``, ``mask``, ``lesions``. Paths exist or are
+        coming; the last three are ``""`` where there is none.
 
     Raises:
         StudyError: one line that names the sheet, the line and the mend. Raised for an
             unreadable or empty sheet, an unknown, missing or repeated column, a wrong number of
             cells, an empty cell, a bad subject, modality or split, a missing file, a repeated
             subject and modality, a file used for two images, a subject in two splits, and
-            ``labels`` or ``mask`` differing within a subject.
+            ``labels``, ``mask`` or ``lesions`` differing within a subject.
     """
     sheet = Path(path)
     folders = [sheet.parent, *map(Path, roots)]

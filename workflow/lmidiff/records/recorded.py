@@ -18,9 +18,11 @@ KEPT = (
     "verdict_parts.csv",
     "comparisons.csv",
     "gap.csv",
+    "lesions.csv",
+    "figures/lesions.csv",
     "report.md",
     "figures/samples.csv",  # drawn from weights, which need not be kept
-    *(f"figures/{name}.png" for name in ("figure2", "ablation", "pareto", "samples")),
+    *(f"figures/{name}.png" for name in ("figure2", "ablation", "lesions", "pareto", "samples")),
     "extracts/*",
     "cost/translate/*.tsv",
     "record/*",

@@ -1,12 +1,13 @@
 """Where a study's files are, each name spelled once; names follow BIDS.
 
-``sub-01_T1w.nii.gz``, ``sub-01_desc-brain_mask.nii.gz``, ``sub-01_dseg.nii.gz``. Any part may be a
+``sub-01_T1w.nii.gz``, ``sub-01_desc-brain_mask.nii.gz``, ``sub-01_dseg.nii.gz``,
+``sub-01_desc-lesion_mask.nii.gz``. Any part may be a
 wildcard of the rules: ``paths.volume("{subject}", "T1w")``.
 """
 
 from pathlib import Path
 
-MASK, LABELS = "desc-brain_mask", "dseg"
+MASK, LABELS, LESIONS = "desc-brain_mask", "dseg", "desc-lesion_mask"
 
 
 class Paths:
@@ -23,6 +24,7 @@ class Paths:
         self.metrics = f"{folder}/metrics.csv"
         self.slices = f"{folder}/slices.csv"
         self.table = f"{folder}/table1.csv"
+        self.lesions = f"{folder}/lesions.csv"
         self.verdicts = f"{folder}/verdicts.csv"
         self.verdict_parts = f"{folder}/verdict_parts.csv"
         self.comparisons = f"{folder}/comparisons.csv"
@@ -70,7 +72,7 @@ class Paths:
         return f"{self.folder}/segmentations/{method}/from-{source}"
 
     def scores(self, method: str, source: str, level: str) -> str:
-        """Scores of a method and source by subject (``metrics``) or by slice (``slices``)."""
+        """Scores by subject (``metrics``) or by slice (``slices``), or those of ``lesions``."""
         return f"{self.folder}/scores/{method}_from-{source}_{level}.csv"
 
     def extract(self, file: str) -> str:

@@ -12,7 +12,7 @@ from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
-from lmidiff.study.paths import LABELS, MASK, Paths
+from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Kind:
         subjects: ids.
         modalities: target first.
         labels: whether they have tissue labels.
+        lesions: whether they have lesions marked.
     """
 
     name: str
     subjects: tuple[str, ...]
     modalities: tuple[str, ...]
     labels: bool
+    lesions: bool
 
     @property
     def reference(self) -> str:
@@ -44,7 +46,8 @@ class Kind:
     @property
     def volumes(self) -> list[str]:
         """Suffixes of the volumes that preprocessing writes."""
-        return [*self.modalities, MASK, *([LABELS] if self.labels else [])]
+        marked = [(LABELS, self.labels), (LESIONS, self.lesions)]
+        return [*self.modalities, MASK, *(suffix for suffix, has in marked if has)]
 
 
 class StudyData:
@@ -142,16 +145,28 @@ class StudyData:
 
     def kinds(self, subjects: Iterable[str]) -> list[Kind]:
         """Subjects by which files they have."""
-        found: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        found: dict[tuple[tuple[str, ...], bool, bool], list[str]] = {}
         for subject in subjects:
-            has = tuple(self.modalities_of(subject)), bool(self.subject(subject).labels)
+            labels, lesions = bool(self.subject(subject).labels), self.has_lesions(subject)
+            has = tuple(self.modalities_of(subject)), labels, lesions
             found.setdefault(has, []).append(subject)
         kinds: list[Kind] = []
-        for (modalities, labels), people in found.items():
+        for (modalities, *marked), people in found.items():
             plain = len(modalities) == len(self.modalities) and "" not in {k.name for k in kinds}
-            parts = () if plain else (*modalities, *([LABELS] if labels else []))
-            kinds.append(Kind("".join(f"_{p}" for p in parts), tuple(people), modalities, labels))
+            names = [n for n, has in zip((LABELS, "lesions"), marked, strict=True) if has]
+            parts = () if plain else (*modalities, *names)
+            name = "".join(f"_{part}" for part in parts)
+            kinds.append(Kind(name, tuple(people), modalities, *marked))
         return kinds
+
+    def has_lesions(self, subject: str) -> bool:
+        """Whether a subject's lesions are marked."""
+        return "lesions" in self.subject(subject).scans
+
+    @property
+    def with_lesions(self) -> list[str]:
+        """Test subjects whose lesions are marked."""
+        return [subject for subject in self.subjects("test") if self.has_lesions(subject)]
 
     def kind_of(self, subject: str) -> Kind:
         """The kind of one subject."""
@@ -208,7 +223,7 @@ class StudyData:
         ]
 
     def scans_of(self, subjects: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Subject to modality (or "labels", "mask") to the scan that preprocessing reads."""
+        """Subject to modality (or labels, mask, lesions) to the scan that preprocessing reads."""
         scans = {}
         for subject in subjects:
             member = self.subject(subject)
@@ -218,13 +233,16 @@ class StudyData:
                 found["mask"] = self.paths.aligned(subject, MASK)
                 if member.labels:
                     found["labels"] = self.paths.aligned(subject, LABELS)
+                if self.has_lesions(subject):
+                    # On the grid of the first source, which alignment leaves where it is.
+                    found["lesions"] = member.scans["lesions"]
             elif not found:
                 found = {name: self.paths.raw(subject, name) for name in self.modalities}
                 found |= {
                     "labels": self.paths.raw(subject, LABELS),
                     "mask": self.paths.raw(subject, MASK),
                 }
-            wanted = [*self.modalities, "labels", "mask"]
+            wanted = [*self.modalities, "labels", "mask", "lesions"]
             scans[subject] = {name: found[name] for name in wanted if name in found}
         return scans
 

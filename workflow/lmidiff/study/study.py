@@ -15,7 +15,7 @@ from lmidiff.methods.simple import Oracle
 from lmidiff.methods.tuning import CONTRASTS
 from lmidiff.methods.unconditional import is_unconditional
 from lmidiff.study.models import StudyModels, merge
-from lmidiff.study.paths import LABELS, MASK
+from lmidiff.study.paths import LABELS, LESIONS, MASK
 from lmidiff.study.repeats import repeated, row_of, seed_of_run
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
@@ -214,6 +214,10 @@ class Study(StudyModels):
         }
         return all(source != modality for source, modality in shown.items())
 
+    def ceiling(self, method: str) -> bool:
+        """Whether a row is a bound that is shown the answer, and no method."""
+        return self.method_class(method).sees_test_target
+
     def tuned(self, method: str) -> str:
         """What was tuned, and on what, for the table."""
         tune = self.method_tune(method)
@@ -252,7 +256,7 @@ class Study(StudyModels):
                 "needs_text": self.seen(name),
                 "tuned_text": self.tuned(name),
                 "zero_shot": self.zero_shot(name),
-                "ceiling": self.method_class(name).sees_test_target,
+                "ceiling": self.ceiling(name),
             }
             for name, label in self.labels.items()
         ]
@@ -318,6 +322,15 @@ class Study(StudyModels):
             if self.subject(subject).labels:
                 files[subject]["truth"] = self.paths.volume(subject, LABELS)
         return files
+
+    def lesion_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
+        """Test subject with marked lesions to what they are measured in."""
+        scored = self.scored_files(method, source)
+        return {
+            subject: {**scored[subject], "lesions": self.paths.volume(subject, LESIONS)}
+            for subject in self.with_lesions
+            if "truth" in scored[subject]
+        }
 
     def figure2_files(self) -> list[dict[str, Any]]:
         """A panel for each source of each shown subject: its images and labels by column."""

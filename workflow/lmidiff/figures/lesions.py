@@ -1,0 +1,92 @@
+"""What becomes of white-matter lesions: contrast, what vanishes, what turns into CSF."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lmidiff.common.errors import StudyError
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+
+PANELS = {
+    "contrast": "lesion minus white matter,\nmean intensity 0..1",
+    "vanished": "vanished, share of the\nlesions that show in the truth",
+    "into_csf": "turned into CSF, share of the\nlesions that are not in the truth",
+}
+TISSUES = {"kmeans_csf": "sky", "kmeans_gm": "vermillion", "kmeans_wm": "yellow"}
+
+
+def figure_lesions(
+    table: pd.DataFrame,
+    sources: Sequence[str],
+    ceilings: Collection[str],
+    out_png: str | Path,
+    out_pdf: str | Path,
+) -> None:
+    """Means with 95 % intervals for each row, and what K-Means calls the lesions' pixels.
+
+    A dashed line is the contrast in the true target.
+
+    Args:
+        table: see :func:`lmidiff.evaluation.lesions.lesions_table`.
+        sources: a row of panels each.
+        ceilings: rows that are shown the answer, drawn in black.
+
+    Raises:
+        StudyError: nothing to draw, or a file cannot be written.
+    """
+    if table.empty:
+        raise StudyError("lesions: nothing to draw")
+    methods = table.drop_duplicates("method").set_index("method")["label"]
+    with style():
+        height = 18 + len(sources) * (9 + 5.0 * len(methods))
+        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
+        FigureCanvasAgg(figure)
+        shape = len(sources), len(PANELS) + 1
+        grid = figure.subplots(*shape, squeeze=False, sharey=True, sharex="col")
+        for line, source in zip(grid, sources, strict=True):
+            cells = table[table["source"] == source].set_index(["measure", "method"])
+            for axes, measure in zip(line, PANELS, strict=False):
+                _means(axes, cells.loc[measure], list(methods.index), ceilings)
+                axes.set_title(f"from {source}", loc="left", weight="bold")
+            truth = cells.loc["true_contrast", "mean"].iloc[0]
+            line[0].axvline(truth, color="0.3", lw=0.8, ls="--")
+            _tissues(line[-1], cells, list(methods.index))
+        for axes, title in zip(grid[-1], PANELS.values(), strict=False):
+            axes.set_xlabel(title)
+        grid[-1, -1].set_xlabel("what K-Means calls them,\nshare of their pixels")
+        grid[0, 0].set_yticks(range(len(methods)), list(methods))
+        grid[0, 0].set_ylim(len(methods) - 0.4, -0.6)
+        handles, names = grid[0, -1].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+        save(figure, out_png, out_pdf)
+
+
+def _means(
+    axes: Axes, cells: pd.DataFrame, methods: Sequence[str], ceilings: Collection[str]
+) -> None:
+    for place, method in enumerate(methods):
+        if method not in cells.index or pd.isna(cells.loc[method, "mean"]):
+            continue
+        mean, low, high = cells.loc[method, ["mean", "low", "high"]].astype(float)
+        colour = "black" if method in ceilings else OKABE_ITO["blue"]
+        axes.plot([low, high], [place, place], color=colour, lw=1.2)
+        axes.plot(mean, place, color=colour, marker="o", ms=3)
+    axes.axvline(0, color="0.7", lw=0.6)
+    axes.grid(axis="x", alpha=0.25, lw=0.4)
+
+
+def _tissues(axes: Axes, cells: pd.DataFrame, methods: Sequence[str]) -> None:
+    for place, method in enumerate(methods):
+        left = 0.0
+        for measure, colour in TISSUES.items():
+            if (measure, method) not in cells.index:
+                continue
+            share = float(cells.loc[(measure, method), "mean"])
+            name = measure.removeprefix("kmeans_").upper() if place == 0 else None
+            look = {"color": OKABE_ITO[colour], "edgecolor": "0.3", "lw": 0.3}
+            axes.barh(place, share, left=left, height=0.7, label=name, **look)
+            left += share
