@@ -12,9 +12,9 @@ from lmidiff.common.errors import StudyError
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
 PANELS = {
-    "contrast": "lesion minus white matter,\nmean intensity 0..1",
-    "vanished": "vanished, share of the\nlesions that show in the truth",
-    "into_csf": "turned into CSF, share of the\nlesions that are not in the truth",
+    "contrast": "lesion minus white\nmatter, mean\nintensity (0..1)",
+    "vanished": "vanished, share\nof those that show\nin the truth",
+    "into_csf": "turned into CSF,\nshare of those that\nare not in the truth",
 }
 TISSUES = {"kmeans_csf": "sky", "kmeans_gm": "vermillion", "kmeans_wm": "yellow"}
 
@@ -55,9 +55,11 @@ def figure_lesions(
             truth = cells.loc["true_contrast", "mean"].iloc[0]
             line[0].axvline(truth, color="0.3", lw=0.8, ls="--")
             _tissues(line[-1], cells, list(methods.index))
-        for axes, title in zip(grid[-1], PANELS.values(), strict=False):
+        for axes, (measure, title) in zip(grid[-1], PANELS.items(), strict=False):
             axes.set_xlabel(title)
-        grid[-1, -1].set_xlabel("what K-Means calls them,\nshare of their pixels")
+            if measure != "contrast":
+                axes.set_xlim(-0.05, 1.05)  # a t interval of shares may end beyond
+        grid[-1, -1].set_xlabel("what K-Means\ncalls them, share\nof their pixels")
         grid[0, 0].set_yticks(range(len(methods)), list(methods))
         grid[0, 0].set_ylim(len(methods) - 0.4, -0.6)
         handles, names = grid[0, -1].get_legend_handles_labels()

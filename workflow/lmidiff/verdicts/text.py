@@ -110,7 +110,13 @@ def claim_text(row: pd.Series) -> str:
     said = f"{row['sentence']} ({difference_text(row)} {title}, from {row['source']})"
     if row["verdict"] != UNDECIDED or row["subjects_to_settle"] == UNKNOWN:
         return said
+    if _more(row["subjects_to_settle"]) and int(row["trainings"]) > 1:
+        return f"{said}, more trainings would be needed"
     return f"{said}, about {row['subjects_to_settle']} subjects would settle it"
+
+
+def _more(needed: str) -> bool:
+    return needed.startswith("more than")
 
 
 def verdict_table(verdicts: pd.DataFrame) -> str:
