@@ -8,4 +8,6 @@ from lmidiff.common.jobs import job
 
 with job(snakemake.log):
     set_up(1)
-    train_brain_network(snakemake.input.maps, Path(snakemake.output.weights))
+    given = snakemake.input
+    real = {"scans": given.scans, "scan_labels": given.labels}
+    train_brain_network(given.maps, Path(snakemake.output.weights), **real)

@@ -32,6 +32,8 @@ KEPT = (
     "models/*/config.json",
     "models/kmeans/kmeans.json",
 )
+#: Left out all the same: pictures are of the first training of each network.
+LEFT = ("models/*_seed-*/previews.npz", "cost/translate/*_seed-*.tsv")
 #: Files that are kept as gzip, under their name and ``.gz``.
 PACKED = ("slices.csv", "extracts/*.safetensors", "models/*/previews.npz")
 NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
@@ -60,7 +62,8 @@ def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], obj
     if goal.exists() and goal.samefile(folder):
         raise StudyError(f"{folder}: is the record itself; name the finished study's folder")
     with atomic_folder(goal) as temporary:
-        files = sorted({path for pattern in KEPT for path in folder.glob(pattern)})
+        left = {path for pattern in LEFT for path in folder.glob(pattern)}
+        files = sorted({path for pattern in KEPT for path in folder.glob(pattern)} - left)
         for path in files:
             copy = temporary / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)

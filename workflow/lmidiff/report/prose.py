@@ -7,6 +7,7 @@ reads has no markers. A template may ask for
     difference(study, claim)                        a claim's difference with its interval
     verdict(study, claim)                           held, did not hold, undecided or not run
     counts(study)                                   how many claims came out how
+    trainings(study)                                such as "3 trainings"
     rows(study, methods)                            a few rows of a recorded table 1
     csv(file, columns, digits, **where)             a recorded CSV as a table
     recorded                                        the recorded studies
@@ -28,7 +29,7 @@ from lmidiff.common.files import write_text
 from lmidiff.report.keys import keys
 from lmidiff.report.recorded_text import records, results_page
 from lmidiff.report.summary import read_table, short_rows
-from lmidiff.verdicts.text import difference_text, read_verdicts, verdict_counts
+from lmidiff.verdicts.text import difference_text, read_verdicts, trainings_text, verdict_counts
 
 TEMPLATES = Path("docs", "templates")
 RESULTS = Path("docs", "results")
@@ -52,7 +53,7 @@ def rendered(root: Path, reference: Path) -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    for name in ("number", "difference", "verdict", "counts", "rows", "csv"):
+    for name in ("number", "difference", "verdict", "counts", "trainings", "rows", "csv"):
         environment.globals[name] = getattr(said, name)
     environment.globals["keys"] = partial(keys, root)
     environment.globals["recorded"] = [folder.name for folder in records(reference)]
@@ -134,6 +135,13 @@ class Recorded:
         if not (folder / "verdicts.csv").is_file():
             return NOT_RUN
         return verdict_counts(read_verdicts(folder))
+
+    def trainings(self, study: str) -> str:
+        """How often each network of a study was trained, such as "one training"."""
+        folder = self.reference / study
+        if not (folder / "verdicts.csv").is_file():
+            return NOT_RUN
+        return trainings_text(read_verdicts(folder))
 
     def rows(self, study: str, methods: Sequence[str]) -> str:
         """Rows of a study's table in Markdown, in the order given, for each source."""
