@@ -1,8 +1,8 @@
 """Training of the mask network: heads of random contrast, made anew for every step.
 
-Heads are label maps, or real ones (:mod:`brain_mask.real_heads`). They are turned, stretched and
-bent; each tissue gets a random brightness; then come a receive field, partial volumes, noise, a
-random exponent, a cut field of view, and sometimes a stripped skull. No step shows the contrast of a real sequence but by chance.
+Heads are turned, stretched and bent; each tissue gets a random brightness; then come a receive
+field, partial volumes, noise, a random exponent, a cut field of view, and sometimes a stripped
+skull. No step shows the contrast of a real sequence but by chance.
 """
 
 import logging
@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from brain_mask.heads import read_head
-from brain_mask.real_heads import RealHead, in_another_contrast, read_real_heads
 from lmidiff.common.files import atomic, write_json
 from lmidiff.common.progress import Progress
 from lmidiff.common.seeds import seed_of
@@ -29,9 +28,6 @@ logger = logging.getLogger("lmidiff")
 
 FINE = 128
 """Voxels a side of the label maps: 2 mm."""
-
-REAL_SHARE = 0.6
-"""Of the steps that see a real head, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,6 @@ def train_brain_network(
     output: Path,
     settings: BrainTraining | None = None,
     *,
-    scans: Sequence[str | Path] = (),
-    scan_labels: Sequence[str | Path] = (),
     stop_after_s: float | None = None,
 ) -> bool:
     """Train, or go on training, and write the weights in half precision when done.
@@ -70,8 +64,6 @@ def train_brain_network(
         maps: whole-head label maps.
         output: the safetensors file; its checkpoint lies beside it until the end.
         settings: the defaults if None.
-        scans: whole heads of real people.
-        scan_labels: of their brains, in the same order.
         stop_after_s: leave a checkpoint and stop after this many seconds.
 
     Returns:
@@ -79,7 +71,6 @@ def train_brain_network(
     """
     settings = settings or BrainTraining()
     heads = [_coarse(path) for path in maps]
-    real = read_real_heads(scans, scan_labels)
     torch.manual_seed(settings.seed)
     network = BrainNetwork()
     average = {name: value.clone() for name, value in network.state_dict().items()}
@@ -95,7 +86,7 @@ def train_brain_network(
     for step in range(first, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _rate(step, settings)
-        image, target = random_head(heads, seed_of(settings.seed, "head", step), real)
+        image, target = random_head(heads, seed_of(settings.seed, "head", step))
         loss = _loss(network(image), target)
         optimiser.zero_grad()
         loss.backward()
@@ -119,8 +110,7 @@ def train_brain_network(
             return False
     with atomic(output) as temporary:
         save_file({name: value.half().contiguous() for name, value in average.items()}, temporary)
-    seen = [Path(path).name for path in (*maps, *scans)]
-    record = {"training": asdict(settings), "heads": seen}
+    record = {"training": asdict(settings), "heads": [Path(path).name for path in maps]}
     write_json(
         output.with_suffix(".json"), {**record, "last_losses": float(np.mean(losses[-100:]))}
     )
@@ -128,15 +118,12 @@ def train_brain_network(
     return True
 
 
-def random_head(
-    heads: Sequence[tuple[Tensor, Tensor]], seed: int, real: Sequence[RealHead] = ()
-) -> tuple[Tensor, Tensor]:
+def random_head(heads: Sequence[tuple[Tensor, Tensor]], seed: int) -> tuple[Tensor, Tensor]:
     """One head of random pose, shape and contrast.
 
     Args:
         heads: labels at 2 mm and share of brain at 4 mm of each person, see :func:`_coarse`.
         seed: names the draw.
-        real: real heads, which ``REAL_SHARE`` of the draws are of.
 
     Returns:
         (1, 1, 64, 64, 64) image of 0..1 and share of brain.
@@ -149,15 +136,10 @@ def random_head(
     def chance(share: float) -> bool:
         return float(uniform(0, 1, 1)) < share
 
+    labels, brain = heads[int(torch.randint(len(heads), (1,), generator=draw))]
+    shown = labels * (functional.interpolate(brain, FINE) > 0.5) if chance(0.15) else labels
     # Averaged to the network's voxels before the head is turned: a fraction of the work.
-    if real and chance(REAL_SHARE):
-        person = real[int(torch.randint(len(real), (1,), generator=draw))]
-        drawn, brain = in_another_contrast(person, uniform, chance)
-    else:
-        labels, brain = heads[int(torch.randint(len(heads), (1,), generator=draw))]
-        shown = labels * (functional.interpolate(brain, FINE) > 0.5) if chance(0.15) else labels
-        table = _contrast(draw, uniform, chance)
-        drawn = functional.adaptive_avg_pool3d(table[shown.long()], SIDE)
+    drawn = functional.adaptive_avg_pool3d(_contrast(draw, uniform, chance)[shown.long()], SIDE)
     both = torch.cat([drawn, brain], 1)
     both = functional.grid_sample(both, _points(uniform), mode="bilinear", align_corners=True)
     image, target = both[:, :1], both[:, 1:]

@@ -8,6 +8,4 @@ from lmidiff.common.jobs import job
 
 with job(snakemake.log):
     set_up(1)
-    given = snakemake.input
-    real = {"scans": given.scans, "scan_labels": given.labels}
-    train_brain_network(given.maps, Path(snakemake.output.weights), **real)
+    train_brain_network(snakemake.input.maps, Path(snakemake.output.weights))

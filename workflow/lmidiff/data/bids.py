@@ -69,7 +69,8 @@ def read_bids(
                 chosen[modality] = found[0]
         _check_sessions(person.name, chosen, folder)
         where = split if splits is None else splits[person.name]
-        rows += [(person.name, name, str(path), where, "", "") for name, path in chosen.items()]
+        nothing = [""] * len(OPTIONAL)
+        rows += [(person.name, name, str(path), where, *nothing) for name, path in chosen.items()]
     if not rows:
         raise StudyError(
             f"{folder}: no subject has anat/sub-*_{modalities[0]}.nii.gz; check names and split"
