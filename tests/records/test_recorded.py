@@ -165,6 +165,11 @@ def test_costs_add_up_by_stage(tmp_path):
     assert ("score", "c") not in costs.index
     assert costs.loc[("translate", "x_from-PDw"), ["jobs", "seconds"]].tolist() == [2, 10]
 
+    # A training that a job found finished, or went on with, took what all of its runs took.
+    known = summarise_costs(tmp_path, {"a": 100.0, "b": 1.0}).set_index(["stage", "job"])
+    assert known.loc["train", "seconds"].to_dict() == {"all": 103, "a": 100, "b": 3}
+    assert known.loc[("score", "all"), "seconds"] == 1
+
     # Model a was trained in 100 s and its job found that; b has no curve; c nothing at all.
     curve = pd.DataFrame({"step": [1, 2], "seconds": [50.0, 100.0]})
     curves = {"a": curve, "b": curve.iloc[:0]}

@@ -6,24 +6,14 @@ import subprocess
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 import pytest
 
+from shells import PDW, T1W, shells, write_shells
 from workflows import ROOT, copy_project, environment
 
 pytestmark = pytest.mark.study
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(), re.DOTALL)
-
-
-def head(contrast: tuple[float, float, float], seed: int) -> np.ndarray:
-    """Three shells of an ellipsoid with ripples, in an empty field: a stripped brain at 6 mm."""
-    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (32, 32, 26)), indexing="ij")
-    scaled = [axis / scale for axis, scale in zip(axes, (0.7, 0.85, 0.8), strict=True)]
-    radius = np.sqrt(sum(axis**2 for axis in scaled))
-    image = np.select([radius < 0.5, radius < 0.8, radius < 1], contrast[::-1], 0)
-    ripple = 1 + 0.05 * np.sin(9 * axes[0] + seed) * np.cos(7 * axes[1])
-    return (image * ripple).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +22,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy2(ROOT / name, folder)
     (folder / ".venv").symlink_to(ROOT / ".venv")
-    (folder / "my").mkdir()
     for seed, person in enumerate("abc"):
-        for modality, contrast in (("T1w", (200, 450, 700)), ("PDw", (750, 700, 600))):
-            image = nib.Nifti1Image(head(contrast, seed), np.diag([6.0, 6.0, 6.0, 1.0]))
-            image.set_sform(image.affine, code=1)
-            nib.save(image, folder / "my" / f"{person}_{modality}.nii.gz")
+        for modality, contrast in (("T1w", T1W), ("PDw", PDW)):
+            write_shells(folder / "my" / f"{person}_{modality}.nii.gz", shells(contrast, seed))
     return folder
 
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from shells import PDW, T1W, shells, write_shells
 from workflows import (
     SMOKE,
     command,
@@ -345,31 +346,13 @@ def test_a_bad_config_ends_before_any_job(clean: Path, settings: dict, says: str
     assert not (clean / "results").exists()
 
 
-def brain(contrast: tuple[float, float, float]) -> np.ndarray:
-    """An ellipsoid of three shells in an empty field, 6 mm voxels."""
-    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (32, 32, 26)), indexing="ij")
-    radius = np.sqrt(
-        sum((axis / scale) ** 2 for axis, scale in zip(axes, (0.7, 0.85, 0.8), strict=True))
-    )
-    image = np.select([radius < 0.5, radius < 0.8, radius < 1], contrast[::-1], 0)
-    ripple = 1 + 0.05 * np.sin(9 * axes[0]) * np.cos(7 * axes[1])
-    return (image * ripple).astype(np.float32)
-
-
-def write(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = nib.Nifti1Image(array, np.diag([6.0, 6.0, 6.0, 1.0]))
-    image.set_sform(image.affine, code=1)
-    nib.save(image, path)
-
-
 def sheet(folder: Path, name: str, subjects: dict[str, str]) -> tuple[str, ...]:
     """A study of good synthetic scans; returns its arguments."""
     lines = ["subject\tmodality\tpath\tsplit"]
     for number, (subject, split) in enumerate(subjects.items()):
-        for modality, contrast in (("T1w", (200, 450, 700)), ("PDw", (750, 700, 600))):
+        for modality, contrast in (("T1w", T1W), ("PDw", PDW)):
             path = folder / name / f"{subject}_{modality}.nii.gz"
-            write(path, brain(contrast) * (1 + number / 50))
+            write_shells(path, shells(contrast) * (1 + number / 50))
             lines.append(f"{subject}\t{modality}\t{path}\t{split}")
     (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
     cohorts = {**CHEAP["data"]["cohorts"], "mine": {"kind": "sheet", "sheet": f"{name}.tsv"}}
@@ -382,16 +365,16 @@ def test_bad_volumes_are_named_and_the_good_ones_go_on(clean: Path) -> None:
     subjects = {f"sub-{fault}": "test" for fault in faults}
     arguments = sheet(clean, "faults", {"sub-good": "train", **subjects})
     files = {fault: clean / "faults" / f"sub-{fault}_PDw.nii.gz" for fault in faults}
-    good = brain((750, 700, 600))
+    good = shells(PDW)
     files["empty"].write_bytes(b"")
     whole = files["cut"].read_bytes()
     files["cut"].write_bytes(whole[: len(whole) // 2])
-    write(files["flat"], good[:, :, 10])
-    write(files["zero"], np.zeros_like(good))
+    write_shells(files["flat"], good[:, :, 10])
+    write_shells(files["zero"], np.zeros_like(good))
     holed = good.copy()
     holed[10, 10, 10] = np.nan
-    write(files["nan"], holed)
-    write(files["shape"], good[:, :, 2:])
+    write_shells(files["nan"], holed)
+    write_shells(files["shape"], good[:, :, 2:])
     files["text"].write_text("no image\n")
 
     printed = run(clean, *arguments, "--keep-going", ok=False)
@@ -445,11 +428,11 @@ def test_ones_own_scans_need_no_network_and_no_labels(clean: Path) -> None:
 def test_marked_lesions_are_measured_in_every_row(clean: Path) -> None:
     people = {"sub-a": "train", "sub-b": "test", "sub-c": "test"}
     arguments = sheet(clean, "marked", people)
-    tissues = np.rint(np.interp(brain((200, 450, 700)), [0, 200, 450, 700], [0, 1, 2, 3]))
+    tissues = np.rint(np.interp(shells(T1W), [0, 200, 450, 700], [0, 1, 2, 3]))
     lesions = np.zeros(tissues.shape)
     lesions[18:22, 18:22] = 1
-    write(clean / "marked" / "labels.nii.gz", tissues)
-    write(clean / "marked" / "lesions.nii.gz", lesions)
+    write_shells(clean / "marked" / "labels.nii.gz", tissues)
+    write_shells(clean / "marked" / "lesions.nii.gz", lesions)
     lines = (clean / "marked.tsv").read_text().splitlines()
     more = {"sub-b": "\tmarked/labels.nii.gz\tmarked/lesions.nii.gz"}
     told = [f"{line}{more.get(line.split()[0], chr(9) * 2)}" for line in lines[1:]]

@@ -105,6 +105,12 @@ def all_weights():
     return [paths.model(m) for name in study.used_models for m in study.trainings(name)]
 
 
+def training_curves():
+    """Training of a model, from every seed, to its learning curve."""
+    models = [m for name in study.trained_models for m in study.trainings(name)]
+    return {model: paths.model(model, "curve.csv") for model in models}
+
+
 def all_shards():
     """Every translated shard of every method and source."""
     return [

@@ -100,6 +100,7 @@ rule summarise_costs:
     input:
         # Every job has been measured when there are scores.
         metrics=paths.metrics,
+        curves=list(training_curves().values()),
         code=code("summarise_costs.py"),
     output:
         paths.cost,
@@ -109,6 +110,7 @@ rule summarise_costs:
         "../../envs/environment.yaml"
     params:
         benchmarks=f"{OUT}/cost",
+        curves=training_curves(),
     script:
         "../scripts/summarise_costs.py"
 

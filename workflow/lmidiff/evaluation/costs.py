@@ -24,14 +24,19 @@ class Cost(NamedTuple):
     translation: float = NAN
 
 
-def summarise_costs(folder: Path) -> pd.DataFrame:
+def summarise_costs(folder: Path, trained: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Sum the benchmark files ``<folder>/<stage>/<job>.tsv`` that Snakemake wrote.
+
+    Args:
+        folder: of the benchmark files.
+        trained: model to the seconds that all runs of its training took, as its curve has them. A
+            job that resumed a training, or found it finished, took less than the training did.
 
     Returns:
         A row a stage, and a row a model for training, a row a method and source for tuning and
         translation: stage, job ("all", the model, or ``<method>_from-<source>``), jobs, seconds
         (wall time, summed over jobs that may have run side by side), cpu_seconds, and memory_mb,
-        the largest resident set.
+        the largest resident set. CPU seconds are of the job that ended a training alone.
     """
     rows = []
     for stage in STAGES:
@@ -42,6 +47,9 @@ def summarise_costs(folder: Path) -> pd.DataFrame:
             pd.read_csv(file, sep="\t").assign(job=re.sub(r"_shard-\d+$", "", file.stem))
             for file in files
         )
+        if stage == "train":
+            known = table["job"].map(trained or {})
+            table["s"] = table["s"].where(~(known > table["s"]), known)
         parts = [("all", table)]
         if stage in BY_JOB:
             parts += list(table.groupby("job"))
