@@ -1,5 +1,6 @@
 """The benchmarks run, and write what they say; no test looks at how fast anything is."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -229,13 +230,21 @@ def test_the_making_of_the_mask_network_can_be_planned(tmp_path):
     for number in range(6):
         (heads / f"{number}.nii.gz").touch()
     snakefile = ROOT / "extras" / "brain_mask" / "Snakefile"
-    options = ("-n", "-s", str(snakefile), "--config", f"heads={heads}")
+    with open(ROOT / "config" / "real.tsv") as stream:
+        for row in csv.DictReader(stream, delimiter="\t"):
+            for column in ("path", "labels"):
+                scan = tmp_path / "scans" / row[column]
+                scan.parent.mkdir(parents=True, exist_ok=True)
+                scan.touch()
+    scans = f"scans={tmp_path / 'scans'}"
+    options = ("-n", "-s", str(snakefile), "--config", f"heads={heads}", scans)
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "ixi_split.tsv").touch()
     printed = run(tmp_path, "compare", *options)
     assert {job.rule for job in jobs_of(printed)} == {
         "compare",
         "benchmark_masks",
+        "benchmark_real_masks",
         "benchmark_alignment",
         "benchmark_alignment_cost",
     }

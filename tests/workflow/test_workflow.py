@@ -254,22 +254,23 @@ def kill_when(folder: Path, arguments: tuple[str, ...], reached: Callable[[], bo
     process.wait()
 
 
-def test_two_trainings_of_each_network_are_scored_and_compared(clean: Path) -> None:
+def test_two_trainings_of_each_network_are_scored_and_compared(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "a project")
     steps = {"training": {"steps": 5, "checkpoint_every": 5}}
     twice = SMALL | {"study": "twice", "seeds": 2, "model_defaults": steps}
     twice["rows"] = ["source", "sdedit", "lmidiffusion", "oracle"]
-    asked = ("results/twice/report.md", *overlay(clean, twice))
-    run(clean, *asked)
-    results = clean / "results" / "twice"
+    asked = ("results/twice/report.md", *overlay(project, twice))
+    run(project, *asked)
+    results = project / "results" / "twice"
     seeds: dict[str, set[str]] = {}
-    for row in csv.DictReader(metrics(clean, "twice").decode().splitlines()):
+    for row in csv.DictReader(metrics(project, "twice").decode().splitlines()):
         seeds.setdefault(row["method"], set()).add(row["seed"])
     once, both = {"1"}, {"1", "2"}
     assert seeds == {"source": once, "oracle": once, "sdedit": both, "lmidiffusion": both}
     for name, seed in (("lmidiffusion", 1), ("lmidiffusion_seed-2", 2)):
         trained = json.loads((results / "models" / name / "config.json").read_text())
         assert trained["training"]["seed"] == seed
-    drawn = images(clean, "twice")
+    drawn = images(project, "twice")
     for key, image in drawn.items():
         if key.startswith("lmidiffusion/"):
             other = drawn[key.replace("lmidiffusion/", "lmidiffusion_seed-2/")]
@@ -280,7 +281,7 @@ def test_two_trainings_of_each_network_are_scored_and_compared(clean: Path) -> N
     assert "2 trainings of each model" in (results / "report.md").read_text()
     with open(results / "table1.csv") as stream:
         assert {row["trainings"] for row in csv.DictReader(stream)} == {"1", "2"}
-    assert NOTHING in run(clean, *asked)
+    assert NOTHING in run(project, *asked)
 
 
 def test_deleted_and_run_from_scratch_and_killed_twice_it_gives_the_same_bytes(
