@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic_folder, sha256
+from lmidiff.study.repeats import MARK
 
 KEPT = (
     "metrics.csv",
@@ -33,7 +34,7 @@ KEPT = (
     "models/kmeans/kmeans.json",
 )
 #: Left out all the same: pictures are of the first training of each network.
-LEFT = ("models/*_seed-*/previews.npz", "cost/translate/*_seed-*.tsv")
+LEFT = (f"models/*{MARK}*/previews.npz", f"cost/translate/*{MARK}*.tsv")
 #: Files that are kept as gzip, under their name and ``.gz``.
 PACKED = ("slices.csv", "extracts/*.safetensors", "models/*/previews.npz")
 NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
