@@ -132,6 +132,17 @@ def test_front_door_is_short():
     assert len((ROOT / "Snakefile").read_text().splitlines()) < 90
 
 
+def test_a_clone_is_small():
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in set(done.stdout.split("\0")) - {""}]
+    sizes = {path: path.stat().st_size for path in files if path.is_file()}
+    largest = sorted(sizes, key=sizes.get)[-5:]
+    assert sum(sizes.values()) <= 25_000_000, f"pack or leave out; the largest: {largest}"
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda p: p.name)
 def test_files_of_one_costly_fixture_run_in_one_process(path):
     functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]

@@ -36,7 +36,13 @@ KEPT = (
 #: Left out all the same: pictures are of the first training of each network.
 LEFT = (f"models/*{MARK}*/previews.npz", f"cost/translate/*{MARK}*.tsv")
 #: Files that are kept as gzip, under their name and ``.gz``.
-PACKED = ("slices.csv", "extracts/*.safetensors", "models/*/previews.npz")
+PACKED = (
+    "slices.csv",
+    "table1.tex",
+    "extracts/*.safetensors",
+    "extracts/sparsification.csv",
+    "models/*/previews.npz",
+)
 NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
 NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "provenance.json"))
 SUMS = "SHA256SUMS"
