@@ -110,7 +110,7 @@ def test_a_diffusion_model_and_its_uncertainty(files, diffusion: Path, tmp_path:
         assert main([*map(str, command), "--out", str(tmp_path / name), "--uncertainty"]) == 0
         results.append((tmp_path / name).read_bytes())
     assert results[0] == results[1], "the same seed gives the same translation"
-    spread = nib.load(tmp_path / "a_std.nii.gz")
+    spread = nib.load(tmp_path / "a_uncertainty.nii.gz")
     assert spread.shape == nib.load(files["PDw"]).shape
     assert 0 < spread.get_fdata().max() < 1
     assert main([*map(str, command), "--out", str(tmp_path / "c.nii.gz"), "--seed", "2"]) == 0

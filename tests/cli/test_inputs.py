@@ -170,7 +170,7 @@ def test_a_volume_of_a_file_is_that_file(mask, weights, kmeans, tmp_path, capsys
 
 
 def test_the_uncertainty_is_an_output_too(scan, mask, weights, tmp_path, capsys):
-    victim = tmp_path / "out_std.nii.gz"
+    victim = tmp_path / "out_uncertainty.nii.gz"
     shutil.copy(scan, victim)
     out = tmp_path / "out.nii.gz"
     given = ["--source", victim, "--mask", mask, "--out", out, "--uncertainty"]

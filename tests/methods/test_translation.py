@@ -113,7 +113,7 @@ def tuned(build, grid, targets, masks, contrast=ContrastSettings()):  # noqa: B0
 
 def test_tuning_picks_the_best_brain_ssim(volumes, tmp_path, monkeypatch):
     """Where the contrast that is shown is the target's own."""
-    monkeypatch.setattr(tuning, "randomise_contrast", lambda images, *_: images)
+    monkeypatch.setattr(tuning, "in_another_contrast", lambda stack, *_: stack)
     brain = torch.zeros_like(SOURCE)
     brain[..., 4:12, 5:11] = 1
     masks = [

@@ -22,6 +22,7 @@ from lmidiff.data.preprocess import normalise
 from lmidiff.data.volumes import Volume, read_volume, require_same_grid
 from lmidiff.evaluation.meshnet import MeshNet
 from lmidiff.evaluation.metrics import dice, psnr
+from lmidiff.evaluation.uncertainty import rank_correlation
 from lmidiff.images.similarity import ssim_map
 from lmidiff.methods.simple import matched
 from lmidiff.models.histogram import load, part
@@ -52,15 +53,16 @@ def measure(
 
     Returns:
         A row for each of ``ROWS``: brain SSIM of axial slices, PSNR in dB, Dice of the segmenter's
-        white and grey matter with what it says of the true target, seconds of translating; the
-        volumes by row with ``target`` beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
+        white and grey matter with what it says of the true target, seconds of translating, and
+        Spearman's correlation of the uncertainty with the absolute error; the volumes by row with
+        ``target`` beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
 
     Raises:
         StudyError: a file cannot be read, or the command failed.
     """
     scan, truth = read_volume(source, role="source"), read_volume(target, role="target")
     require_same_grid(scan, truth)
-    translation, seconds = _translate(source)
+    translation, doubt, seconds = _translate(source)
     brain = (translation > 0) & (truth.data > 0)
     images = rows_of(scan.data, truth.data, brain) | {"lmidiff": np.where(brain, translation, 0)}
     segmenter = MeshNet(network)
@@ -73,7 +75,10 @@ def measure(
         similarity = float(ssim_map(image, images["target"])[brain].mean())
         row = {"row": key, "label": label, "ssim_brain": similarity}
         row |= {"psnr_brain_db": psnr(image, images["target"], brain), **overlaps}
-        rows.append({**row, "seconds": seconds if key == "lmidiff" else float("nan")})
+        if key == "lmidiff":
+            errors = np.abs(image - images["target"])[brain]
+            row |= {"rank_uncertainty": rank_correlation(doubt[brain], errors), "seconds": seconds}
+        rows.append(row)
     return pd.DataFrame(rows), images, scan.voxel_mm
 
 
@@ -111,12 +116,13 @@ def crops(
     return {key: volume[box] for key, volume in images.items()}
 
 
-def _translate(source: str | Path) -> tuple[NDArray[np.float32], float]:
+def _translate(source: str | Path) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "translation.nii.gz"
+        out, doubt = (Path(folder) / f"{name}.nii.gz" for name in ("a", "a_uncertainty"))
         begin = time.monotonic()
         command = [sys.executable, "-m", "lmidiff", "translate", str(source), "-o", str(out)]
-        done = subprocess.run(command, check=False)
+        done = subprocess.run([*command, "--uncertainty"], check=False)
         if done.returncode:
             raise StudyError(f"{source}: lmidiff translate ended with status {done.returncode}")
-        return read_volume(out).data, time.monotonic() - begin
+        seconds = time.monotonic() - begin
+        return read_volume(out).data, read_volume(doubt).data, seconds

@@ -4,7 +4,7 @@ import argparse
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,8 +13,10 @@ import torch
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
+from lmidiff.common.settings import settings_of
 from lmidiff.data.grid import Grid
 from lmidiff.data.headers import one_line
+from lmidiff.images.contrast import ContrastSettings
 from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
@@ -26,19 +28,26 @@ SAMPLING = asdict(Sampling(precision="auto"))
 USUAL = {"histogram": "inverted_histogram", "regression": "cr_regression_consistent"}
 """How a model translates if nobody says, by its family."""
 
+RANDOMISED = "regression"
+"""The family that gives one answer, and was trained on images in random contrasts."""
+
 IMAGES = "images"
 """Key of a model's config.json that says what its slices are like."""
 
 
 @dataclass(frozen=True)
 class Slices:
-    """What a model's slices are like: side in pixels, pixel in mm, what became 1, its modality."""
+    """What a model's slices are like: side in pixels, pixel in mm, what became 1, its modality.
+
+    ``contrast`` is how far the random contrasts of its training go, None for a model without.
+    """
 
     image_size: int
     pixel_size: float
     percentile: float
     target: str
     extent: tuple[float, float]
+    contrast: ContrastSettings | None = None
 
 
 DEFAULT_MODEL = "T1w"
@@ -133,6 +142,8 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     device = pick_device(given.device)
     settings = _settings(given.weights)
     slices = _slices(settings, given.weights)
+    if settings["family"] == RANDOMISED:
+        slices = replace(slices, contrast=_contrast(settings, given.weights))
     fitting = _fitting(settings, given.weights)
     name = given.method or _method_of(settings, fitting)
     if name not in fitting:
@@ -212,6 +223,16 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
     if not 0 < like.percentile <= 100:
         raise StudyError(f"{config_of(weights)}: percentile {like.percentile} is not in 0..100")
     return like
+
+
+def _contrast(settings: Mapping[str, Any], weights: Path) -> ContrastSettings:
+    try:
+        return settings_of(ContrastSettings, settings["contrast"], "contrast")
+    except (KeyError, TypeError, ValueError, StudyError) as error:
+        raise StudyError(
+            f"{config_of(weights)}: does not say what contrasts it was trained in "
+            f"({one_line(error)}); take the file that lies beside the weights of the study"
+        ) from error
 
 
 def _method_of(settings: dict[str, Any], fitting: list[str]) -> str:

@@ -28,6 +28,7 @@ from lmidiff.data.own_space import (
 )
 from lmidiff.figures.own_scan import draw_scan
 from lmidiff.methods.base import Method
+from lmidiff.methods.retrace import CONTRASTS, retracing_error
 
 logger = logging.getLogger("lmidiff")
 
@@ -35,6 +36,12 @@ BATCH = 16
 """Slices a network takes at a time; the method looks at the whole brain."""
 
 SUBJECT = "source"
+
+UNCERTAINTY = {
+    True: "standard deviation over the draws",
+    False: "mean absolute error of translating the translation back from random contrasts",
+}
+"""What the map is, of a method that draws and of one that does not; 0..1, as the translation."""
 
 _EPILOG = """A scan may have its skull, any orientation and any voxel size. The brain is found, the
 receive field corrected, every axial slice of the brain brought to the pixels that the model knows
@@ -54,10 +61,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="also write the standard deviation over the draws, as <out>_std.nii.gz",
+        help="also write how far off it may be, as <out>_uncertainty.nii.gz: the deviation over "
+        "the draws, or how well one pass retraces its own translation",
     )
     parser.add_argument(
-        "--qc", action="store_true", help="also draw scan and translation, as <out>_qc.png"
+        "--qc",
+        action="store_true",
+        help="also draw scan, translation and uncertainty, as <out>_qc.png",
     )
     parser.add_argument(
         "--model-pixels",
@@ -94,17 +104,18 @@ def _translate(
     odd = check_plausible(scan)
     for line in odd:
         logger.warning("WARNING %s", line)
-    image, spread = translate(scan, method, like, device, given.spacing, given.model_pixels)
+    asked = given.uncertainty or given.qc
+    image, doubt = translate(scan, method, like, device, given.spacing, given.model_pixels, asked)
     scan.write(order.out, image)
     print(order.out)
     if given.uncertainty:
-        if spread is None:
-            logger.info("this method draws no samples, so there is no uncertainty to write")
+        if doubt is None:
+            logger.info("this method knows no uncertainty, so there is none to write")
         else:
-            scan.write(uncertainty_path(order.out), spread)
+            scan.write(uncertainty_path(order.out), doubt)
             print(uncertainty_path(order.out))
     if given.qc:
-        draw_scan(scan, image, picture(order.out), like.target)
+        draw_scan(scan, image, doubt, picture(order.out), like.target)
         print(picture(order.out))
     version = lmidiff.__version__
     describe_dataset(order.out, version)
@@ -117,6 +128,7 @@ def _translate(
             "Weights": {"File": str(given.weights), "SHA256": sha256(given.weights)},
             "Seed": given.seed,
             "ModelPixelsOnly": given.model_pixels,
+            **({"Uncertainty": UNCERTAINTY[like.contrast is None]} if doubt is not None else {}),
             "Warnings": odd,
             "Seconds": round(time.monotonic() - start, 1),
             "Use": "for research; not for diagnosis",
@@ -131,8 +143,9 @@ def translate(
     device: torch.device,
     spacing: float | None = None,
     model_pixels: bool = False,
+    uncertainty: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """A scan's translation and its standard deviation over the draws, on the scan's voxels.
+    """A scan's translation and how far off it may be, on the scan's voxels.
 
     Args:
         scan: the scan.
@@ -141,6 +154,12 @@ def translate(
         device: where to translate.
         spacing: mm from slice to slice; a pixel if None.
         model_pixels: leave out the scan's own detail (:mod:`lmidiff.data.detail`).
+        uncertainty: of a method that draws no samples, whether to ask how well it retraces its own
+            translation (:mod:`lmidiff.methods.retrace`).
+
+    Returns:
+        The translation, 0..1, and the standard deviation over the draws, the error of retracing or
+        None, both (X, Y, Z).
     """
     slices = to_slices(
         scan,
@@ -151,22 +170,32 @@ def translate(
     )
     source = stack_of(slices)
     _watch(method, like.target, len(source))
+    ids = [(SUBJECT, place) for place in range(len(source))]
     with torch.no_grad():
-        result = method.translate(
-            source.to(device), [(SUBJECT, place) for place in range(len(source))]
-        )
+        result = method.translate(source.to(device), ids)
     stack = result.image.clamp(0, 1).cpu()
-    image = back(scan, slices, stack)
-    if not model_pixels:
-        image = at_own_resolution(
+
+    def on_voxels(values: torch.Tensor) -> np.ndarray:
+        volume = back(scan, slices, values)
+        if model_pixels:
+            return volume
+        return at_own_resolution(
             normalised(scan, like.percentile),
             scan.brain,
             scan.volume.voxel_mm,
-            image,
-            function_of(source, stack),
+            volume,
+            function_of(source, values),
             like.pixel_size,
         )
-    return image, None if result.spread is None else back(scan, slices, result.spread.cpu())
+
+    image = on_voxels(stack)
+    if result.spread is not None:
+        return image, back(scan, slices, result.spread.cpu())
+    if not uncertainty or like.contrast is None:
+        return image, None
+    logger.info("uncertainty: the translation in %d random contrasts, translated back", CONTRASTS)
+    shown = torch.where(source > 0, stack, 0.0).to(device)
+    return image, on_voxels(retracing_error(method, shown, ids, like.contrast).cpu())
 
 
 def _watch(method: Method, target: str, slices: int) -> None:
@@ -184,9 +213,9 @@ def _watch(method: Method, target: str, slices: int) -> None:
 
 
 def uncertainty_path(out: Path) -> Path:
-    """Where the standard deviation of a translation goes."""
+    """Where the uncertainty of a translation goes."""
     suffix = ".nii.gz" if out.name.endswith(".nii.gz") else ".nii"
-    return out.with_name(out.name.removesuffix(suffix) + "_std" + suffix)
+    return out.with_name(out.name.removesuffix(suffix) + "_uncertainty" + suffix)
 
 
 def sidecar(out: Path) -> Path:

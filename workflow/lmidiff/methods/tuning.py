@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lmidiff.common.seeds import seed_of
 from lmidiff.data.slices import load_stack, save_stack, subject_of
 from lmidiff.data.volumes import read_array
-from lmidiff.images.contrast import ContrastSettings, randomise_contrast
+from lmidiff.images.contrast import ContrastSettings
+from lmidiff.images.recontrast import in_another_contrast
 from lmidiff.images.similarity import ssim_map
 from lmidiff.methods.base import Method
 from lmidiff.methods.translation import translate_batches
@@ -90,10 +90,7 @@ def _in_another_contrast(
     """A target volume in a random contrast, the same for all its slices."""
     stack, subject = load_stack(path), subject_of(path)
     generator = torch.Generator().manual_seed(seed_of(seed, subject, "tuning", number))
-    # As one tall image, a line of air after each slice, or each would get a contrast of its own.
-    apart = F.pad(stack, (0, 0, 0, 1))
-    tall = randomise_contrast(apart.permute(1, 0, 2, 3).flatten(1, 2)[None], generator, contrast)
-    shown = tall.view(apart.shape)[:, :, :-1]
+    shown = in_another_contrast(stack, generator, contrast)
     written = folder / str(number) / f"{subject}_contrast.nii.gz"
     written.parent.mkdir(exist_ok=True)
     save_stack(written, shown, path)
