@@ -23,6 +23,9 @@ PACKAGE = Path(__file__).parents[1]
 CHECKS = ("__init__", "__post_init__", "configure")
 """Functions of a class that are run; the others raise :class:`Undeclared`."""
 
+PLAIN = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+"""Statements that bind a name once and for all."""
+
 LIGHT = sys.stdlib_module_names | {"yaml", "jsonschema"}
 """What may be imported: Snakemake has imported the two by then."""
 
@@ -54,8 +57,10 @@ class Declared:
 def file_of(module: str) -> Path | None:
     """The file of a module of the package, None if there is none."""
     root, *parts = module.split(".")
+    if root != PACKAGE.name:
+        return None
     stem = PACKAGE.joinpath(*parts)
-    places = (stem.with_suffix(".py"), stem / "__init__.py") if root == PACKAGE.name else ()
+    places = (stem.with_suffix(".py"), stem / "__init__.py")
     return next((path for path in places if path.is_file()), None)
 
 
@@ -76,11 +81,21 @@ def _cut_of(module: str) -> "_Cut":
 
 
 @cache
-def _statements(module: str) -> dict[str, ast.stmt]:
-    """The names that a module binds at its top, to the statements that bind them."""
+def _body(module: str) -> list[ast.stmt]:
     path = file_of(module)
-    tree = ast.parse(path.read_text() if path else "")
-    return {name: statement for statement in tree.body for name in _bound(statement)}
+    return ast.parse(path.read_text() if path else "").body
+
+
+@cache
+def _statements(module: str) -> dict[str, ast.stmt]:
+    """The names that a module binds at its top, in one plain statement, to that statement."""
+    found: dict[str, ast.stmt] = {}
+    unclear: set[str] = set()
+    for statement in _body(module):
+        names = list(_bound(statement))
+        unclear |= {n for n in names if n in found or not isinstance(statement, PLAIN)}
+        found |= dict.fromkeys(names, statement)
+    return {name: statement for name, statement in found.items() if name not in unclear}
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
@@ -89,8 +104,11 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        # What is assigned to an item of a name changes the name.
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         yield from (n.id for each in targets for n in ast.walk(each) if isinstance(n, ast.Name))
+    else:
+        yield from (n.id for n in ast.walk(statement) if isinstance(n, ast.Name))
 
 
 def _is_light(module: str, asking: frozenset[str] = frozenset()) -> bool:
@@ -98,7 +116,7 @@ def _is_light(module: str, asking: frozenset[str] = frozenset()) -> bool:
     if module in asking:
         return True
     imported = set()
-    for statement in _statements(module).values():
+    for statement in _run_at_import(_body(module)):
         if isinstance(statement, ast.Import):
             imported |= {alias.name for alias in statement.names}
         elif isinstance(statement, ast.ImportFrom) and statement.module:
@@ -110,6 +128,13 @@ def _is_light(module: str, asking: frozenset[str] = frozenset()) -> bool:
         return False
     above = {module.rpartition(".")[0]} - {""}
     return all(_is_light(name, asking | {module}) for name in own | above)
+
+
+def _run_at_import(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    for statement in body:
+        typing = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
+        if not typing and not isinstance(statement, ast.FunctionDef):
+            yield from ast.walk(statement)
 
 
 class _Cut:

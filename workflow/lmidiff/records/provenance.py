@@ -74,10 +74,10 @@ def _behind(script: Path, modules: tuple[str, ...]) -> tuple[str, ...]:
     todo = [*_imports(script), *modules]
     while todo:
         name = todo.pop()
-        if name in found or name in PLUMBING or (path := _file_of(name)) is None:
-            continue
-        found[name] = path
-        todo.extend(_imports(path))
+        path = _file_of(name)
+        if path and name not in found and name not in PLUMBING:
+            found[name] = path
+            todo.extend(_imports(path))
     return tuple(sorted(map(str, found.values())))
 
 
@@ -89,6 +89,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
+    """The modules of the package that a file imports, anywhere in it, or asks what they declare."""
     text = path.read_text()
     names: list[str] = _DECLARED.findall(text)
     for statement in _inside(ast.parse(text)):
@@ -97,7 +98,7 @@ def _imports(path: Path) -> tuple[str, ...]:
         elif isinstance(statement, ast.ImportFrom) and statement.module:
             own = (f"{statement.module}.{alias.name}" for alias in statement.names)
             names += [statement.module, *own]
-    return tuple(name for name in dict.fromkeys(names) if name.split(".")[0] == "lmidiff")
+    return tuple(name for name in dict.fromkeys(names) if _file_of(name))
 
 
 def _inside(node: ast.AST) -> Iterator[ast.AST]:

@@ -5,6 +5,7 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lmidiff.common.declared import Declared
@@ -283,7 +284,12 @@ class Study(StudyModels):
     def shard_of(self, subject: str) -> int:
         """The shard a test subject is in."""
         size = self.config["translation"]["subjects_per_shard"]
-        return self.subjects("test").index(subject) // size
+        return self._places[subject] // size
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Test subject to its place among them."""
+        return {subject: place for place, subject in enumerate(self.subjects("test"))}
 
     def translation(self, method: str, source: str, subject: str) -> str:
         """A translated volume."""

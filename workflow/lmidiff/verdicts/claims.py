@@ -7,7 +7,7 @@ import yaml
 
 from lmidiff.common.declared import Declared
 from lmidiff.common.errors import StudyError
-from lmidiff.common.schema import check
+from lmidiff.common.schema import check, read_yaml
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_claims(path: str | Path) -> Claims:
             one without a smallest difference, compares a row with itself, or repeats a key.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text())
+        found = read_yaml(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
