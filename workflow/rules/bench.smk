@@ -32,6 +32,22 @@ rule benchmark:
         "../scripts/benchmark.py"
 
 
+rule measure_plans:
+    input:
+        settings="config/bench.yaml",
+        default="config/config.yaml",
+        code=code("measure_plans.py"),
+    output:
+        **{how: f"{BENCH}/overhead/{how}_1.csv" for how in PLANS},
+    log:
+        f"{BENCH}/logs/overhead.log",
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores
+    script:
+        "../scripts/measure_plans.py"
+
+
 rule try_own_scan:
     input:
         scans=lambda w: study.downloads.stand_ins(OWN_SCANS[w.scan]),
