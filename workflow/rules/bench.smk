@@ -12,7 +12,7 @@ rule benchmark:
         settings="config/bench.yaml",
         default="config/config.yaml",
         paper="config/paper.yaml",
-        code=lambda w: code("benchmark.py", f"lmidiff.benchmarks.{w.benchmark}"),
+        code=code("benchmark.py", lambda w: [f"lmidiff.benchmarks.{w.benchmark}"]),
     output:
         csv=f"{BENCH}/{{benchmark}}.csv",
         origin=f"{BENCH}/{{benchmark}}.json",
