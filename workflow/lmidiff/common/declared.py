@@ -68,10 +68,10 @@ def file_of(module: str) -> Path | None:
 def _declared(module: str, name: str) -> Any:
     if file_of(module) is None:
         raise Undeclared(module)
+    if file_of(f"{module}.{name}"):
+        return Declared(f"{module}.{name}")
     if _is_light(module):
         return getattr(import_module(module), name)
-    if file_of(f"{module}.{name}"):
-        raise Undeclared(f"{module}.{name}")  # a module and no name of one
     return _cut_of(module).find(name)
 
 
