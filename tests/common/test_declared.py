@@ -140,6 +140,13 @@ def test_names_come_through_other_modules(package: Path) -> None:
     assert Declared(module(package, "third", text)).Third(2).size.size == 2
 
 
+def test_a_module_of_a_package_is_asked_in_turn(package: Path) -> None:
+    module(package, "computes", CLASS)
+    text = f"import torch\nfrom {package.name} import computes\n\nSIZE = computes.LIMITS[1]\n"
+    assert Declared(module(package, "asks", text)).SIZE == 3
+    assert not {f"{package.name}.{name}" for name in ("asks", "computes")} & set(sys.modules)
+
+
 def test_what_cannot_be_told_is_imported(package: Path) -> None:
     text = "import numpy\n\nSIZE = int(numpy.ones(3).sum())\n"
     name = module(package, "numbers", text)
