@@ -27,15 +27,19 @@ from lmidiff.benchmarks.measure import (
     timed_lmi,
 )
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK
+from lmidiff.benchmarks.overhead import COLUMNS as OF_PLANS
+from lmidiff.benchmarks.overhead import plans
 from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256, sha256_of
 from lmidiff.guidance import PAPER
 from lmidiff.lmi import local_mutual_information
 from lmidiff.records.provenance import modules_behind, versions
-from workflows import ROOT, copy_project, jobs_of, run
+from lmidiff.study.rates import OVERHEAD
+from workflows import ROOT, SMOKE, copy_project, jobs_of, run
 
 CONFIG = Path(__file__).parents[2] / "config"
+REFERENCE = ROOT / "results" / "reference"
 CPU = torch.device("cpu")
 
 
@@ -205,13 +209,32 @@ def test_pairs_of_one_person_and_of_two_are_counted_apart():
 
 
 @pytest.mark.study
+def test_a_study_is_planned_beside_an_empty_workflow(tmp_path):
+    project = copy_project(tmp_path / "project")
+    found = plans(project, 1, SMOKE)
+    assert list(found) == ["empty", "study"]
+    for how, table in found.items():
+        assert list(table) == list(OF_PLANS) == list(pd.read_csv(REFERENCE / OVERHEAD))
+        row = table.iloc[0]
+        assert (row["how"], len(table)) == (how, 1)
+        assert (row[["wall_s", "driver_cpu_s", "driver_memory_mb"]] > 0).all()
+    assert found["empty"]["jobs"].item() == 1
+    assert found["study"]["jobs"].item() == len(jobs_of(run(project, "-n", *SMOKE)))
+    (project / "Snakefile").write_text("rule all:\n    input: 'gone'\n")
+    with pytest.raises(StudyError, match="gone"):
+        plans(project, 1)
+
+
+@pytest.mark.study
 def test_the_rules_write_tables_figures_and_what_they_come_from(tmp_path):
     project = copy_project(tmp_path / "project")
     settings = project / "config" / "bench.yaml"
     settings.write_text(settings.read_text().replace("quick: false", "quick: true"))
     folder = project / "results" / "benchmarks"
     # Not `bench`: timing a whole network at every batch size is the function's test above.
-    run(project, *(f"results/benchmarks/{name}.csv" for name in ("lmi", "end_to_end")))
+    names = ("lmi", "end_to_end", "overhead/empty_1")
+    run(project, *(f"results/benchmarks/{name}.csv" for name in names))
+    assert {f.name for f in (folder / "overhead").iterdir()} == {"empty_1.csv", "study_1.csv"}
     for name in ("lmi", "end_to_end"):
         assert {f.suffix for f in folder.glob(f"{name}.*")} == {".csv", ".json", ".png", ".pdf"}
         assert len(pd.read_csv(folder / f"{name}.csv")) > 1

@@ -16,10 +16,11 @@ from lmidiff.common.files import sha256
 from lmidiff.data.cohorts import recorded_members
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records import checkpoints
-from lmidiff.records.checkpoints import keep_weights, missing_weights, served, take_model
+from lmidiff.records.checkpoints import keep_weights, take_model
 from lmidiff.records.crate import add_crate, sources_of, template_sources
 from lmidiff.records.recorded import SUMS, check_record
 from lmidiff.records.replay import recorded_config, restorable, restore
+from lmidiff.records.served import missing_weights, served
 from lmidiff.study.models import merge
 
 ROOT = Path(__file__).parents[2]

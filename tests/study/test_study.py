@@ -1,5 +1,6 @@
 """A study's files and rules: who is in which split, and that training is handed no source."""
 
+import ast
 import copy
 import shutil
 from pathlib import Path
@@ -481,6 +482,29 @@ def test_training_depends_on_the_core_and_not_on_what_comes_after() -> None:
     assert "segmentation.py" not in names
     others = ("evaluation/", "figures/", "methods/", "report/", "study/", "verdicts/")
     assert not any(name.startswith(others) for name in names)
+
+
+def test_modules_that_are_imported_late_or_asked_what_they_declare_count(tmp_path: Path) -> None:
+    late = (
+        "def f():\n    try:\n        pass\n    finally:\n        from lmidiff.data import upright\n"
+    )
+    asked = 'CONTRASTS = Declared("lmidiff.methods.tuning").CONTRASTS\n'
+    (tmp_path / "script.py").write_text(f'"""import lmidiff.sampler"""\n{late}{asked}')
+    names = names_behind(tmp_path / "script.py")
+    assert {"data/upright.py", "methods/tuning.py"} <= names
+    assert "methods/self_consistent.py" not in names
+
+
+def test_every_import_of_the_package_is_followed() -> None:
+    package = ROOT / "workflow" / "lmidiff"
+    for path in [*package.rglob("*.py"), *SCRIPTS.glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lmidiff."):
+                if node.module in PLUMBING:
+                    continue
+                stem = package.joinpath(*node.module.split(".")[1:])
+                files = {str(stem.with_suffix(".py")), str(stem / "__init__.py")}
+                assert files & set(modules_behind(path)), (path, node.module)
 
 
 def test_a_histogram_does_not_depend_on_lmi() -> None:

@@ -12,7 +12,7 @@ rule benchmark:
         settings="config/bench.yaml",
         default="config/config.yaml",
         paper="config/paper.yaml",
-        code=lambda w: code("benchmark.py", f"lmidiff.benchmarks.{w.benchmark}"),
+        code=code("benchmark.py", lambda w: [f"lmidiff.benchmarks.{w.benchmark}"]),
     output:
         csv=f"{BENCH}/{{benchmark}}.csv",
         origin=f"{BENCH}/{{benchmark}}.json",
@@ -30,6 +30,22 @@ rule benchmark:
         threads=THREADS,
     script:
         "../scripts/benchmark.py"
+
+
+rule measure_plans:
+    input:
+        settings="config/bench.yaml",
+        default="config/config.yaml",
+        code=code("measure_plans.py"),
+    output:
+        **{how: f"{BENCH}/overhead/{how}_1.csv" for how in PLANS},
+    log:
+        f"{BENCH}/logs/overhead.log",
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores
+    script:
+        "../scripts/measure_plans.py"
 
 
 rule try_own_scan:

@@ -16,7 +16,7 @@ from lmidiff.common.environment import promise_gpus, share_package
 from lmidiff.common.errors import StudyError
 from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.common.outlook import Outlook
-from lmidiff.records.checkpoints import served
+from lmidiff.records.served import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
 from lmidiff.study.rates import read_costs
@@ -68,9 +68,14 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-def code(script, *modules):
-    """The package's modules that a script runs: editing one of them reruns the rule."""
-    return modules_behind(PACKAGE / "scripts" / script, *modules)
+def code(script, modules=lambda wildcards: ()):
+    """The package's modules that a script runs: editing one of them reruns the rule.
+
+    They are looked for where a job of the rule is planned, which most are not in a job's own plan.
+    ``modules`` maps wildcards to those that the script finds by name.
+    """
+    path = PACKAGE / "scripts" / script
+    return lambda wildcards: modules_behind(path, *modules(wildcards))
 
 
 def processes(model):

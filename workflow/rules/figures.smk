@@ -442,7 +442,7 @@ rule assess_samples:
         held_out=study.volumes("test", study.target),
         code=code(
             "assess_samples.py",
-            *(study.family_module(model) for model in study.unconditional_models),
+            lambda w: map(study.family_module, study.unconditional_models),
         ),
     output:
         csv=paths.figure("samples", "csv"),

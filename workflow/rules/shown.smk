@@ -107,6 +107,7 @@ def verdict_files():
 
 
 BENCHMARKS = ["lmi", "end_to_end", "throughput"]
+PLANS = ["empty", "study"]
 # Real scans that no training saw, and their true T1w: files of the ledger.
 OWN_SCANS = {
     "sri24_PDw": ["sri24/erly.nii.gz", "sri24/spgr.nii.gz"],
@@ -124,7 +125,8 @@ SEGMENTER = [
 def bench_files():
     """The benchmarks' tables and figures, and what they come from."""
     kinds = ["csv", "json", "png", "pdf"]
-    return expand(f"{BENCH}/{{name}}.{{kind}}", name=BENCHMARKS, kind=kinds)
+    planned = expand(f"{BENCH}/overhead/{{how}}_1.csv", how=PLANS)
+    return expand(f"{BENCH}/{{name}}.{{kind}}", name=BENCHMARKS, kind=kinds) + planned
 
 
 # Page: its CSV, its category, and its title.

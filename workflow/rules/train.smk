@@ -4,7 +4,7 @@
 rule train_model:
     input:
         unpack(lambda w: study.training_files(w.model)),
-        code=lambda w: code("train.py", study.family_module(w.model)),
+        code=code("train.py", lambda w: [study.family_module(w.model)]),
     output:
         weights=paths.model("{model}"),
         config=paths.model("{model}", "config.json"),

@@ -7,7 +7,7 @@ rule tune_method:
         weights=lambda w: study.weights_of(w.method, study.sources[0]),
         target=study.volumes("val", study.target),
         masks=study.volumes("val", MASK),
-        code=lambda w: code("tune.py", *study.method_modules(w.method)),
+        code=code("tune.py", lambda w: study.method_modules(w.method)),
     output:
         chosen=paths.tuning("{method}", "json"),
         table=paths.tuning("{method}", "csv"),
@@ -42,7 +42,7 @@ rule translate:
         tuned=lambda w: study.tuning_file(w.method),
         source=lambda w: study.translation_inputs(w.source, int(w.shard)),
         answers=lambda w: study.answers(w.method, int(w.shard)),
-        code=lambda w: code("translate.py", *study.method_modules(w.method)),
+        code=code("translate.py", lambda w: study.method_modules(w.method)),
     output:
         directory(paths.shard("{method}", "{source}", "{shard}")),
     log:

@@ -13,6 +13,15 @@ from lmidiff.common.errors import StudyError
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 
 
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file says, by the parser in C where there is one: it is far faster.
+
+    Raises:
+        OSError, yaml.YAMLError: it cannot be read.
+    """
+    return yaml.load(Path(path).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def check_config(config: Mapping[str, Any]) -> None:
     """Raise StudyError, one line with the key's full name, unless the config fits its schema."""
     check(config, "config", "config")
@@ -41,8 +50,7 @@ def columns(schema: str) -> tuple[list[str], list[str]]:
 
 @cache
 def _validator(schema: str) -> jsonschema.Draft202012Validator:
-    rules = yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text())
-    return _Validator(rules)
+    return _Validator(read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
 
 
 def _is_whole(_: Any, value: Any) -> bool:

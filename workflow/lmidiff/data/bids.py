@@ -1,14 +1,18 @@
 """A BIDS folder read as a sample sheet: ``sub-*/anat/sub-*_PDw.nii.gz`` and the like."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.sheet import OPTIONAL, REQUIRED
 from lmidiff.data.splits import SPLITS, read_split
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ENTITY = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_[a-z]+-[A-Za-z0-9]+)*$")
 _SESSION = re.compile(r"_(ses-[A-Za-z0-9]+)_")
@@ -41,6 +45,8 @@ def read_bids(
         StudyError: no such folder, no subject, two images of one modality, images of two
             sessions, an image of which only the phase is there, a bad split.
     """
+    import pandas as pd  # for studies of a BIDS folder alone
+
     folder = Path(folder)
     people = sorted(path for path in folder.glob("sub-*") if path.is_dir())
     if not people:

@@ -1,11 +1,11 @@
 """Who is in a study: the cohorts of the config turned into subjects with a split each."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data import ixi
@@ -13,6 +13,9 @@ from lmidiff.data.bids import read_bids
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import SPLITS, read_split
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

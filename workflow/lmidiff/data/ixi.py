@@ -11,7 +11,6 @@ from pathlib import Path
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
-from lmidiff.common.seeds import seed_of
 from lmidiff.data.archive import members
 from lmidiff.data.splits import SPLITS
 from lmidiff.data.tsv import read_tsv
@@ -94,6 +93,8 @@ def split_subjects(
     Raises:
         StudyError: a name of another form, or one person under two names.
     """
+    from lmidiff.common.seeds import seed_of  # with numpy, which reading a split does not need
+
     people: list[Person] = []
     sites: dict[str, list[re.Match[str]]] = {}
     for name in sorted(set(names)):

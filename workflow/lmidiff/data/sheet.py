@@ -1,15 +1,19 @@
 """The sample sheet: one line an image, checked before anything is computed."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 from lmidiff.common.schema import columns
 from lmidiff.data.tsv import read_tsv
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask", "lesions")
@@ -47,6 +51,8 @@ def read_sheet(
             subject and modality, a file used for two images, a subject in two splits, and
             ``labels``, ``mask`` or ``lesions`` differing within a subject.
     """
+    import pandas as pd  # for studies with a sheet alone
+
     sheet = Path(path)
     folders = [sheet.parent, *map(Path, roots)]
     rows: list[dict[str, str]] = []

@@ -1,12 +1,16 @@
 """The split manifest: which subject is in train, val or test. A subject is in one of them only."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLITS = ("train", "val", "test")
 """The vocabulary, in the order the manifest lists it."""

@@ -4,12 +4,17 @@ The config's key under ``methods`` is the key here. To add one: write the file, 
 give it a block in the config.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lmidiff.common.declared import Declared, Undeclared
 from lmidiff.common.errors import StudyError
-from lmidiff.methods.base import Method
+
+if TYPE_CHECKING:
+    from lmidiff.methods.base import Method
 
 METHODS = {
     "source": "lmidiff.methods.simple:Source",
@@ -56,7 +61,35 @@ def methods_for(settings: Mapping[str, Any]) -> list[str]:
 
 def method_of(name: str) -> type[Method]:
     """The class of a method; raises StudyError for an unknown key."""
+    module, attribute = _place(name)
+    return getattr(import_module(module), attribute)
+
+
+def declared_method(name: str) -> type[Method]:
+    """The class of a method as a plan needs it, without torch: its attributes, and no translation.
+
+    Raises:
+        StudyError: an unknown key.
+    """
+    module, attribute = _place(name)
+    return getattr(Declared(module), attribute)
+
+
+def check_settings(name: str, settings: Mapping[str, Any], seed: int) -> None:
+    """Let a method check its settings, without a model.
+
+    Raises:
+        StudyError: an unknown method, or what the method says of its settings.
+        TypeError, ValueError: a setting is of the wrong kind.
+    """
+    try:
+        declared_method(name)(settings, None, seed)
+    except (Undeclared, NameError):
+        method_of(name)(settings, None, seed)
+
+
+def _place(name: str) -> tuple[str, str]:
     if name not in METHODS:
         raise StudyError(f"config: unknown method {name!r}; known are {sorted(METHODS)}")
     module, _, attribute = METHODS[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return module, attribute

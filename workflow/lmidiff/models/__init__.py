@@ -13,6 +13,7 @@ The rules hand a training job the files of its declared roles and no others.
 from importlib import import_module
 from typing import Any
 
+from lmidiff.common.declared import Declared
 from lmidiff.common.errors import StudyError
 
 FAMILIES = {
@@ -28,6 +29,15 @@ FAMILIES = {
 
 def family_of(name: str) -> Any:
     """The module of a model family; raises StudyError for an unknown name."""
+    return import_module(declared_family(name).__name__)
+
+
+def declared_family(name: str) -> Any:
+    """A model family as a plan needs it: ``needs``, ``defaults`` and its module's ``__name__``.
+
+    Raises:
+        StudyError: an unknown name.
+    """
     if name not in FAMILIES:
         raise StudyError(f"config: unknown model family {name!r}; known are {sorted(FAMILIES)}")
-    return import_module(FAMILIES[name])
+    return Declared(FAMILIES[name])

@@ -12,8 +12,8 @@ from torch import Tensor
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic
 from lmidiff.models.weights import publish, read_weights
+from lmidiff.records.served import WEIGHTS
 
-WEIGHTS = "weights.safetensors"
 SMALL_BYTES = 100_000
 """Weights up to this size are kept as they are: half precision would save nothing."""
 MOST_BYTES = 4_000_000
@@ -66,46 +66,6 @@ def keep_weights(folder: Path, goal: Path, models: Sequence[str] | None = None) 
 def _small(path: Path) -> dict[str, Tensor]:
     weights = read_weights(path)
     return halved(weights) if path.stat().st_size > SMALL_BYTES else weights
-
-
-def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any], list[str]]:
-    """A study's config without the rows whose trained weights a folder does not hold.
-
-    Of a study of several trainings it is the first alone: no record holds the weights of more.
-
-    Args:
-        config: the study's.
-        folder: with ``models/<model>/weights.safetensors``.
-
-    Returns:
-        The config, and the rows that are left out.
-
-    Raises:
-        StudyError: the folder holds the weights of no row.
-    """
-    models = {
-        name: list(block["model"].values())
-        if isinstance(block.get("model"), Mapping)
-        else [block["model"]]
-        for name, block in config["methods"].items()
-        if block and block.get("model")
-    }
-    left = [name for name, used in models.items() if missing_weights(used, folder)]
-    if models and len(left) == len(models):
-        raise StudyError(
-            f"{folder}: holds no models/<model>/{WEIGHTS} of any row of this study; train them "
-            "(make reproduce)"
-        )
-    methods = {name: None if name in left else b for name, b in config["methods"].items()}
-    rows = (
-        {"rows": [name for name in config["rows"] if name not in left]} if "rows" in config else {}
-    )
-    return {**config, "seeds": 1, "methods": methods, **rows}, left
-
-
-def missing_weights(models: list[str], folder: str | Path) -> list[str]:
-    """Models of a study whose weights the folder does not hold."""
-    return [name for name in models if not (Path(folder) / "models" / name / WEIGHTS).is_file()]
 
 
 def take_model(path: Path, settings: Mapping[str, Any], output: Path) -> None:

@@ -5,12 +5,14 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lmidiff.common.declared import file_of
 from lmidiff.common.files import sha256, sha256_of
 
 PACKAGE = Path(__file__).parents[1]
@@ -29,6 +31,8 @@ PLUMBING = frozenset(
         *(f".training.{name}" for name in ("lease", "stopping")),
     )
 )
+
+_DECLARED = re.compile(r"\bDeclared\(\"(lmidiff[\w.]*)\"\)")
 
 DISTRIBUTIONS = (
     "snakemake",
@@ -51,6 +55,9 @@ DISTRIBUTIONS = (
 def modules_behind(script: str | Path, *modules: str) -> list[str]:
     """Files of the package that a script's result depends on, by following its imports.
 
+    Those inside functions count, and modules that are only asked what they declare
+    (:mod:`lmidiff.common.declared`).
+
     Args:
         script: a Python file that imports the package.
         modules: further modules, which are found by name at run time, such as a model family.
@@ -58,16 +65,20 @@ def modules_behind(script: str | Path, *modules: str) -> list[str]:
     Returns:
         Sorted paths, without the plumbing that cannot change a result.
     """
-    found: set[str] = set()
-    todo = [*_imports(Path(script)), *modules]
+    return list(_behind(Path(script), modules))
+
+
+@cache
+def _behind(script: Path, modules: tuple[str, ...]) -> tuple[str, ...]:
+    found: dict[str, Path] = {}
+    todo = [*_imports(script), *modules]
     while todo:
         name = todo.pop()
         path = _file_of(name)
-        if name in found or name in PLUMBING or path is None:
-            continue
-        found.add(name)
-        todo.extend(_imports(path))
-    return sorted(str(_file_of(name)) for name in found)
+        if path and name not in found and name not in PLUMBING:
+            found[name] = path
+            todo.extend(_imports(path))
+    return tuple(sorted(map(str, found.values())))
 
 
 def versions() -> dict[str, str]:
@@ -78,21 +89,27 @@ def versions() -> dict[str, str]:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in names if name.split(".")[0] == "lmidiff")
+    """The modules of the package that a file imports, anywhere in it, or asks what they declare."""
+    text = path.read_text()
+    names: list[str] = _DECLARED.findall(text)
+    for statement in _inside(ast.parse(text)):
+        if isinstance(statement, ast.Import):
+            names += [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            own = (f"{statement.module}.{alias.name}" for alias in statement.names)
+            names += [statement.module, *own]
+    return tuple(name for name in dict.fromkeys(names) if _file_of(name))
 
 
-def _file_of(name: str) -> Path | None:
-    stem = PACKAGE.joinpath(*name.split(".")[1:])
-    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+def _inside(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node, whatever block they are in; not their expressions."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for each in getattr(node, field, ()):
+            yield each
+            yield from _inside(each)
+
+
+_file_of = cache(file_of)
 
 
 def record(

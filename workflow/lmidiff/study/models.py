@@ -6,7 +6,7 @@ from typing import Any
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
-from lmidiff.models import family_of
+from lmidiff.models import declared_family
 from lmidiff.study.paths import LABELS
 from lmidiff.study.people import StudyData
 from lmidiff.study.repeats import repeated, row_of, seed_of_run
@@ -87,12 +87,12 @@ class StudyModels(StudyData):
 
     def family_module(self, model: str) -> str:
         """The module that trains a model."""
-        return family_of(self.models[row_of(model)]["family"]).__name__
+        return declared_family(self.models[row_of(model)]["family"]).__name__
 
     def model_settings(self, name: str) -> dict[str, Any]:
         """A model's block, complete with the defaults that its family takes and the seed."""
         defaults, own = self.config["model_defaults"], self.models[row_of(name)]
-        taken = family_of(own["family"]).defaults
+        taken = declared_family(own["family"]).defaults
         block = merge({key: defaults[key] for key in taken if key in defaults}, own)
         if "training" in block:
             training = {"seed": self.seed, **block["training"]}
@@ -102,7 +102,7 @@ class StudyModels(StudyData):
 
     def needs(self, model: str) -> frozenset[str]:
         """What a model's training may see."""
-        return family_of(self.models[row_of(model)]["family"]).needs
+        return declared_family(self.models[row_of(model)]["family"]).needs
 
     def training_files(self, model: str) -> dict[str, list[str]]:
         """The training volumes by declared role; there is no other way to a training image.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,11 @@ class StudyData:
 
     def subject(self, subject_id: str) -> Subject:
         """A subject by its id."""
-        return next(member for member in self.members if member.id == subject_id)
+        return self._by_id[subject_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Subject]:
+        return {member.id: member for member in self.members}
 
     @property
     def generated_cohorts(self) -> list[str]:

@@ -1,14 +1,20 @@
 """What a unit of each stage's work cost in the recorded runs: ``config/costs.csv``."""
 
+from __future__ import annotations
+
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import yaml
 
 from lmidiff.common.errors import StudyError
 from lmidiff.study.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("stage", "unit", "seconds", "megabytes", "source")
 OVERHEAD = "benchmarks/overhead/study_1.csv"
@@ -29,12 +35,12 @@ def read_costs(path: str | Path) -> dict[str, Cost]:
         StudyError: the file is missing or is not such a table.
     """
     try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
+        header, *rows = csv.reader(Path(path).read_text().splitlines())
+        if tuple(header) != COLUMNS:
+            raise ValueError(f"its columns must be {', '.join(COLUMNS)}")
+        return {row[0]: Cost(float(row[2]), float(row[3])) for row in rows}
+    except (OSError, ValueError, IndexError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); restore it from git") from error
-    if tuple(table.columns) != COLUMNS:
-        raise StudyError(f"{path}: its columns must be {', '.join(COLUMNS)}; restore it from git")
-    return {row.stage: Cost(row.seconds, row.megabytes) for row in table.itertuples()}
 
 
 class Work:
@@ -80,6 +86,8 @@ def derive_costs(reference: Path) -> pd.DataFrame:
     Raises:
         StudyError: a record is missing.
     """
+    import pandas as pd  # for who derives costs; a plan reads them
+
     record = reference / "default" / "record"
     for path in (record / "cost.csv", record / "config.yaml", reference / OVERHEAD):
         if not path.is_file():

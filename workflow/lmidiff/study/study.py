@@ -5,22 +5,25 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from lmidiff.common.declared import Declared
 from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
-from lmidiff.methods import METHODS, method_of
-from lmidiff.methods.base import Method
-from lmidiff.methods.simple import Oracle
-from lmidiff.methods.tuning import CONTRASTS
-from lmidiff.methods.unconditional import is_unconditional
+from lmidiff.methods import METHODS, check_settings, declared_method
 from lmidiff.study.models import StudyModels, merge
 from lmidiff.study.paths import LABELS, LESIONS, MASK
 from lmidiff.study.repeats import repeated, row_of, seed_of_run
 
+if TYPE_CHECKING:
+    from lmidiff.methods.base import Method
+
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
 TUNED_ON = "target images of validation people in random contrasts"
+CONTRASTS: int = Declared("lmidiff.methods.tuning").CONTRASTS
+is_unconditional = Declared("lmidiff.methods.unconditional").is_unconditional
 OWN_KEYS = ("method", "label", "model", "tune")
 
 
@@ -77,7 +80,8 @@ class Study(StudyModels):
         tried = [(key, v) for key, values in self.method_tune(name).items() for v in values]
         for chosen in [{}, *({key: value} for key, value in tried)]:
             try:
-                self.method_class(name)({**self.method_settings(name), **chosen}, None, self.seed)
+                settings = {**self.method_settings(name), **chosen}
+                check_settings(self._kind(name), settings, self.seed)
             except (TypeError, ValueError) as error:
                 raise StudyError(
                     f"config: methods.{name}: a setting is of the wrong kind ({error})"
@@ -123,9 +127,12 @@ class Study(StudyModels):
         """The seed of a run's training, tuning and translation."""
         return seed_of_run(run, self.seed)
 
-    def method_class(self, name: str) -> type[Method]:
-        """The class behind a row; a row is a method by its own key, or by its ``method`` key."""
-        return method_of(self._kind(name))
+    def method_class(self, name: str) -> "type[Method]":
+        """The class behind a row, as a plan needs it: :func:`lmidiff.methods.declared_method`.
+
+        A row is a method by its own key, or by its ``method`` key.
+        """
+        return declared_method(self._kind(name))
 
     def _kind(self, name: str) -> str:
         row = row_of(name)
@@ -277,7 +284,12 @@ class Study(StudyModels):
     def shard_of(self, subject: str) -> int:
         """The shard a test subject is in."""
         size = self.config["translation"]["subjects_per_shard"]
-        return self.subjects("test").index(subject) // size
+        return self._places[subject] // size
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Test subject to its place among them."""
+        return {subject: place for place, subject in enumerate(self.subjects("test"))}
 
     def translation(self, method: str, source: str, subject: str) -> str:
         """A translated volume."""
@@ -345,7 +357,7 @@ class Study(StudyModels):
                 labels = {}
                 for method in self.methods:
                     files = self.scored_files(method, source)[subject]
-                    if self.method_class(method) is Oracle:
+                    if self._kind(method) == "oracle":
                         labels["target"] = files["labels"]
                     elif self.method_class(method).sees_test_target:
                         continue

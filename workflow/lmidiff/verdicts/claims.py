@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from lmidiff.common.declared import Declared
 from lmidiff.common.errors import StudyError
-from lmidiff.common.schema import check
-from lmidiff.evaluation.tables import QUANTITIES
+from lmidiff.common.schema import check, read_yaml
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def read_claims(path: str | Path) -> Claims:
             one without a smallest difference, compares a row with itself, or repeats a key.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text())
+        found = read_yaml(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         raise StudyError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
     check(found, "claims", str(path))
-    known = [quantity.key for quantity in QUANTITIES]
+    known = [quantity.key for quantity in Declared("lmidiff.evaluation.tables").QUANTITIES]
     for key in found["matters"]:
         if key not in known:
             raise StudyError(f"{path}: matters.{key} is no quantity; known are {', '.join(known)}")

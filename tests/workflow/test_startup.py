@@ -1,0 +1,80 @@
+"""A plan loads nothing that computes: each job of a workflow plans it again."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from workflows import ROOT
+
+COMPUTE = ("torch", "scipy", "sklearn", "skimage", "nibabel", "matplotlib", "SimpleITK", "monai")
+
+ASK = """
+import sys, yaml
+{imports}
+from lmidiff.data.ledger import read_ledger
+study = Study(yaml.safe_load(open("config/config.yaml")), read_ledger("config/datasets.tsv"))
+assert [study.method_modules(name) for name in study.methods] and study.table_rows()
+assert [study.model_settings(name) for name in study.models]
+assert read_claims("config/claims.yaml")
+assert modules_behind("workflow/scripts/train.py", "lmidiff.models.diffusion")
+print(*sorted({{name.split(".")[0] for name in sys.modules}}))
+"""
+
+REFUSE = """
+import sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {compute}:
+            raise ImportError(f"a plan must not load {{name}}")
+
+sys.meta_path.insert(0, Refused())
+from snakemake.cli import main
+main(["-n", "--quiet", "--cores", "1", *sys.argv[1:]])
+"""
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_the_rules_import_loads_nothing_that_computes():
+    common = (ROOT / "workflow/rules/common.smk").read_text()
+    imports = re.findall(r"^from lmidiff\S* import .*$", common, re.MULTILINE)
+    assert len(imports) > 10
+    done = python(ASK.format(imports="\n".join(imports)))
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "yaml" in loaded
+    assert not loaded & {*COMPUTE, "pandas", "numpy"}
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("config", ["config", "real_fast", "ixi"])
+def test_a_study_is_planned_where_nothing_that_computes_can_be_imported(config):
+    done = python(REFUSE.format(compute=COMPUTE), "--configfile", f"config/{config}.yaml")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+def test_a_wrong_setting_is_said_without_what_computes():
+    over = "methods={sdedit: {strength: 7}}"
+    done = python(REFUSE.format(compute=COMPUTE), "--config", over)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == "ERROR config: methods.sdedit.strength 7.0 is not in (0, 1]"
+
+
+def test_that_check_finds_what_is_loaded():
+    done = python(REFUSE.format(compute=(*COMPUTE, "yaml")))
+    assert done.returncode != 0
+    assert "a plan must not load yaml" in done.stderr
