@@ -460,6 +460,43 @@ def test_ddim_with_eta_one_is_the_ancestral_sampler():
         torch.testing.assert_close(*ends, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("variance", ["small", "large"])
+def test_one_step_of_any_sampler_is_the_guess_from_pure_noise(spacing, variance):
+    schedule, seeds = Schedule.linear(), [1, 2]
+    x = SliceNoise(seeds)((1, 6, 6))
+    times = timesteps(schedule, 1, 999, spacing)
+    assert times == [999]
+
+    def denoise(x, t):
+        return (0.3 * x + t / 1000).sin()
+
+    for name, sampler in SAMPLERS.items():
+        options = {"variance": variance} if name == "ancestral" else {}
+        (step,) = sampler(schedule, denoise, x, times, SliceNoise(seeds), **options)
+        assert step.t == -1
+        torch.testing.assert_close(step.x, denoise(x, 999), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_two_steps_of_dpm_solver_are_two_of_ddim(spacing):
+    """It has one guess only where its first step begins, and its last step is of first order."""
+    schedule = Schedule.linear()
+    x = SliceNoise([1, 2])((1, 6, 6)).double()
+    times = timesteps(schedule, 2, 999, spacing)
+
+    def denoise(x, t):
+        return (0.3 * x + t / 1000).sin()
+
+    solved, implicit = (list(s(schedule, denoise, x, times)) for s in (dpm_solver, ddim))
+    assert [step.t for step in solved] == [step.t for step in implicit] == [times[1], -1]
+    for one, other in zip(solved, implicit, strict=True):
+        torch.testing.assert_close(one.x, other.x)
+    three = timesteps(schedule, 3, 999, spacing)
+    ends = [final(s(schedule, denoise, x, three)) for s in (dpm_solver, ddim)]
+    assert (ends[0] - ends[1]).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("times", [LINEAR.timesteps(7), [0], [500, 3]])
 def test_samplers_yield_every_step_down_to_clean(sampler, times):

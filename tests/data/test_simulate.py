@@ -364,7 +364,17 @@ def test_grid_ranges(bad):
         Grid(**bad)
 
 
-@pytest.mark.parametrize("bad", [{"snr": 0}, {"bias": -0.1}, {"texture": 2}, {"tissue_spread": 1}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"snr": 0},
+        {"bias": -0.1},
+        {"texture": 2},
+        {"tissue_spread": 1},
+        {"slice_thickness": 11},
+        {"atrophy": -0.1},
+    ],
+)
 def test_settings_ranges(bad):
     with pytest.raises(StudyError, match=next(iter(bad))):
         SimulationSettings(**bad)

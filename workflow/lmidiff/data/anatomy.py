@@ -1,6 +1,7 @@
 """Anatomies to simulate: tissue fractions on the study grid, from ICBM 152 or from label maps."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from lmidiff.common.seeds import generator_of
+from lmidiff.data.atrophy import widened
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
 from lmidiff.data.labelmaps import read_label_map
@@ -20,6 +22,8 @@ _NUCLEI = {
     "pallidum": ((19, -4, -1), (4, 8, 5)),
 }
 """Centre and radii in mm, in ICBM space, |x| for the first axis."""
+
+Axes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _SEARCH_BOX = ((-96, 97), (-132, 97), (-88, 105))  # mm; every warped ICBM brain lies inside
 
@@ -35,20 +39,27 @@ class Anatomy:
         affine: (4, 4) voxel index to mm, RAS.
         structures: float32 (K, X, Y, Z), the share of a voxel that is of each of
             :data:`lmidiff.data.sequences.STRUCTURES`, in their order; None if nobody knows.
+        slabs: the same person in equal slabs, which together fill the slices of a scan; none if
+            these are the grid's.
     """
 
     name: str
     fractions: np.ndarray
     affine: np.ndarray
     structures: np.ndarray | None = None
+    slabs: tuple["Anatomy", ...] = ()
 
 
-def label_map_anatomy(path: str | Path, grid: Grid) -> Anatomy:
+def label_map_anatomy(
+    path: str | Path, grid: Grid, *, slice_thickness: float = 0.0, atrophy: float = 0.0
+) -> Anatomy:
     """The anatomy of a person whose brain has been labelled (FreeSurfer numbers).
 
     Args:
         path: NIfTI label map in any orientation; see :mod:`lmidiff.data.labelmaps`.
         grid: where to sample it.
+        slice_thickness: mm of the scans' slices, for ``slabs``; 0: as thick as the grid's.
+        atrophy: mm by which CSF has widened, see :func:`lmidiff.data.atrophy.widened`.
 
     Raises:
         StudyError: the file is missing, is no label map, has unknown labels or no brain, or the
@@ -56,11 +67,16 @@ def label_map_anatomy(path: str | Path, grid: Grid) -> Anatomy:
     """
     brain = read_label_map(path)
     affine = grid.affine_for(brain.points(), str(path))
-    axes = grid.fine_axes(affine)
-    fractions = brain.tissue_between(float(axes[2].min()), float(axes[2].max()))
-    points = np.stack(np.meshgrid(*axes, indexing="ij"))
-    averaged = _average(np.clip(_sample(fractions.values, fractions.affine, points), 0, 1))
-    return Anatomy(str(path), averaged[:3], affine, averaged[3:])
+    heights, beyond = grid.fine_axes(affine)[2], slice_thickness / 2
+    fractions = brain.tissue_between(float(heights.min() - beyond), float(heights.max() + beyond))
+
+    def part(affine: np.ndarray, axes: Axes) -> Anatomy:
+        points = np.stack(np.meshgrid(*axes, indexing="ij"))
+        fine = np.clip(_sample(fractions.values, fractions.affine, points), 0, 1)
+        averaged = _average(widened(fine, atrophy, grid.pixel_size / 2))
+        return Anatomy(str(path), averaged[:3], affine, averaged[3:])
+
+    return _with_slabs(part, grid, affine, slice_thickness)
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +103,9 @@ def _icbm_template() -> tuple[np.ndarray, np.ndarray]:
     return channels, mask.affine
 
 
-def icbm_anatomy(grid: Grid, *seed_parts: object) -> Anatomy:
+def icbm_anatomy(
+    grid: Grid, *seed_parts: object, slice_thickness: float = 0.0, atrophy: float = 0.0
+) -> Anatomy:
     """A made-up person: the ICBM 152 average, warped, refolded and made crisp.
 
     Position: rotation, anisotropic scale, shear and shift, then a smooth displacement at two
@@ -99,6 +117,8 @@ def icbm_anatomy(grid: Grid, *seed_parts: object) -> Anatomy:
     Args:
         grid: where to sample it.
         *seed_parts: name the person, for example the study's seed and the subject.
+        slice_thickness: mm of the scans' slices, for ``slabs``; 0: as thick as the grid's.
+        atrophy: mm by which CSF has widened, see :func:`lmidiff.data.atrophy.widened`.
 
     Raises:
         StudyError: the brain does not fit into the grid.
@@ -109,13 +129,28 @@ def icbm_anatomy(grid: Grid, *seed_parts: object) -> Anatomy:
     box = tuple(np.arange(low, high, 4.0) for low, high in _SEARCH_BOX)
     depth = _sample(channels[2:], template_affine, warp.to_template(box))[0]
     affine = grid.affine_for(np.stack(np.meshgrid(*box, indexing="ij"), -1)[depth >= 0.5], name)
-    axes = grid.fine_axes(affine)
-    where = warp.to_template(axes)
-    grey, white, depth = _sample(channels, template_affine, where)
-    average = np.stack([np.clip(1 - grey - white, 0, 1), grey, white])
-    crisp = _refold(average, depth, where, axes, *seed_parts)
-    shares = _average(_ellipsoids(where))
-    return Anatomy(name, _average(crisp * (depth >= 0.5)), affine, shares)
+
+    def part(affine: np.ndarray, axes: Axes) -> Anatomy:
+        where = warp.to_template(axes)
+        grey, white, depth = _sample(channels, template_affine, where)
+        average = np.stack([np.clip(1 - grey - white, 0, 1), grey, white])
+        crisp = _refold(average, depth, where, axes, *seed_parts) * (depth >= 0.5)
+        shares = _average(_ellipsoids(where))
+        fractions = _average(widened(crisp, atrophy, grid.pixel_size / 2))
+        return Anatomy(name, fractions, affine, shares)
+
+    return _with_slabs(part, grid, affine, slice_thickness)
+
+
+def _with_slabs(
+    part: Callable[[np.ndarray, Axes], Anatomy], grid: Grid, affine: np.ndarray, thickness: float
+) -> Anatomy:
+    """A person on the grid and, if its scans have slices of another thickness, in their slabs."""
+    whole = part(affine, grid.fine_axes(affine))
+    if not thickness:
+        return whole
+    slabs = [part(a, grid.fine_axes(a, mm)) for a, mm in grid.slabs(affine, thickness)]
+    return replace(whole, slabs=tuple(slabs))
 
 
 class _Warp:

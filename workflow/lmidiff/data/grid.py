@@ -85,10 +85,33 @@ class Grid:
         affine[2, 3] = first
         return affine
 
-    def fine_axes(self, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Coordinates in mm of the points averaged into voxels, two a voxel along each axis."""
+    def slabs(self, affine: np.ndarray, thickness: float) -> list[tuple[np.ndarray, float]]:
+        """Fill slices of another thickness with equal slabs, none thicker than the grid's slices.
+
+        Args:
+            affine: of the grid, see :meth:`affine_for`.
+            thickness: of the slices that are filled, mm, above 0.
+
+        Returns:
+            For each slab, from below, the affine of its centres and its thickness in mm.
+        """
+        count = int(np.ceil(thickness / self.slice_thickness))
+        slabs = []
+        for number in range(count):
+            centres = affine.copy()
+            centres[2, 3] += thickness * ((number + 0.5) / count - 0.5)
+            slabs.append((centres, thickness / count))
+        return slabs
+
+    def fine_axes(
+        self, affine: np.ndarray, thickness: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coordinates in mm of the points averaged into voxels, two a voxel along each axis.
+
+        ``thickness`` is that of the slices in mm, ``slice_thickness`` if None.
+        """
         counts = (self.image_size, self.image_size, self.slices)
-        extents = (self.pixel_size, self.pixel_size, self.slice_thickness)
+        extents = (self.pixel_size, self.pixel_size, thickness or self.slice_thickness)
         axes = []
         for axis, (count, extent) in enumerate(zip(counts, extents, strict=True)):
             centres = affine[axis, 3] + affine[axis, axis] * np.arange(count)

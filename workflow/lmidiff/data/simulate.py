@@ -11,6 +11,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.seeds import generator_of
 from lmidiff.data.anatomy import Anatomy
 from lmidiff.data.fields import smooth_field
+from lmidiff.data.lesion_balls import Ball, lesion_balls, lesion_share
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.sequences import (
     LESION,
@@ -43,6 +44,8 @@ _RANGES = {
     "protocol_spread": (0.0, 0.3),
     "misalignment": (0.0, 3.0),
     "lesions": (0.0, 100.0),
+    "slice_thickness": (0.0, 10.0),
+    "atrophy": (0.0, 2.0),
 }
 
 
@@ -71,6 +74,10 @@ class SimulationSettings:
             (flip angle: half of it) between subjects.
         misalignment: mm, 0..3, by which each scan is shifted in plane, in a direction of its own.
         lesions: mean number, 0..100, of white-matter lesions of 2 to 6 mm radius a subject.
+        slice_thickness: mm, 0..10, over which each scan averages the signal through plane; labels
+            and mask stay those of the grid's slices. 0: as thick as these.
+        atrophy: mm, 0..2, that CSF widens at most (:func:`lmidiff.data.atrophy.widened`); how far
+            it does is drawn for each subject, evenly from 0.
 
     Raises:
         StudyError: a value is outside its range.
@@ -89,12 +96,19 @@ class SimulationSettings:
     protocol_spread: float = 0.0
     misalignment: float = 0.0
     lesions: float = 0.0
+    slice_thickness: float = 0.0
+    atrophy: float = 0.0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             value, (low, high) = getattr(self, entry.name), _RANGES[entry.name]
             if not low <= value <= high:
                 raise StudyError(f"{entry.name}: {value} is outside {low}..{high}")
+
+    def of_anatomy(self, *seed_parts: object) -> dict[str, float]:
+        """What the anatomy of a subject is made with, keywords of :func:`icbm_anatomy`."""
+        drawn = generator_of(*seed_parts, "atrophy").uniform() if self.atrophy else 0.0
+        return {"slice_thickness": self.slice_thickness, "atrophy": self.atrophy * drawn}
 
 
 @dataclass(frozen=True)
@@ -125,13 +139,14 @@ def simulate_subject(
     image = Rice(g b(r) |sum_k f_k(r) S(T1_k(r), T2_k(r), T2*_k(r), PD_k(r)) e^u_k(r)|, sigma),
     with f the tissue fractions, S the modality's signal equation, by the subject's protocol, at the
     subject's textured tissue parameters, u the modality's own texture, b its receive field and g
-    its gain.
+    its gain. If the anatomy comes in slabs, the sum is their mean, with its sign, as a thick slice
+    averages it.
 
     The tissue parameters depend on ``seed_parts`` alone and everything else also on the
     modality's name, so adding a modality changes no other image.
 
     Args:
-        anatomy: tissue fractions and affine.
+        anatomy: tissue fractions and affine, and the slabs that scans average.
         modalities: names in :data:`lmidiff.data.sequences.SEQUENCES`.
         *seed_parts: name the draw, for example the study's seed and the subject.
         settings: departures from an ideal scan; the defaults if None.
@@ -145,15 +160,13 @@ def simulate_subject(
     if not mask.any():
         raise StudyError(f"{anatomy.name}: no brain on the study grid")
     labels = np.where(mask, 1 + anatomy.fractions.argmax(axis=0), 0).astype(np.uint8)
-    axes = tuple(
-        anatomy.affine[i, 3] + anatomy.affine[i, i] * np.arange(n)
-        for i, n in enumerate(total.shape)
-    )
-    tissues = _textured_tissues(anatomy, axes, settings, *seed_parts)
-    images = {
-        name: _scan(anatomy.fractions, mask, axes, tissues, name, settings, *seed_parts)
-        for name in modalities
-    }
+    axes = _axes(anatomy)
+    lesions = lesion_balls(anatomy.fractions[2], axes, settings.lesions, *seed_parts)
+    slabs = [
+        (slab.fractions, _axes(slab), _textured_tissues(slab, lesions, settings, *seed_parts))
+        for slab in anatomy.slabs or (anatomy,)
+    ]
+    images = {name: _scan(slabs, mask, axes, name, settings, *seed_parts) for name in modalities}
     return SimulatedSubject(images, labels, mask, anatomy.affine)
 
 
@@ -187,17 +200,25 @@ def add_rician_noise(
     return np.hypot(real, imaginary).astype(np.float32)
 
 
+def _axes(anatomy: Anatomy) -> Axes:
+    """Coordinates in mm of the voxels along each axis."""
+    start, step = anatomy.affine[:3, 3], np.diag(anatomy.affine)
+    shape = anatomy.fractions.shape[1:]
+    return tuple(start[i] + step[i] * np.arange(n) for i, n in enumerate(shape))
+
+
 def _textured_tissues(
-    anatomy: Anatomy, axes: Axes, settings: SimulationSettings, *seed_parts: object
+    anatomy: Anatomy, lesions: list[Ball], settings: SimulationSettings, *seed_parts: object
 ) -> list[Tissue]:
     """The subject's tissues, CSF, GM, WM, with parameters (X, Y, Z) that vary in space."""
+    axes = _axes(anatomy)
     tissues = []
     for name in TISSUE_NAMES:
         rng = generator_of(*seed_parts, "tissue", name)
         person = np.exp(settings.tissue_spread * rng.standard_normal(4) * [1, 1, 1, 1 / 3])
         water = settings.texture * smooth_field(rng, axes, settings.texture_size)
         t1, t2, pd = (_own_part(water, axes, settings, name, p, *seed_parts) for p in _PARAMETERS)
-        base, here = TISSUES[name], _departures(name, anatomy, axes, settings, *seed_parts)
+        base, here = TISSUES[name], _departures(name, anatomy, lesions, settings)
         tissues.append(
             Tissue(
                 t1=base.t1 * person[0] * np.exp(t1) * here[0],
@@ -227,11 +248,7 @@ def _own_part(
 
 
 def _departures(
-    tissue: str,
-    anatomy: Anatomy,
-    axes: Axes,
-    settings: SimulationSettings,
-    *seed_parts: object,
+    tissue: str, anatomy: Anatomy, lesions: list[Ball], settings: SimulationSettings
 ) -> list[np.ndarray | float]:
     """Factors on T1, T2 and PD of a tissue: its structures in grey, lesions in white matter."""
     exponents = [0.0, 0.0, 0.0]
@@ -241,43 +258,28 @@ def _departures(
             part = settings.structures * np.clip(share / grey, 0, 1)
             exponents = [e + part * np.log(f) for e, f in zip(exponents, factors, strict=True)]
     if tissue == "WM" and settings.lesions:
-        share = _lesions(anatomy.fractions[2], axes, settings.lesions, *seed_parts)
+        share = lesion_share(lesions, _axes(anatomy))
         exponents = [share * np.log(factor) for factor in LESION]
     return [np.exp(exponent) for exponent in exponents]
 
 
-def _lesions(white: np.ndarray, axes: Axes, mean: float, *seed_parts: object) -> np.ndarray:
-    """The share of white matter that is lesion, (X, Y, Z) in 0..1: balls about random points."""
-    rng = generator_of(*seed_parts, "lesions")
-    points = np.argwhere(white > 0.9)
-    share = np.zeros(white.shape)
-    if not len(points):
-        return share
-    grid = np.meshgrid(*axes, indexing="ij")
-    for _ in range(rng.poisson(mean)):
-        centre = points[rng.integers(len(points))]
-        radius = rng.uniform(2, 6)
-        away = sum((g - a[c]) ** 2 for g, a, c in zip(grid, axes, centre, strict=True))
-        share = np.maximum(share, np.clip(1.5 - np.sqrt(away) / radius, 0, 1))
-    return share
-
-
 def _scan(
-    fractions: np.ndarray,
+    slabs: list[tuple[np.ndarray, Axes, list[Tissue]]],
     mask: np.ndarray,
     axes: Axes,
-    tissues: list[Tissue],
     modality: str,
     settings: SimulationSettings,
     *seed_parts: object,
 ) -> np.ndarray:
-    """One modality, float32 (X, Y, Z) in scanner units."""
+    """One modality, float32 (X, Y, Z) in scanner units: the mean of its slabs."""
     sequence = _protocol(modality, settings.protocol_spread, *seed_parts)
-    rng = generator_of(*seed_parts, "scan", modality)
     signal = np.zeros(mask.shape)
-    for fraction, tissue in zip(fractions, tissues, strict=True):
-        own = settings.own_texture * smooth_field(rng, axes, settings.texture_size)
-        signal += fraction * sequence.signal(tissue) * np.exp(own)
+    for fractions, at, tissues in slabs:
+        rng = generator_of(*seed_parts, "scan", modality)  # all slabs lie in the same fields
+        for fraction, tissue in zip(fractions, tissues, strict=True):
+            own = settings.own_texture * smooth_field(rng, at, settings.texture_size)
+            signal += fraction * sequence.signal(tissue) * np.exp(own)
+    signal /= len(slabs)
     receive = np.exp(settings.bias * smooth_field(rng, axes, settings.bias_size))
     gain = np.exp(settings.gain_spread * rng.standard_normal())
     unit = WHITE_MATTER_UNITS / float(sequence.signal(TISSUES["WM"]))
