@@ -17,6 +17,9 @@ with job(snakemake.log):
     subjects = track(params.subjects.items(), "simulate", len(params.subjects))
     for subject, label_map in subjects:
         seeds = (params.seed, subject)
-        anatomy = label_map_anatomy(label_map, grid) if label_map else icbm_anatomy(grid, *seeds)
+        if label_map:
+            anatomy = label_map_anatomy(label_map, grid, params.field)
+        else:
+            anatomy = icbm_anatomy(grid, *seeds)
         scans = simulate_subject(anatomy, params.modalities, *seeds, settings=settings)
         write_subject(scans, folders[subject], subject)

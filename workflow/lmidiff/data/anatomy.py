@@ -12,6 +12,7 @@ from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
 from lmidiff.data.labelmaps import read_label_map
 from lmidiff.data.sequences import STRUCTURES
+from lmidiff.data.whole_head import BRAIN, HEAD, head_shares
 
 _NUCLEI = {
     "thalamus": ((11, -18, 8), (8, 12, 8)),
@@ -35,24 +36,28 @@ class Anatomy:
         affine: (4, 4) voxel index to mm, RAS.
         structures: float32 (K, X, Y, Z), the share of a voxel that is of each of
             :data:`lmidiff.data.sequences.STRUCTURES`, in their order; None if nobody knows.
+        head: float32 (1 + H, X, Y, Z), the share of a voxel that is CSF outside the brain, then of
+            each of :data:`lmidiff.data.whole_head.AROUND`; None where the brain alone is scanned.
     """
 
     name: str
     fractions: np.ndarray
     affine: np.ndarray
     structures: np.ndarray | None = None
+    head: np.ndarray | None = None
 
 
-def label_map_anatomy(path: str | Path, grid: Grid) -> Anatomy:
+def label_map_anatomy(path: str | Path, grid: Grid, field: str = BRAIN) -> Anatomy:
     """The anatomy of a person whose brain has been labelled (FreeSurfer numbers).
 
     Args:
         path: NIfTI label map in any orientation; see :mod:`lmidiff.data.labelmaps`.
         grid: where to sample it.
+        field: "head" keeps the head around the brain.
 
     Raises:
-        StudyError: the file is missing, is no label map, has unknown labels or no brain, or the
-            brain does not fit into the grid.
+        StudyError: the file is missing, is no label map, has unknown labels, no brain or no head
+            that was asked for, or the brain does not fit into the grid.
     """
     brain = read_label_map(path)
     affine = grid.affine_for(brain.points(), str(path))
@@ -60,7 +65,17 @@ def label_map_anatomy(path: str | Path, grid: Grid) -> Anatomy:
     fractions = brain.tissue_between(float(axes[2].min()), float(axes[2].max()))
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
     averaged = _average(np.clip(_sample(fractions.values, fractions.affine, points), 0, 1))
-    return Anatomy(str(path), averaged[:3], affine, averaged[3:])
+    head = _around(path, points, averaged[:3]) if field == HEAD else None
+    return Anatomy(str(path), averaged[:3], affine, averaged[3:], head)
+
+
+def _around(path: str | Path, points: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """``Anatomy.head`` at fine points, (3, 2X, 2Y, 2Z) in mm; ``brain`` is what was kept as that."""
+    affine, shares = head_shares(path)
+    head = np.concatenate([_average(_sample(each[None], affine, points)) for each in shares])
+    # What has a brain's label and was not kept as brain is CSF between it and the skull.
+    head[0] -= brain.sum(axis=0)
+    return np.clip(head, 0, 1)
 
 
 @lru_cache(maxsize=1)
