@@ -56,10 +56,10 @@ def head_shares(path: str | Path) -> tuple[np.ndarray, Iterator[np.ndarray]]:
 
 
 def _shares(labels: np.ndarray) -> Iterator[np.ndarray]:
-    yield ((labels > 0) & (labels < _FIRST)).astype(np.float32)
-    rest = labels >= _FIRST
-    for group in HEAD_TISSUES:
-        here = np.isin(labels, group)
-        rest &= ~here
-        yield here.astype(np.float32)
-    yield rest.astype(np.float32)
+    kinds = np.full(2 * _FIRST, len(AROUND), np.uint8)
+    kinds[0], kinds[1:_FIRST] = len(AROUND) + 1, 0
+    for number, group in enumerate(HEAD_TISSUES, start=1):
+        kinds[list(group)] = number
+    shown = kinds[labels]
+    for number in range(len(AROUND) + 1):
+        yield (shown == number).astype(np.float32)
