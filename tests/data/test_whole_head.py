@@ -1,4 +1,4 @@
-"""Whole heads: what is simulated around the brain, what of a scan is head, and what stays as it was."""
+"""Whole heads: what is simulated around the brain, what of a scan is head, what stays."""
 
 import hashlib
 from pathlib import Path

@@ -70,7 +70,7 @@ def label_map_anatomy(path: str | Path, grid: Grid, field: str = BRAIN) -> Anato
 
 
 def _around(path: str | Path, points: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """``Anatomy.head`` at fine points, (3, 2X, 2Y, 2Z) in mm; ``brain`` is what was kept as that."""
+    """``Anatomy.head`` at fine points, (3, 2X, 2Y, 2Z) in mm; ``brain`` is what was kept of it."""
     affine, shares = head_shares(path)
     head = np.concatenate([_average(_sample(each[None], affine, points)) for each in shares])
     # What has a brain's label and was not kept as brain is CSF between it and the skull.

@@ -9,9 +9,9 @@ Conventions, the same everywhere in the study:
   (``interior``, :func:`lmidiff.images.rim.inside_of`). Borders are mirrored, not cropped.
 - PSNR = 10 log10(1 / MSE) in dB, with the squared error pooled over the region before the
   logarithm. A perfect match is ``inf``, kept as such: CSV files say ``inf``, tables say ``∞``.
-- Dice = 2 |A and B| / (|A| + |B|), pooled over the volume, inside the brain mask, or over whole slices
-  where the segmenter labels those. Where a tissue is absent from both, it is ``nan``: neither right
-  nor wrong.
+- Dice = 2 |A and B| / (|A| + |B|), pooled over the volume, inside the brain mask, or over whole
+  slices where the segmenter labels those. Where a tissue is absent from both, it is ``nan``: neither
+  right nor wrong.
 """
 
 from collections.abc import Iterator
@@ -105,8 +105,9 @@ def score_subject(
     Returns:
         For ``"all"`` and every slice: ``ssim``, ``psnr``, ``mae`` of regions ``image``,
         ``brain`` and ``interior``; ``dice_kmeans``, and ``dice_truth`` if there is a truth, of
-        ``csf``, ``gm``, ``wm`` (``dice_kmeans`` of ``dark``, ``middle``, ``bright`` of the whole slice
-        if the field is the head). A slice without brain has ``nan`` for all but region ``image``.
+        ``csf``, ``gm``, ``wm`` (if the field is the head, ``dice_kmeans`` of the whole slice's
+        ``dark``, ``middle``, ``bright``). A slice without brain has ``nan`` for all but region
+        ``image`` and whole slices.
 
     Raises:
         StudyError: shapes differ, an image is not finite, or the mask is empty.

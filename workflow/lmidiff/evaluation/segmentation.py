@@ -119,7 +119,8 @@ def fit_kmeans(
 
     Args:
         values: (N,) intensities of target *training* images, 0..1, pooled over subjects: of their
-            brain voxels, or of all voxels if the field is the head. More than :data:`MAX_VOXELS` are subsampled without replacement.
+            brain voxels, or of all voxels if the field is the head. More than :data:`MAX_VOXELS`
+            are subsampled without replacement.
         clusters: number of tissues.
         seed: draws the subsample and the starts; the same seed gives the same centres.
         modality: whose images these are: three clusters get the labels of :data:`BY_BRIGHTNESS`,
