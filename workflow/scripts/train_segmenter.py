@@ -3,8 +3,8 @@
 import numpy as np
 
 from lmidiff.common.jobs import job
+from lmidiff.common.regions import HEAD
 from lmidiff.data.volumes import read_array
-from lmidiff.data.whole_head import HEAD
 from lmidiff.evaluation.segmentation import fit_kmeans
 
 with job(snakemake.log):

@@ -13,9 +13,9 @@ import torch
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
+from lmidiff.common.regions import BRAIN
 from lmidiff.data.grid import Grid
 from lmidiff.data.headers import one_line
-from lmidiff.data.whole_head import BRAIN
 from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method

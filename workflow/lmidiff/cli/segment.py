@@ -9,8 +9,8 @@ from lmidiff.cli.translate import translate
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_outputs
+from lmidiff.common.regions import BRAIN
 from lmidiff.data.own_space import check_plausible, normalised, read_own, require_out
-from lmidiff.data.whole_head import BRAIN
 from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue, segment
 
 logger = logging.getLogger("lmidiff")

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.common.seeds import generator_of
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
 from lmidiff.data.labelmaps import read_label_map
 from lmidiff.data.sequences import STRUCTURES
-from lmidiff.data.whole_head import BRAIN, HEAD, head_shares
+from lmidiff.data.whole_head import head_shares
 
 _NUCLEI = {
     "thalamus": ((11, -18, 8), (8, 12, 8)),

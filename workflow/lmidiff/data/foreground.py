@@ -13,6 +13,9 @@ SHARE = 0.15
 CLOSING_MM = 6.0
 """Gaps of the skin up to twice this wide are closed, so that dark bone below them is head."""
 
+DARKEST = 1e-3
+"""No pixel of the head is darker, of a range of 1: 0 is air (:data:`lmidiff.images.rim.LEAST`)."""
+
 LEAST_MORE = 0.15
 """A head fills at least this much more of the slices than its brain; rims of a mask do not."""
 

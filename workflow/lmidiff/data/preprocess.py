@@ -9,13 +9,12 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.dlmuse import is_dlmuse, tissues_of
-from lmidiff.data.foreground import head_mask
+from lmidiff.data.foreground import DARKEST, head_mask
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import Volume, brain_of, require_same_grid
-from lmidiff.data.whole_head import BRAIN, HEAD
-from lmidiff.images.rim import LEAST
 
 TISSUES = (1, 2, 3)
 """Label values: cerebrospinal fluid, grey matter, white matter; 0 is everything else."""
@@ -68,7 +67,7 @@ def preprocess_subject(
        as they are.
     4. Intensity: :func:`normalise` over the brain; or, if the field is the head, over
        :func:`lmidiff.data.foreground.head_mask`, and no pixel of that is darker than
-       :data:`lmidiff.images.rim.LEAST`: whoever takes 0 for air takes no bone for it.
+       :data:`lmidiff.data.foreground.DARKEST`: whoever takes 0 for air takes no bone for it.
 
     Args:
         images: modality to volume, at least one, all on one voxel grid; the first is the source.
@@ -121,7 +120,7 @@ def preprocess_subject(
     shown, darkest = brain, 0.0
     if field == HEAD:
         shown = head_mask(on_grid.values(), brain, grid.pixel_size, reference.name)
-        darkest = LEAST
+        darkest = DARKEST
     return PreprocessedSubject(
         images={
             modality: normalise(data, shown, percentile, darkest, name=images[modality].name)

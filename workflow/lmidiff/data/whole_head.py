@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.labelmaps import read_labels
 from lmidiff.data.sequences import Tissue
-
-BRAIN, HEAD = "brain", "head"
-"""What the slices of a study show, and what its segmenter labels: ``data.field`` of the config."""
 
 HEAD_TISSUES: dict[tuple[int, ...], Tissue] = {
     (511,): Tissue(t1=350.0, t2=45.0, t2s=20.0, pd=0.80),  # skin, with the fat below it

@@ -10,8 +10,8 @@ Conventions, the same everywhere in the study:
 - PSNR = 10 log10(1 / MSE) in dB, with the squared error pooled over the region before the
   logarithm. A perfect match is ``inf``, kept as such: CSV files say ``inf``, tables say ``∞``.
 - Dice = 2 |A and B| / (|A| + |B|), pooled over the volume, inside the brain mask, or over whole
-  slices where the segmenter labels those. Where a tissue is absent from both, it is ``nan``: neither
-  right nor wrong.
+  slices where the segmenter labels those. Where a tissue is absent from both, it is ``nan``:
+  neither right nor wrong.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
-from lmidiff.data.whole_head import BRAIN, HEAD
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.evaluation.segmentation import NAMES
 from lmidiff.images.similarity import DATA_RANGE, same_shape, ssim_map
 

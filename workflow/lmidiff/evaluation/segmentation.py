@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.common.seeds import generator_of, seed_of
-from lmidiff.data.whole_head import BRAIN, HEAD
 
 TISSUES = ("csf", "gm", "wm")
 """Names of labels 1, 2, 3."""

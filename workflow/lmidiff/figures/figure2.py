@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
-from lmidiff.data.whole_head import BRAIN
+from lmidiff.common.regions import BRAIN
 from lmidiff.evaluation.panel import SOURCE, TARGET, Box, Panel, choose_roi
 from lmidiff.figures.canvas import (
     GREY,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lmidiff.common.files import atomic
-from lmidiff.data.whole_head import BRAIN, HEAD
+from lmidiff.common.regions import BRAIN, HEAD
 
 WIDTH_MM = 180.0
 """Width of a printed double column."""

@@ -18,8 +18,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN
 from lmidiff.data.volumes import read_stored
-from lmidiff.data.whole_head import BRAIN
 from lmidiff.evaluation.pictures import LEVELS, read_pictures, write_pictures
 from lmidiff.figures.style import LABEL_COLOURS
 from lmidiff.report.html import write_html

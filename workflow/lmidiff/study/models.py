@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.ledger import Entry
-from lmidiff.data.whole_head import BRAIN, HEAD
 from lmidiff.models import family_of
 from lmidiff.study.paths import LABELS
 from lmidiff.study.people import StudyData

@@ -8,11 +8,11 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_apart
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
-from lmidiff.data.whole_head import BRAIN, HEAD
 from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lmidiff.data.whole_head import BRAIN
+from lmidiff.common.regions import BRAIN
 from lmidiff.study.paths import LABELS, MASK
 from lmidiff.study.study import Study
 
