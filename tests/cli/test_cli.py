@@ -18,7 +18,7 @@ from lmidiff.data.volumes import read_volume
 from lmidiff.evaluation.segmentation import KMeansModel
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.histogram import QUANTILES
-from lmidiff.models.weights import publish
+from lmidiff.models.weights import publish, read_weights
 from method_cases import travelling
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +186,23 @@ def test_raw_scans_of_a_person_are_aligned(files, truth, tmp_path: Path) -> None
     )
     assert np.percentile(far, 95) < 1.0
     assert read_volume(out / "T1w.nii.gz").data.shape == read_volume(out / "PDw.nii.gz").data.shape
+
+
+def test_what_knows_whole_heads_is_not_shown_a_brain(files, histogram: Path, capsys) -> None:
+    weights = histogram.parent / "heads" / histogram.name
+    config = json.loads((histogram.parent / "config.json").read_text())
+    config["images"]["field"] = "head"
+    publish(weights, read_weights(histogram), config)
+    out = histogram.parent / "no.nii.gz"
+    scan = ["--source", files["PDw"], "--mask", files["PDw mask"], "--out", out]
+    line = said(capsys, "translate", "--weights", weights, *scan)
+    assert "config.json: the model knows whole heads (data.field: head)" in line
+    for number, fields in enumerate((("head", "head"), ("brain", "head"), ("head", "brain"))):
+        model = histogram.parent / f"kmeans{number}.json"
+        KMeansModel((0.2, 0.5, 0.8), 10, 1, (), *fields).save(model)
+        line = said(capsys, "segment", "--model", model, *scan)
+        assert f"{model.name}: the K-Means of a study of whole heads or slices" in line
+    assert not out.exists()
 
 
 def test_mistakes_are_one_line(files, histogram: Path, tmp_path: Path, capsys) -> None:

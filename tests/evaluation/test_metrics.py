@@ -233,3 +233,25 @@ def test_evaluation_does_not_load_torch():
     code += "; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     path = ":".join(p for p in sys.path if p)
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}).returncode == 0
+
+
+def test_clusters_of_whole_slices_are_scored_over_whole_slices():
+    person = subject()
+    generator = np.random.default_rng(2)
+    whole = {
+        name: generator.integers(1, 4, person["mask"].shape)
+        for name in ("labels_translated", "labels_kmeans_truth")
+    }
+    whole["labels_translated"][person["mask"]] = whole["labels_kmeans_truth"][person["mask"]]
+    found = table(score_subject(**{**person, **whole}, subject="s", field="head"))
+    drawn = [whole[name].ravel() for name in ("labels_kmeans_truth", "labels_translated")]
+    oracle = f1_score(*drawn, labels=[1, 2, 3], average=None)
+    for name, value in zip(("dark", "middle", "bright"), oracle, strict=True):
+        assert found["all", name, "dice_kmeans"] == pytest.approx(value)
+        assert value < 0.9, "they differ outside the brain alone"
+    kinds = {(region, metric) for _, region, metric in found if metric.startswith("dice")}
+    assert kinds == {(name, "dice_kmeans") for name in ("dark", "middle", "bright")}
+    brain = table(score_subject(**person, subject="s"))
+    for key in found:
+        if not key[2].startswith("dice"):
+            np.testing.assert_equal(found[key], brain[key])

@@ -88,6 +88,33 @@ def test_a_model_from_before_labels_were_named_has_them_rising(tmp_path):
         KMeansModel((0.1, 0.5, 0.9), 10, 0, (1, 1, 2))
 
 
+@pytest.mark.parametrize("modality", ["T1w", "PDw"])
+def test_clusters_of_whole_slices_rise_in_every_modality_and_leave_out_nothing(modality):
+    generator = np.random.default_rng(3)
+    air = np.zeros(9000, np.float32)  # exactly one value, and the most frequent
+    values = np.concatenate([air, tissues()])
+    model = fit_kmeans(values, seed=1, modality=modality, field="head", images="head")
+    oracle = KMeans(3, n_init=10, random_state=0).fit(values[:, None].astype(float))
+    assert np.allclose(model.centres, np.sort(oracle.cluster_centers_[:, 0]), atol=1e-3)
+    image = generator.random((6, 5, 4)) * (generator.random((6, 5, 4)) > 0.3)
+    labels = segment(model, image, np.zeros(image.shape))
+    nearest = np.abs(image[..., None] - np.array(model.centres)).argmin(-1)
+    assert np.array_equal(labels, nearest + 1), "also where there is no brain"
+
+
+def test_what_a_segmenter_is_of_is_kept_with_it(tmp_path):
+    path = tmp_path / "kmeans.json"
+    KMeansModel((0.1, 0.5, 0.9), 10, 0).save(path)
+    assert set(json.loads(path.read_text())) == {"model", "centres", "voxels", "seed", "labels"}
+    for fields in (("head", "brain"), ("head", "head"), ("brain", "head")):
+        model = KMeansModel((0.1, 0.5, 0.9), 10, 0, (1, 2, 3), *fields)
+        model.save(path)
+        assert KMeansModel.load(path) == model
+    path.write_text(path.read_text().replace('"head"', '"neck"'))
+    with pytest.raises(StudyError, match="'neck' is none of brain, head"):
+        KMeansModel.load(path)
+
+
 def test_a_tie_goes_to_the_darker_tissue():
     model = KMeansModel((0.0, 0.5, 1.0), 10, 0)
     assert segment(model, np.array([0.25, 0.75]), np.ones(2)).tolist() == [1, 2]

@@ -93,6 +93,21 @@ def test_undefined_dice_is_left_out():
     assert row["dice_kmeans_mean_n"] == 4, "the mean is over the tissues that are defined"
 
 
+def test_clusters_of_whole_slices_have_their_mean_in_the_table(tmp_path):
+    named = {"csf": "dark", "gm": "middle", "wm": "bright"}
+    brain = scores(truth=False)
+    whole = brain.assign(region=brain["region"].replace(named))
+    tables = [table1(each, METHODS) for each in (brain, whole)]
+    for end in ("mean", "low", "high", "n"):
+        key = f"dice_kmeans_mean_{end}"
+        pd.testing.assert_series_equal(tables[0][key], tables[1][key])
+    assert tables[1]["dice_kmeans_csf_n"].sum() == 0
+    said = "pooled over whole slices, against K-Means on the true target; mean is over the dark"
+    texts = [write(table, tmp_path)["md"] for table in tables]
+    assert [said in text for text in texts] == [False, True]
+    assert "tissue labels (truth)" not in texts[1]
+
+
 def test_a_hole_is_a_row_that_says_missing(written):
     table = table1(scores(), METHODS)
     assert table["status"].tolist().count("missing") == 1

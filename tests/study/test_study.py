@@ -532,3 +532,51 @@ def test_a_copy_elsewhere_depends_on_its_own_modules(tmp_path: Path) -> None:
     # The command line of another checkout must not hash this one's code.
     shutil.copy(SCRIPTS / "score.py", tmp_path)
     assert modules_behind(tmp_path / "score.py") == modules_behind(SCRIPTS / "score.py")
+
+
+# -- whole heads ----------------------------------------------------------------------------------
+
+
+def heads_of(config: dict, folder: Path) -> dict:
+    """The study on whole heads, from label maps that exist as far as counting them goes."""
+    for number in range(6):
+        (folder / f"head_{number}.nii.gz").write_bytes(b"x")
+    cohorts = config["data"]["cohorts"]
+    nobody = {"train": 0, "val": 0, "test": 0}
+    made = {"kind": "labels", "folder": str(folder), "subjects": cohorts["simulated"]["subjects"]}
+    cohorts |= {"simulated": {"kind": "simulated", "subjects": nobody}, "heads": made}
+    config["data"]["field"] = "head"
+    config["methods"]["synth_regression"] = None
+    return config
+
+
+def test_what_a_study_shows_goes_with_its_models(config: dict, tmp_path: Path) -> None:
+    old = copy.deepcopy(config)
+    del old["data"]["field"], old["segmentation"]["field"]
+    for brain in (Study(config), Study(old)):
+        assert (brain.field, brain.segmented) == ("brain", "brain")
+        assert set(brain.images) == {"target", "percentile", "grid"}
+    heads = Study(heads_of(config, tmp_path))
+    assert heads.images == {**brain.images, "field": "head"}
+
+
+def test_who_has_no_head_is_refused(config: dict, tmp_path: Path) -> None:
+    template = copy.deepcopy(config)
+    template["data"]["field"] = "head"
+    assert "the built-in template of data.cohorts.simulated has none" in message_of(template)
+    painted = heads_of(config, tmp_path)
+    painted["methods"]["synth_regression"] = {"model": "synth_regression"}
+    assert "models.synth_regression paints brains from label maps" in message_of(painted)
+
+
+def test_lesions_are_of_tissues(config: dict, tmp_path: Path) -> None:
+    cohort = sheet_of(tmp_path, "sub-x PDw test", "sub-x T2w test", "sub-x T1w test")
+    sheet, marked = Path(cohort["sheet"]), tmp_path / "marked.nii.gz"
+    marked.write_bytes(b"x")
+    head, *lines = sheet.read_text().splitlines()
+    columns = [f"{head}\tlabels\tlesions", *(f"{x}\t{marked.name}\t{marked.name}" for x in lines)]
+    sheet.write_text("\n".join(columns) + "\n")
+    config["data"]["cohorts"]["own"] = cohort
+    assert Study(config).with_lesions == ["sub-x"]
+    config["segmentation"]["field"] = "head"
+    assert "whose clusters are no tissues, and sub-x has lesions marked" in message_of(config)

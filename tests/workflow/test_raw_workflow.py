@@ -137,6 +137,17 @@ def test_the_papers_own_setting_in_miniature(
             **{"blurred": 0.5, "blur": 2.0},
         }
         assert trained["guidance"]["estimator"] == "reference"
+        kmeans = json.loads((results / "models/kmeans/kmeans.json").read_text())
+        assert (kmeans["field"], kmeans["images"]) == ("head", "head")
+        for name in people:
+            person = f"sub-{name.split('-')[0]}"
+            shown, brain = (
+                nib.load(results / "volumes" / person / f"{person}_{part}.nii.gz").get_fdata() > 0
+                for part in ("T1w", "desc-brain_mask")
+            )
+            assert (brain <= shown).all()
+            assert shown.sum() > 1.3 * brain.sum(), "the head is around the brain"
+            assert not shown.all(), "and air around the head"
         turned = [
             *("study=turned", "data={target: PDw, sources: [T1w]}"),
             *("models={cyclegan: {source: T1w}}", "methods={cyclegan: {model: {T1w: cyclegan}}}"),

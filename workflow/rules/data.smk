@@ -36,6 +36,7 @@ for cohort in study.generated_cohorts:
             grid=config["data"]["grid"],
             modalities=study.modalities,
             seed=study.seed,
+            field=study.field,
         script:
             "../scripts/simulate.py"
 
@@ -61,6 +62,7 @@ for cohort in study.generated_cohorts:
             scans=study.scans_of(study.subjects(cohort=cohort)),
             grid=config["data"]["grid"],
             percentile=config["data"]["percentile"],
+            field=study.field,
         script:
             "../scripts/preprocess.py"
 
@@ -130,6 +132,7 @@ for kind in study.kinds(study.scanned_subjects):
             scans=lambda w: study.scans_of([w.subject]),
             grid=config["data"]["grid"],
             percentile=config["data"]["percentile"],
+            field=study.field,
             judgements=lambda w: study.judgements([w.subject]),
             flagged=config["data"].get("flagged", "stop"),
         script:

@@ -112,6 +112,7 @@ rule plot_figure2:
         settings=config["figures"]["figure2"],
         labels=shown.shown_methods(study),
         target=study.target,
+        field=study.segmented,
     script:
         "../scripts/plot_figure2.py"
 
@@ -127,6 +128,7 @@ use rule plot_figure2 as plot_supplement with:
         settings={**config["figures"]["figure2"], "lines": SUPPLEMENT_LINES},
         labels=shown.drawn_methods(study),
         target=study.target,
+        field=study.segmented,
 
 
 rule plot_scores:

@@ -70,6 +70,7 @@ rule write_viewer:
     params:
         title=f"Study {study.name}: {study.subjects('test')[0]} from {study.sources[0]}",
         note="Volumes on the study's grid, intensities 0..1; one cross-hair for all.",
+        field=study.segmented,
     script:
         "../scripts/write_viewer.py"
 

@@ -21,6 +21,8 @@ rule train_segmenter:
         clusters=config["segmentation"]["clusters"],
         seed=study.seed,
         modality=study.target,
+        field=study.segmented,
+        images=study.field,
     script:
         "../scripts/train_segmenter.py"
 

@@ -10,5 +10,6 @@ with job(snakemake.log):
     panels = read_panels(snakemake.input.pictures, settings)
     methods = {key: label for key, label in params.labels.items() if key in panels[0].images}
     looks = {key: settings[key] for key in ("lines", "columns_per_band") if key in settings}
-    figure2(panels, methods, output.png, output.pdf, target_label=params.target, **looks)
+    looks |= {"target_label": params.target, "field": params.field}
+    figure2(panels, methods, output.png, output.pdf, **looks)
     write_text(output.csv, drawn_cells(panels, methods).to_csv(index=False))

@@ -21,6 +21,6 @@ with job(snakemake.log):
             for name, path in scans.items()
         }
         labels, mask, lesions = (volumes.pop(n, None) for n in ("labels", "mask", "lesions"))
-        settings = {"percentile": params.percentile, "lesions": lesions}
+        settings = {"percentile": params.percentile, "field": params.field, "lesions": lesions}
         ready = preprocess_subject(volumes, labels, mask, grid, **settings)
         write_preprocessed(ready, folders[subject], subject)

@@ -19,6 +19,7 @@ with job(snakemake.log):
             *(arrays["image"], arrays["target"], mask, arrays["labels"]),
             *(segment(model, arrays["target"], mask), arrays.get("truth")),
             subject=subject,
+            field=model.field,
         )
         keys = {"method": params.row, "source": names.source, "target": params.target}
         keys |= {"study": params.study, "seed": params.seed, "subject": subject}

@@ -19,7 +19,7 @@ with job(snakemake.log):
         seeds = (params.seed, subject)
         options = settings.of_anatomy(*seeds)
         if label_map:
-            anatomy = label_map_anatomy(label_map, grid, **options)
+            anatomy = label_map_anatomy(label_map, grid, params.field, **options)
         else:
             anatomy = icbm_anatomy(grid, *seeds, **options)
         scans = simulate_subject(anatomy, params.modalities, *seeds, settings=settings)

@@ -5,6 +5,5 @@ from lmidiff.report.viewer import kept_volumes, write_viewer
 
 with job(snakemake.log):
     params = snakemake.params
-    write_viewer(
-        kept_volumes(snakemake.input.volumes), snakemake.output[0], params.title, params.note
-    )
+    volumes, looks = kept_volumes(snakemake.input.volumes), {"field": params.field}
+    write_viewer(volumes, snakemake.output[0], params.title, params.note, **looks)

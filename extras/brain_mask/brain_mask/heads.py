@@ -1,9 +1,9 @@
 """Whole heads, with skull and scalp, from label maps: what a raw scan is simulated from.
 
-The simulator of the cohorts (:mod:`lmidiff.data.simulate`) scans the skull-stripped brain on the
-study grid. This one scans the head in the scanner's own grid, turned and shifted as people lie in
-scanners, and keeps the true brain mask and the true motion. It serves the benchmark of the brain
-masks, the training of the mask network, and the tests of the alignment.
+The simulator of the cohorts (:mod:`lmidiff.data.simulate`) scans on the study grid, the brain or a
+head that lies still. This one scans the head in the scanner's own grid, turned and shifted as
+people lie in scanners, and keeps the true brain mask and the true motion. It serves the benchmark
+of the brain masks, the training of the mask network, and the tests of the alignment.
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,8 @@ from lmidiff.data.fields import smooth_field
 from lmidiff.data.labelmaps import TISSUE_MIXES
 from lmidiff.data.sequences import TISSUE_NAMES, TISSUES, Tissue, sequence_of
 from lmidiff.data.simulate import WHITE_MATTER_UNITS, add_rician_noise
+from lmidiff.data.whole_head import HEAD_TISSUES, OTHER_TISSUE
 
-HEAD_TISSUES: dict[tuple[int, ...], Tissue] = {
-    (511,): Tissue(t1=350.0, t2=45.0, t2s=20.0, pd=0.80),  # skin, with the fat below it
-    (507,): Tissue(t1=550.0, t2=50.0, t2s=25.0, pd=0.80),  # muscle and fat
-    (515,): Tissue(t1=300.0, t2=10.0, t2s=1.0, pd=0.15),  # cortical bone
-    (516,): Tissue(t1=320.0, t2=70.0, t2s=15.0, pd=0.85),  # marrow
-    (514,): Tissue(t1=1300.0, t2=150.0, t2s=40.0, pd=0.40),  # venous sinuses, partly flow void
-    (512,): Tissue(t1=600.0, t2=75.0, t2s=60.0, pd=0.78),  # spinal cord
-    (506,): Tissue(t1=3000.0, t2=500.0, t2s=100.0, pd=1.00),  # vitreous body
-    (509,): Tissue(t1=1100.0, t2=80.0, t2s=30.0, pd=0.70),  # mucosa of the nose
-}
-"""Meaning found by looking at where a label lies; numbers typical of 1.5 T."""
-
-_OTHER = Tissue(t1=900.0, t2=50.0, t2s=30.0, pd=0.75)  # the rest of 500..599: as muscle
 _SUBARACHNOID = 24
 _RIM_MM, _CLOSING_MM = 3.0, 8.0
 
@@ -161,7 +149,7 @@ def _signal_table(modality: str, rng: np.random.Generator) -> np.ndarray:
     table = np.zeros(600)
     for group, mix in TISSUE_MIXES.items():
         table[list(group)] = np.dot(mix, pure)
-    table[500:] = float(sequence.signal(_varied(_OTHER, 0.1, rng)))
+    table[500:] = float(sequence.signal(_varied(OTHER_TISSUE, 0.1, rng)))
     for group, tissue in HEAD_TISSUES.items():
         table[list(group)] = float(sequence.signal(_varied(tissue, 0.1, rng)))
     return (np.abs(table) * unit).astype(np.float32)

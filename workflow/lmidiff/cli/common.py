@@ -13,6 +13,7 @@ import torch
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
+from lmidiff.common.regions import BRAIN
 from lmidiff.common.settings import settings_of
 from lmidiff.data.grid import Grid
 from lmidiff.data.headers import one_line
@@ -209,6 +210,7 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
             said["target"],
             (low, high),
         )
+        field = said.get("field", BRAIN)
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(
             f"{config_of(weights)}: does not say what the model's slices are like "
@@ -218,6 +220,11 @@ def _slices(settings: dict[str, Any], weights: Path) -> Slices:
         Grid(like.image_size, like.pixel_size, 1, like.extent)
     except StudyError as error:
         raise StudyError(f"{config_of(weights)}: {IMAGES}.{error}") from error
+    if field != BRAIN:
+        raise StudyError(
+            f"{config_of(weights)}: the model knows whole heads (data.field: {field}), and this "
+            f"command shows it the brain alone; take a model of data.field: {BRAIN}"
+        )
     if not isinstance(like.target, str) or not like.target.isalnum():
         raise StudyError(f"{config_of(weights)}: target {like.target!r} is no name of a modality")
     if not 0 < like.percentile <= 100:

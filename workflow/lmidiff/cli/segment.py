@@ -9,6 +9,7 @@ from lmidiff.cli.translate import translate
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_outputs
+from lmidiff.common.regions import BRAIN
 from lmidiff.data.own_space import check_plausible, normalised, read_own, require_out
 from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue, segment
 
@@ -58,6 +59,11 @@ def run(given: argparse.Namespace) -> None:
         raise StudyError("--translated is for a scan that is translated; leave out --weights")
     set_up(1)
     model = KMeansModel.load(given.model)
+    if (model.field, model.images) != (BRAIN, BRAIN):
+        raise StudyError(
+            f"{given.model}: the K-Means of a study of whole heads or slices, and this command "
+            f"shows it the brain alone; take one of data.field and segmentation.field: {BRAIN}"
+        )
     method = load(given) if given.weights else None
     scan = read_own(source, given.mask, ready=given.translated)
     if method:

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.common.seeds import generator_of
 from lmidiff.data.atrophy import widened
 from lmidiff.data.fields import smooth_field
 from lmidiff.data.grid import Grid
 from lmidiff.data.labelmaps import read_label_map
 from lmidiff.data.sequences import STRUCTURES
+from lmidiff.data.whole_head import head_shares
 
 _NUCLEI = {
     "thalamus": ((11, -18, 8), (8, 12, 8)),
@@ -41,29 +43,38 @@ class Anatomy:
             :data:`lmidiff.data.sequences.STRUCTURES`, in their order; None if nobody knows.
         slabs: the same person in equal slabs, which together fill the slices of a scan; none if
             these are the grid's.
+        head: float32 (1 + H, X, Y, Z), the share of a voxel that is CSF outside the brain, then of
+            each of :data:`lmidiff.data.whole_head.AROUND`; None where the brain alone is scanned.
     """
 
     name: str
     fractions: np.ndarray
     affine: np.ndarray
     structures: np.ndarray | None = None
+    head: np.ndarray | None = None
     slabs: tuple["Anatomy", ...] = ()
 
 
 def label_map_anatomy(
-    path: str | Path, grid: Grid, *, slice_thickness: float = 0.0, atrophy: float = 0.0
+    path: str | Path,
+    grid: Grid,
+    field: str = BRAIN,
+    *,
+    slice_thickness: float = 0.0,
+    atrophy: float = 0.0,
 ) -> Anatomy:
     """The anatomy of a person whose brain has been labelled (FreeSurfer numbers).
 
     Args:
         path: NIfTI label map in any orientation; see :mod:`lmidiff.data.labelmaps`.
         grid: where to sample it.
+        field: "head" keeps the head around the brain.
         slice_thickness: mm of the scans' slices, for ``slabs``; 0: as thick as the grid's.
         atrophy: mm by which CSF has widened, see :func:`lmidiff.data.atrophy.widened`.
 
     Raises:
-        StudyError: the file is missing, is no label map, has unknown labels or no brain, or the
-            brain does not fit into the grid.
+        StudyError: the file is missing, is no label map, has unknown labels, no brain or no head
+            that was asked for, or the brain does not fit into the grid.
     """
     brain = read_label_map(path)
     affine = grid.affine_for(brain.points(), str(path))
@@ -74,9 +85,19 @@ def label_map_anatomy(
         points = np.stack(np.meshgrid(*axes, indexing="ij"))
         fine = np.clip(_sample(fractions.values, fractions.affine, points), 0, 1)
         averaged = _average(widened(fine, atrophy, grid.pixel_size / 2))
-        return Anatomy(str(path), averaged[:3], affine, averaged[3:])
+        head = _around(path, points, averaged[:3]) if field == HEAD else None
+        return Anatomy(str(path), averaged[:3], affine, averaged[3:], head)
 
     return _with_slabs(part, grid, affine, slice_thickness)
+
+
+def _around(path: str | Path, points: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """``Anatomy.head`` at fine points, (3, 2X, 2Y, 2Z) in mm; ``brain`` is what was kept of it."""
+    affine, shares = head_shares(path)
+    head = np.concatenate([_average(_sample(each[None], affine, points)) for each in shares])
+    # What has a brain's label and was not kept as brain is CSF between it and the skull.
+    head[0] -= brain.sum(axis=0)
+    return np.clip(head, 0, 1)
 
 
 @lru_cache(maxsize=1)

@@ -103,11 +103,24 @@ class LabelledBrain:
 
 
 def read_label_map(path: str | Path) -> LabelledBrain:
-    """Read a label map in FreeSurfer numbers, in any orientation.
+    """Read the brain of a label map in FreeSurfer numbers, in any orientation.
 
     Raises:
-        StudyError: the file cannot be read, is not a 3-D map of whole numbers, has labels that
-            no tissue is known for, or no brain.
+        StudyError: as :func:`read_labels`, or there is no brain.
+    """
+    labels, affine = read_labels(path)
+    labels[labels >= _HEAD.start] = 0
+    if not ((labels > 0) & (labels != _SUBARACHNOID)).any():
+        raise StudyError(f"{path}: no brain labels")
+    return _crop(labels, affine)
+
+
+def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """All of a label map: int16 (X, Y, Z), axes nearest to RAS, and its (4, 4) affine in mm.
+
+    Raises:
+        StudyError: the file cannot be read, is not a 3-D map of whole numbers, or has labels that
+            no tissue is known for.
     """
     try:
         image = nib.as_closest_canonical(nib.load(path))
@@ -129,10 +142,7 @@ def read_label_map(path: str | Path) -> LabelledBrain:
     if unknown:
         shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         raise StudyError(f"{path}: unknown labels {shown}")
-    labels[labels >= _HEAD.start] = 0
-    if not ((labels > 0) & (labels != _SUBARACHNOID)).any():
-        raise StudyError(f"{path}: no brain labels")
-    return _crop(labels, image.affine)
+    return labels, image.affine
 
 
 def _crop(labels: np.ndarray, affine: np.ndarray) -> LabelledBrain:

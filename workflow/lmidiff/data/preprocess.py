@@ -9,7 +9,9 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.dlmuse import is_dlmuse, tissues_of
+from lmidiff.data.foreground import DARKEST, head_mask
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import Volume, brain_of, require_same_grid
@@ -28,7 +30,7 @@ class PreprocessedSubject:
     """One subject on the study grid, axes right, anterior, superior.
 
     Attributes:
-        images: modality to (S, S, Z) float32 in 0..1, 0 outside the mask.
+        images: modality to (S, S, Z) float32 in 0..1, 0 outside the mask, or outside the head.
         mask: (S, S, Z) bool, the brain.
         labels: (S, S, Z) uint8 of 0 and ``TISSUES``, 0 outside the mask; None without labels.
         affine: (4, 4) voxel indices to RAS mm.
@@ -50,6 +52,7 @@ def preprocess_subject(
     *,
     percentile: float = 99.5,
     lesions: Volume | None = None,
+    field: str = BRAIN,
 ) -> PreprocessedSubject:
     """Bring the aligned volumes of one subject to the study grid and to intensities of 0..1.
 
@@ -62,7 +65,9 @@ def preprocess_subject(
        then linear interpolation. Mask: above 0.5 after that. Labels: the largest of the
        tissues' shares after that. Volumes already of the grid's shape and pixel size are left
        as they are.
-    4. Intensity: :func:`normalise`.
+    4. Intensity: :func:`normalise` over the brain; or, if the field is the head, over
+       :func:`lmidiff.data.foreground.head_mask`, and no pixel of that is darker than
+       :data:`lmidiff.data.foreground.DARKEST`: whoever takes 0 for air takes no bone for it.
 
     Args:
         images: modality to volume, at least one, all on one voxel grid; the first is the source.
@@ -71,10 +76,12 @@ def preprocess_subject(
         grid: the study grid.
         percentile: the intensity that becomes 1, in (0, 100].
         lesions: above 0.5 where there is one, on the same voxel grid; treated as the mask is.
+        field: "brain" or "head", what the images keep.
 
     Raises:
         StudyError: volumes on different grids, labels other than the above, an empty mask, a
-            brain that does not fit the grid, an image that is zero within the brain.
+            brain that does not fit the grid, an image that is zero within the brain; no mask, or no
+            head around the brain, where the field is the head.
     """
     reference = next(iter(images.values()))
     for other in (*images.values(), *filter(None, (labels, mask, lesions))):
@@ -87,6 +94,11 @@ def preprocess_subject(
             f"{labels.name}: holds label {odd[0]:g}; use 1 for CSF, 2 for GM, 3 for WM, 0 elsewhere"
         )
     masked = (mask or reference).name
+    if field == HEAD and mask is None:
+        raise StudyError(
+            f"{reference.name}: no brain mask, and data.field is {HEAD}; name one in the sheet's "
+            f"mask column, or set data.field: {BRAIN}"
+        )
     brain = brain_mask(reference) if mask is None else brain_of(mask)
     if _on_grid(reference, grid):
         affine = reference.affine
@@ -105,9 +117,13 @@ def preprocess_subject(
         raise StudyError(
             f"{masked}: the brain mask is empty in the slices; check it, or the extent"
         )
+    shown, darkest = brain, 0.0
+    if field == HEAD:
+        shown = head_mask(on_grid.values(), brain, grid.pixel_size, reference.name)
+        darkest = DARKEST
     return PreprocessedSubject(
         images={
-            modality: normalise(data, brain, percentile, name=images[modality].name)
+            modality: normalise(data, shown, percentile, darkest, name=images[modality].name)
             for modality, data in on_grid.items()
         },
         mask=brain,
@@ -141,17 +157,23 @@ def brain_mask(image: Volume) -> np.ndarray:
 
 
 def normalise(
-    data: np.ndarray, mask: np.ndarray, percentile: float = 99.5, *, name: str = "image"
+    data: np.ndarray,
+    mask: np.ndarray,
+    percentile: float = 99.5,
+    darkest: float = 0.0,
+    *,
+    name: str = "image",
 ) -> np.ndarray:
-    """Divide by a percentile of the brain, clip to 0..1, zero outside the brain.
+    """Divide by a percentile of what is shown, clip to ``darkest``..1, zero outside of it.
 
     The percentile is the largest order statistic at or below it, so that applying the rule
     twice is applying it once.
 
     Args:
         data: (X, Y, Z), any non-negative intensities.
-        mask: (X, Y, Z) bool, not empty.
+        mask: (X, Y, Z) bool, not empty: the brain, or the head.
         percentile: in (0, 100].
+        darkest: what a darker voxel of the mask becomes, below 1.
         name: what messages call the image.
 
     Returns:
@@ -168,7 +190,7 @@ def normalise(
             f"{name}: the {percentile:g}th percentile of the brain is zero; "
             "check that image and brain mask lie on each other"
         )
-    return np.where(mask, np.clip(data / top, 0, 1), 0).astype(np.float32)
+    return np.where(mask, np.clip(data / top, darkest, 1), 0).astype(np.float32)
 
 
 def write_preprocessed(

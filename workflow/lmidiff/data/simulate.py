@@ -22,6 +22,7 @@ from lmidiff.data.sequences import (
     Tissue,
     sequence_of,
 )
+from lmidiff.data.whole_head import AROUND
 
 Axes = tuple[np.ndarray, ...]
 
@@ -116,7 +117,8 @@ class SimulatedSubject:
     """One person's images.
 
     Attributes:
-        images: modality name to float32 (X, Y, Z), scanner units >= 0, 0 outside ``mask``.
+        images: modality name to float32 (X, Y, Z), scanner units >= 0; 0 outside ``mask``, or of
+            the whole head with the noise of the air around it, if the anatomy has one.
         labels: uint8 (X, Y, Z), the dominant tissue: 1 CSF, 2 GM, 3 WM, 0 outside ``mask``.
         mask: bool (X, Y, Z), voxels of which at least half is brain.
         affine: (4, 4) voxel index to mm, RAS.
@@ -163,7 +165,7 @@ def simulate_subject(
     axes = _axes(anatomy)
     lesions = lesion_balls(anatomy.fractions[2], axes, settings.lesions, *seed_parts)
     slabs = [
-        (slab.fractions, _axes(slab), _textured_tissues(slab, lesions, settings, *seed_parts))
+        (slab, _textured_tissues(slab, lesions, settings, *seed_parts))
         for slab in anatomy.slabs or (anatomy,)
     ]
     images = {name: _scan(slabs, mask, axes, name, settings, *seed_parts) for name in modalities}
@@ -210,24 +212,41 @@ def _axes(anatomy: Anatomy) -> Axes:
 def _textured_tissues(
     anatomy: Anatomy, lesions: list[Ball], settings: SimulationSettings, *seed_parts: object
 ) -> list[Tissue]:
-    """The subject's tissues, CSF, GM, WM, with parameters (X, Y, Z) that vary in space."""
+    """The subject's tissues, CSF, GM, WM, with parameters (X, Y, Z) that vary in space.
+
+    Then, if the anatomy has a head, those of :data:`lmidiff.data.whole_head.AROUND`.
+    """
     axes = _axes(anatomy)
     tissues = []
     for name in TISSUE_NAMES:
-        rng = generator_of(*seed_parts, "tissue", name)
-        person = np.exp(settings.tissue_spread * rng.standard_normal(4) * [1, 1, 1, 1 / 3])
-        water = settings.texture * smooth_field(rng, axes, settings.texture_size)
-        t1, t2, pd = (_own_part(water, axes, settings, name, p, *seed_parts) for p in _PARAMETERS)
-        base, here = TISSUES[name], _departures(name, anatomy, lesions, settings)
-        tissues.append(
-            Tissue(
-                t1=base.t1 * person[0] * np.exp(t1) * here[0],
-                t2=base.t2 * person[1] * np.exp(t2) * here[1],
-                t2s=base.t2s * person[2] * np.exp(t2) * here[1],
-                pd=base.pd * person[3] * np.exp(pd / 3) * here[2],
-            )
-        )
+        here = _departures(name, anatomy, lesions, settings)
+        tissues.append(_textured(name, TISSUES[name], here, axes, settings, *seed_parts))
+    around = AROUND if anatomy.head is not None else ()
+    for number, base in enumerate(around):
+        name = f"head {number}"
+        tissues.append(_textured(name, base, [1.0, 1.0, 1.0], axes, settings, *seed_parts))
     return tissues
+
+
+def _textured(
+    name: str,
+    base: Tissue,
+    here: list[np.ndarray | float],
+    axes: Axes,
+    settings: SimulationSettings,
+    *seed_parts: object,
+) -> Tissue:
+    """A tissue of the subject: ``base`` with texture; ``here`` are factors on T1, T2 and PD."""
+    rng = generator_of(*seed_parts, "tissue", name)
+    person = np.exp(settings.tissue_spread * rng.standard_normal(4) * [1, 1, 1, 1 / 3])
+    water = settings.texture * smooth_field(rng, axes, settings.texture_size)
+    t1, t2, pd = (_own_part(water, axes, settings, name, p, *seed_parts) for p in _PARAMETERS)
+    return Tissue(
+        t1=base.t1 * person[0] * np.exp(t1) * here[0],
+        t2=base.t2 * person[1] * np.exp(t2) * here[1],
+        t2s=base.t2s * person[2] * np.exp(t2) * here[1],
+        pd=base.pd * person[3] * np.exp(pd / 3) * here[2],
+    )
 
 
 def _own_part(
@@ -263,8 +282,21 @@ def _departures(
     return [np.exp(exponent) for exponent in exponents]
 
 
+def _signal(
+    fraction: np.ndarray,
+    tissue: Tissue,
+    sequence: Sequence,
+    axes: Axes,
+    settings: SimulationSettings,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """What a tissue gives in a scan, with the scan's own texture."""
+    own = settings.own_texture * smooth_field(rng, axes, settings.texture_size)
+    return fraction * sequence.signal(tissue) * np.exp(own)
+
+
 def _scan(
-    slabs: list[tuple[np.ndarray, Axes, list[Tissue]]],
+    slabs: list[tuple[Anatomy, list[Tissue]]],
     mask: np.ndarray,
     axes: Axes,
     modality: str,
@@ -274,11 +306,18 @@ def _scan(
     """One modality, float32 (X, Y, Z) in scanner units: the mean of its slabs."""
     sequence = _protocol(modality, settings.protocol_spread, *seed_parts)
     signal = np.zeros(mask.shape)
-    for fractions, at, tissues in slabs:
+    for slab, tissues in slabs:
         rng = generator_of(*seed_parts, "scan", modality)  # all slabs lie in the same fields
-        for fraction, tissue in zip(fractions, tissues, strict=True):
-            own = settings.own_texture * smooth_field(rng, at, settings.texture_size)
-            signal += fraction * sequence.signal(tissue) * np.exp(own)
+        at = _axes(slab)
+        inner = tissues[: len(TISSUE_NAMES)]
+        for fraction, tissue in zip(slab.fractions, inner, strict=True):
+            signal += _signal(fraction, tissue, sequence, at, settings, rng)
+        if slab.head is not None:
+            # Lots of their own, so that the brain is the same with and without its head.
+            lots = generator_of(*seed_parts, "scan", modality, "head")
+            outer = [tissues[0], *tissues[len(TISSUE_NAMES) :]]
+            for fraction, tissue in zip(slab.head, outer, strict=True):
+                signal += _signal(fraction, tissue, sequence, at, settings, lots)
     signal /= len(slabs)
     receive = np.exp(settings.bias * smooth_field(rng, axes, settings.bias_size))
     gain = np.exp(settings.gain_spread * rng.standard_normal())
@@ -290,7 +329,8 @@ def _scan(
         steps = [moved[i] / (axes[i][1] - axes[i][0]) for i in range(2)]
         ideal = ndimage.shift(ideal, [*steps, 0], order=1, mode="nearest")
     sigma = float(ideal[mask].mean()) / settings.snr
-    return add_rician_noise(ideal.astype(np.float32), sigma, rng) * mask
+    noisy = add_rician_noise(ideal.astype(np.float32), sigma, rng)
+    return noisy * mask if slabs[0][0].head is None else noisy
 
 
 def _protocol(modality: str, spread: float, *seed_parts: object) -> Sequence:

@@ -9,8 +9,9 @@ Conventions, the same everywhere in the study:
   (``interior``, :func:`lmidiff.images.rim.inside_of`). Borders are mirrored, not cropped.
 - PSNR = 10 log10(1 / MSE) in dB, with the squared error pooled over the region before the
   logarithm. A perfect match is ``inf``, kept as such: CSV files say ``inf``, tables say ``∞``.
-- Dice = 2 |A and B| / (|A| + |B|), pooled over the volume, inside the brain mask. Where a tissue is
-  absent from both, it is ``nan``: neither right nor wrong.
+- Dice = 2 |A and B| / (|A| + |B|), pooled over the volume, inside the brain mask, or over whole
+  slices where the segmenter labels those. Where a tissue is absent from both, it is ``nan``:
+  neither right nor wrong.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.segmentation import TISSUES
+from lmidiff.common.regions import BRAIN, HEAD
+from lmidiff.evaluation.segmentation import NAMES
 from lmidiff.images.similarity import DATA_RANGE, same_shape, ssim_map
 
 
@@ -85,6 +87,7 @@ def score_subject(
     labels_truth: NDArray[np.integer] | None = None,
     *,
     subject: str,
+    field: str = BRAIN,
 ) -> list[Score]:
     """All scores of one subject, for the volume (``slice == "all"``) and for each slice.
 
@@ -96,11 +99,15 @@ def score_subject(
         labels_kmeans_truth: (X, Y, Z) K-Means labels of the true target, the paper's reference.
         labels_truth: (X, Y, Z) tissue labels 1..3 from elsewhere, where the data set has them.
         subject: names the subject in errors.
+        field: what the segmenter labels; clusters of the "head" have no truth from elsewhere, and
+            the brain's tissues are not compared with them.
 
     Returns:
         For ``"all"`` and every slice: ``ssim``, ``psnr``, ``mae`` of regions ``image``,
         ``brain`` and ``interior``; ``dice_kmeans``, and ``dice_truth`` if there is a truth, of
-        ``csf``, ``gm``, ``wm``. A slice without brain has ``nan`` for all but region ``image``.
+        ``csf``, ``gm``, ``wm`` (if the field is the head, ``dice_kmeans`` of the whole slice's
+        ``dark``, ``middle``, ``bright``). A slice without brain has ``nan`` for all but region
+        ``image`` and whole slices.
 
     Raises:
         StudyError: shapes differ, an image is not finite, or the mask is empty.
@@ -108,7 +115,7 @@ def score_subject(
     inside = np.asarray(mask) > 0
     images = {"translated image": translated, "target image": target}
     labels = {"labels": labels_translated, "K-Means reference labels": labels_kmeans_truth}
-    if labels_truth is not None:
+    if labels_truth is not None and field == BRAIN:
         labels["truth labels"] = labels_truth
     if inside.ndim != 3 or not inside.any():
         raise StudyError(f"{subject}: the brain mask {inside.shape} is empty or not a volume")
@@ -125,7 +132,8 @@ def score_subject(
         raise StudyError(f"{subject}: {error}") from error
     a, b = np.asarray(translated, np.float64), np.asarray(target, np.float64)
     # A truth reaching beyond the mask would be held against every method alike.
-    masked = {name: np.where(inside, array, 0) for name, array in labels.items()}
+    labelled = np.ones_like(inside) if field == HEAD else inside
+    masked = {name: np.where(labelled, array, 0) for name, array in labels.items()}
 
     scores: list[Score] = []
     for z in ("all", *range(inside.shape[2])):
@@ -138,7 +146,8 @@ def score_subject(
             scores.append(Score(z, region, "ssim", mean))
             scores.append(Score(z, region, "psnr", psnr(a[part], b[part], where)))
             scores.append(Score(z, region, "mae", mae(a[part], b[part], where)))
-        scores += [Score(z, *row) for row in _overlaps({k: v[part] for k, v in masked.items()})]
+        here = {name: array[part] for name, array in masked.items()}
+        scores += [Score(z, *row) for row in _overlaps(here, NAMES[field])]
     return scores
 
 
@@ -148,12 +157,14 @@ def interior(brain: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.where(inner.any(axis=(0, 1)), inner, brain)
 
 
-def _overlaps(labels: dict[str, NDArray[np.integer]]) -> Iterator[tuple[str, str, float]]:
+def _overlaps(
+    labels: dict[str, NDArray[np.integer]], names: tuple[str, ...]
+) -> Iterator[tuple[str, str, float]]:
     """Dice of each tissue of ``labels["labels"]`` against the other label images."""
     references = {"dice_kmeans": "K-Means reference labels", "dice_truth": "truth labels"}
     for metric, name in references.items():
         if name in labels:
-            for label, tissue in enumerate(TISSUES, start=1):
+            for label, tissue in enumerate(names, start=1):
                 yield tissue, metric, dice(labels["labels"], labels[name], label)
 
 

@@ -1,9 +1,11 @@
-"""The paper's segmenter: K-Means on brain intensities, trained on the target modality only.
+"""The paper's segmenter: K-Means on intensities, trained on the target modality only.
 
-The segmenter never sees a translated image in training. It is fitted once on brain voxels of the
+The segmenter never sees a translated image in training. It is fitted once on voxels of the
 target modality's training subjects and then labels whatever image it is given by the nearest
-centre: 1 cerebrospinal fluid, 2 grey matter, 3 white matter, by the order of their brightness in
-the target modality; 0 is everything outside the brain mask.
+centre. Of the field "brain": 1 cerebrospinal fluid, 2 grey matter, 3 white matter, by the order of
+their brightness in the target modality; 0 is everything outside the brain mask. Of the field
+"head", as the authors' figure shows it: every pixel of the slice, the air too, in clusters that are
+no tissues, 1 dark, 2 middle, 3 bright in whatever modality the target is.
 """
 
 import json
@@ -16,10 +18,17 @@ from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.common.seeds import generator_of, seed_of
 
 TISSUES = ("csf", "gm", "wm")
 """Names of labels 1, 2, 3."""
+
+CLUSTERS = ("dark", "middle", "bright")
+"""Names of labels 1, 2, 3 of whole slices."""
+
+NAMES = {BRAIN: TISSUES, HEAD: CLUSTERS}
+"""Names of labels 1, 2, 3 by the field of the segmenter."""
 
 BY_BRIGHTNESS = {"T1w": (1, 2, 3), "PDw": (3, 2, 1), "T2w": (3, 2, 1), "FLAIR": (1, 3, 2)}
 """Labels from the darkest tissue to the brightest, by modality."""
@@ -37,16 +46,23 @@ class KMeansModel:
         voxels: how many voxels it was fitted on, after subsampling.
         seed: the seed given to :func:`fit_kmeans`.
         labels: of the centres, each of 1..K once; 1, 2, .. K if not given.
+        field: "brain", or "head" for clusters of whole slices.
+        images: what the images it was fitted on show, "brain" or "head": their scale.
     """
 
     centres: tuple[float, ...]
     voxels: int
     seed: int
     labels: tuple[int, ...] = ()
+    field: str = BRAIN
+    images: str = BRAIN
 
     def __post_init__(self) -> None:
         if not self.labels:
             object.__setattr__(self, "labels", tuple(range(1, len(self.centres) + 1)))
+        for name in (self.field, self.images):
+            if name not in NAMES:
+                raise StudyError(f"K-Means model: {name!r} is none of {', '.join(NAMES)}")
         if sorted(self.labels) != list(range(1, len(self.centres) + 1)):
             raise StudyError(
                 f"K-Means model: labels {list(self.labels)} for {len(self.centres)} centres"
@@ -59,7 +75,11 @@ class KMeansModel:
 
     def save(self, path: str | Path) -> None:
         """Write the model as JSON."""
-        write_json(path, {"model": "kmeans", **asdict(self)})
+        content = {"model": "kmeans", **asdict(self)}
+        for name in ("field", "images"):
+            if content[name] == BRAIN:
+                del content[name]  # as it was written before there were fields
+        write_json(path, content)
 
     @classmethod
     def load(cls, path: str | Path) -> "KMeansModel":
@@ -71,11 +91,12 @@ class KMeansModel:
         try:
             content = json.loads(Path(path).read_text())
             labels = content.pop("labels", ())
+            fields = {name: content.pop(name, BRAIN) for name in ("field", "images")}
             if content.pop("model") != "kmeans" or set(content) != {"centres", "voxels", "seed"}:
                 raise ValueError("unknown keys")
             centres = tuple(float(centre) for centre in content["centres"])
             named = tuple(int(label) for label in labels)
-            model = cls(centres, int(content["voxels"]), int(content["seed"]), named)
+            model = cls(centres, int(content["voxels"]), int(content["seed"]), named, **fields)
         except OSError as error:
             raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
         except StudyError as error:
@@ -86,17 +107,26 @@ class KMeansModel:
 
 
 def fit_kmeans(
-    values: NDArray[np.floating], *, clusters: int = 3, seed: int, modality: str = "T1w"
+    values: NDArray[np.floating],
+    *,
+    clusters: int = 3,
+    seed: int,
+    modality: str = "T1w",
+    field: str = BRAIN,
+    images: str = BRAIN,
 ) -> KMeansModel:
-    """Fit K-Means (Lloyd, k-means++, the best of 10 starts) to brain intensities.
+    """Fit K-Means (Lloyd, k-means++, the best of 10 starts) to intensities.
 
     Args:
-        values: (N,) intensities of brain voxels of target *training* images, 0..1, pooled over
-            subjects. More than :data:`MAX_VOXELS` are subsampled without replacement.
+        values: (N,) intensities of target *training* images, 0..1, pooled over subjects: of their
+            brain voxels, or of all voxels if the field is the head. More than :data:`MAX_VOXELS`
+            are subsampled without replacement.
         clusters: number of tissues.
         seed: draws the subsample and the starts; the same seed gives the same centres.
         modality: whose images these are: three clusters get the labels of :data:`BY_BRIGHTNESS`,
             another number, or another modality, labels by rising intensity.
+        field: "brain", or "head", whose labels rise with intensity in every modality.
+        images: what the images show, "brain" or "head".
 
     Raises:
         StudyError: values are not 1-D or not finite, or hold fewer distinct values than clusters.
@@ -124,21 +154,24 @@ def fit_kmeans(
             n_clusters=clusters, n_init=10, random_state=seed_of(seed, "kmeans") % 2**32
         ).fit(values[:, None])
     centres = np.sort(fitted.cluster_centers_[:, 0])
-    labels = BY_BRIGHTNESS.get(modality, ()) if clusters == len(TISSUES) else ()
-    return KMeansModel(tuple(float(centre) for centre in centres), int(values.size), seed, labels)
+    tissues = clusters == len(TISSUES) and field == BRAIN
+    labels = BY_BRIGHTNESS.get(modality, ()) if tissues else ()
+    rising = tuple(float(centre) for centre in centres)
+    return KMeansModel(rising, int(values.size), seed, labels, field, images)
 
 
 def segment(
     model: KMeansModel, image: NDArray[np.floating], mask: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Label every voxel of the mask by its nearest centre; a tie goes to the darker tissue.
+    """Label voxels by their nearest centre; a tie goes to the darker tissue.
 
     Args:
+        model: of the brain, labels the voxels of the mask; of the head, all voxels.
         image: any shape, intensities on the scale of the training images (0..1).
         mask: same shape; non-zero is brain.
 
     Returns:
-        uint8 labels of the same shape: the model's, 1..K, inside the mask, 0 outside.
+        uint8 labels of the same shape: the model's, 1..K, where it labels, 0 elsewhere.
 
     Raises:
         StudyError: shapes differ, or the image is not finite inside the mask.
@@ -146,6 +179,8 @@ def segment(
     image, inside = np.asarray(image), np.asarray(mask) > 0
     if image.shape != inside.shape:
         raise StudyError(f"segmentation: image {image.shape} and mask {inside.shape} differ")
+    if model.field == HEAD:
+        inside = np.ones_like(inside)
     values = image[inside].astype(np.float64)
     if not np.isfinite(values).all():
         raise StudyError("segmentation: the image is not finite inside the mask")

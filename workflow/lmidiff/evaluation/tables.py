@@ -12,7 +12,7 @@ import pandas as pd
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost
 from lmidiff.evaluation.crossed import mean_interval
-from lmidiff.evaluation.segmentation import TISSUES
+from lmidiff.evaluation.segmentation import CLUSTERS, TISSUES
 from lmidiff.evaluation.statistics import Interval
 
 NOT_OBTAINED = "not obtained"
@@ -74,6 +74,9 @@ class Quantity:
         return self.regions[0] if len(self.regions) == 1 else "mean"
 
 
+# A study has the one or the other; clusters of whole slices have no column each.
+_LABELS = (*TISSUES, *CLUSTERS)
+
 QUANTITIES = (
     Quantity("ssim_image", "SSIM, image", "ssim", ("image",), "1", 3),
     Quantity("ssim_brain", "SSIM, brain", "ssim", ("brain",), "1", 3),
@@ -83,7 +86,7 @@ QUANTITIES = (
     Quantity("dice_kmeans_csf", "Dice vs K-Means, CSF", "dice_kmeans", ("csf",), "1", 3),
     Quantity("dice_kmeans_gm", "Dice vs K-Means, GM", "dice_kmeans", ("gm",), "1", 3),
     Quantity("dice_kmeans_wm", "Dice vs K-Means, WM", "dice_kmeans", ("wm",), "1", 3),
-    Quantity("dice_kmeans_mean", "Dice vs K-Means, mean", "dice_kmeans", TISSUES, "1", 3),
+    Quantity("dice_kmeans_mean", "Dice vs K-Means, mean", "dice_kmeans", _LABELS, "1", 3),
     Quantity("dice_truth_mean", "Dice vs truth, mean", "dice_truth", TISSUES, "1", 3),
 )
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN
 from lmidiff.evaluation.panel import SOURCE, TARGET, Box, Panel, choose_roi
 from lmidiff.figures.canvas import (
     GREY,
@@ -24,7 +25,7 @@ from lmidiff.figures.canvas import (
     show_missing,
     show_slice,
 )
-from lmidiff.figures.style import TISSUE_COLOURS, WIDTH_MM, save, style
+from lmidiff.figures.style import LABEL_COLOURS, WIDTH_MM, save, style
 
 LINES = {"image": "image", "closeup": "close-up", "labels": "K-Means"}
 _LEFT, _GAP, _PANEL_GAP, _FOOT = 10.5, 0.6, 3.0, 11.0
@@ -32,7 +33,6 @@ _MAX_CELL, _MIN_CELL, _MAX_HEIGHT = 34.0, 6.0, 245.0
 # Titles are 6 pt: height of a line, width of a character. Columns at most, so that titles fit.
 _LINE, _LETTER, _MOST_COLUMNS = 2.75, 1.25, 10
 _CLOSEUP = 21
-_TISSUES = ListedColormap(["#000000", *TISSUE_COLOURS.values()])
 
 
 def figure2(
@@ -45,6 +45,7 @@ def figure2(
     width_mm: float = WIDTH_MM,
     lines: Sequence[str] = tuple(LINES),
     columns_per_band: int | None = None,
+    field: str = BRAIN,
 ) -> None:
     """Draw the grid: columns source, true target, methods; per panel image, close-up, K-Means.
 
@@ -59,6 +60,7 @@ def figure2(
         width_mm: printed width; legible for eight methods a band at 180 mm.
         lines: which of ``LINES`` to draw, in that order; a close-up line for every close-up.
         columns_per_band: columns side by side; by default as many as make the cells largest.
+        field: what the labels are of, a key of :data:`lmidiff.figures.style.LABEL_COLOURS`.
 
     Raises:
         StudyError: no panels, no columns, an unknown line, or a file cannot be written.
@@ -67,6 +69,7 @@ def figure2(
         raise StudyError("figure 2: needs at least one panel and one method")
     if not lines or not set(lines) <= set(LINES):
         raise StudyError(f"figure 2: lines {list(lines)}; known are {', '.join(LINES)}")
+    colours = LABEL_COLOURS[field]
     titles = {SOURCE: "source", TARGET: f"true {target_label}", **methods}
     with style():
         layout = _Layout.of(panels, titles, lines, columns_per_band, width_mm)
@@ -78,13 +81,14 @@ def figure2(
                 top += layout.heads[number] if repeated else 0
                 for column, (key, title) in enumerate(band.items()):
                     x = layout.left + column * (layout.cell + _GAP)
-                    _draw_column(page, view, key, x, top, layout, column == number == 0)
+                    first = column == number == 0
+                    _draw_column(page, view, key, x, top, layout, first, list(colours.values()))
                     if repeated:
                         middle = x + layout.cell / 2
                         page.text(middle, top - 1, title, ha="center", va="bottom", fontsize=6)
                 _row_labels(page, view, layout, top)
                 top += view.height(layout.cell) + _PANEL_GAP
-        _foot(page, layout.left, top)
+        _foot(page, layout.left, top, colours)
         save(page.figure, out_png, out_pdf)
 
 
@@ -169,9 +173,16 @@ def _head(title: str) -> float:
 
 
 def _draw_column(
-    page: Page, view: _View, key: str, x: float, top: float, layout: _Layout, first: bool
+    page: Page,
+    view: _View,
+    key: str,
+    x: float,
+    top: float,
+    layout: _Layout,
+    first: bool,
+    colours: Sequence[str],
 ) -> None:
-    tissue = {"cmap": _TISSUES, "vmin": -0.5, "vmax": 3.5}
+    tissue = {"cmap": ListedColormap(["#000000", *colours]), "vmin": -0.5, "vmax": 3.5}
     y, marked = top, False
     for (kind, _, box), height in zip(view.lines, view.heights(layout.cell), strict=True):
         axes = page.axes(x, y, layout.cell, height)
@@ -203,7 +214,7 @@ def _row_labels(page: Page, view: _View, layout: _Layout, top: float) -> None:
         y += height + _GAP
 
 
-def _foot(page: Page, left: float, top: float) -> None:
+def _foot(page: Page, left: float, top: float, colours: Mapping[str, str]) -> None:
     """Colour bar, tissue legend and what the letters mean."""
     axes = page.axes(left, top + 0.5, 28, 2)
     bar = page.figure.colorbar(
@@ -213,7 +224,7 @@ def _foot(page: Page, left: float, top: float) -> None:
     bar.ax.tick_params(labelsize=5.5, length=1.5, width=0.4, pad=1)
     bar.outline.set_linewidth(0.4)
     page.text(left, top + 8.2, "intensity 0..1, same scale in all cells", fontsize=5.5, va="center")
-    handles = [Patch(color=c, label=name.upper()) for name, c in TISSUE_COLOURS.items()]
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
     page.figure.legend(
         handles=handles,
         title="K-Means label",

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lmidiff.common.files import atomic
+from lmidiff.common.regions import BRAIN, HEAD
 
 WIDTH_MM = 180.0
 """Width of a printed double column."""
@@ -32,6 +33,13 @@ TISSUE_COLOURS = {
     "gm": OKABE_ITO["vermillion"],
     "wm": OKABE_ITO["yellow"],
 }
+
+LABEL_COLOURS = {
+    BRAIN: {name.upper(): colour for name, colour in TISSUE_COLOURS.items()},
+    # Most of the dark cluster of a whole slice is air, so it has the grey of that.
+    HEAD: {"dark": "#404040", "middle": OKABE_ITO["vermillion"], "bright": OKABE_ITO["yellow"]},
+}
+"""Printed name to colour of the labels 1, 2, 3, by what the segmenter labels."""
 
 _SETTINGS = {
     "font.family": "sans-serif",

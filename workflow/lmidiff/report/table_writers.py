@@ -82,14 +82,24 @@ def caption(table: pd.DataFrame) -> str:
             f"t interval over subjects and {trainings} trainings of each network (rows without "
             f"one: percentile bootstrap, {drawn})"
         )
+    # A study's labels are tissues of the brain or clusters of the slice, and tissues have columns.
+    of_slices = table["dice_kmeans_csf_n"].sum() == 0 and table["dice_kmeans_mean_n"].sum() > 0
+    where, against, labels = (
+        ("whole slices", "K-Means on the true target", "the dark, middle and bright cluster")
+        if of_slices
+        else (
+            "the volume inside the brain mask",
+            "K-Means on the true target or the data set's own tissue labels (truth)",
+            "CSF, GM and WM",
+        )
+    )
     return (
         f"Translation to {table['target'].iloc[0]} and its K-Means segmentation. Mean over "
         f"n = {count} test subjects with {LEVEL:.0%} {interval}. SSIM: map of an {SSIM_WINDOW} x "
         f"{SSIM_WINDOW} Gaussian window, standard deviation {SSIM_SIGMA} px, per axial slice, "
         f"data_range = {DATA_RANGE:g}, averaged over all pixels (image) or the brain mask (brain). "
         "PSNR and MAE: pooled over the brain mask, intensities 0..1; ∞ is a perfect match. "
-        "Dice: pooled over the volume inside the brain mask, against K-Means on the true target "
-        "or the data set's own tissue labels (truth); mean is over CSF, GM and WM. "
+        f"Dice: pooled over {where}, against {against}; mean is over {labels}. "
         "Bold: best zero-shot row of a source. † training saw the source modality, not zero-shot. "
         f"‡ ceiling, the true target itself. {UNDEFINED} not defined. "
         f"{MISSING}: no scores for this method and source; (n=...): fewer subjects have a number. "

@@ -18,10 +18,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN
 from lmidiff.data.volumes import read_stored
 from lmidiff.evaluation.pictures import LEVELS, read_pictures, write_pictures
-from lmidiff.evaluation.segmentation import TISSUES
-from lmidiff.figures.style import TISSUE_COLOURS
+from lmidiff.figures.style import LABEL_COLOURS
 from lmidiff.report.html import write_html
 
 HERE = Path(__file__).parent
@@ -107,34 +107,38 @@ def kept_volumes(path: str | Path) -> list[Volume]:
     ]
 
 
-def write_viewer(volumes: Sequence[Volume], path: str | Path, title: str, note: str) -> None:
+def write_viewer(
+    volumes: Sequence[Volume], path: str | Path, title: str, note: str, field: str = BRAIN
+) -> None:
     """Write the page, the same bytes for the same volumes.
 
     Args:
         volumes: in the order of the page; grids may differ, places are matched in mm.
         path: the HTML file.
         title, note: at its head.
+        field: what labels are of, a key of :data:`lmidiff.figures.style.LABEL_COLOURS`.
 
     Raises:
         StudyError: no volume, or more than ``MOST``.
     """
     if not 0 < len(volumes) <= MOST:
         raise StudyError(f"{path}: a page shows 1 to {MOST} volumes, {len(volumes)} were given")
-    entries = [_entry(number, volume) for number, volume in enumerate(volumes)]
+    colours = LABEL_COLOURS[field]
+    entries = [_entry(number, volume, colours) for number, volume in enumerate(volumes)]
     labelled = any(volume.kind == "labels" for volume in volumes)
     write_html(
         "viewer.html",
         path,
         title=title,
         note=note,
-        tissues=TISSUE_COLOURS if labelled else {},
+        tissues=colours if labelled else {},
         volumes=Markup(json.dumps(entries).replace("<", "\\u003c")),
         niivue=base64.b64encode((HERE / "vendor" / "niivue.umd.js.gz").read_bytes()).decode(),
         licence=Markup((HERE / "vendor" / "NIIVUE_LICENSE.txt").read_text()),
     )
 
 
-def _entry(number: int, volume: Volume) -> dict[str, Any]:
+def _entry(number: int, volume: Volume, colours: Mapping[str, str]) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "key": f"volume-{number:02d}",
         "title": volume.title,
@@ -145,8 +149,8 @@ def _entry(number: int, volume: Volume) -> dict[str, Any]:
         "digits": 3 if volume.high <= 10 else 0,
     }
     if volume.kind == "labels":
-        entry |= {"low": 0, "high": len(TISSUES), "labels": ["", *map(str.upper, TISSUES)]}
-        entry["colours"] = _colours(TISSUE_COLOURS)
+        entry |= {"low": 0, "high": len(colours), "labels": ["", *colours]}
+        entry["colours"] = _colours(colours)
     return entry
 
 
@@ -159,8 +163,8 @@ def _nifti(volume: Volume) -> bytes:
 
 def _colours(tissues: Mapping[str, str]) -> dict[str, Any]:
     """NiiVue's table of labels: air is clear, the tissues have their colours."""
-    triples = [(0, 0, 0), *(tuple(bytes.fromhex(tissues[name][1:])) for name in TISSUES)]
+    triples = [(0, 0, 0), *(tuple(bytes.fromhex(colour[1:])) for colour in tissues.values())]
     red, green, blue = (list(channel) for channel in zip(*triples, strict=True))
-    alpha = [0, *[255] * len(TISSUES)]
-    places, names = list(range(len(triples))), ["air", *map(str.upper, TISSUES)]
+    alpha = [0, *[255] * len(tissues)]
+    places, names = list(range(len(triples))), ["air", *tissues]
     return {"R": red, "G": green, "B": blue, "A": alpha, "I": places, "labels": names}

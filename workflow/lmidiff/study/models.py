@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.ledger import Entry
 from lmidiff.models import declared_family
 from lmidiff.study.paths import LABELS
@@ -59,6 +60,11 @@ class StudyModels(StudyData):
             raise StudyError(
                 f"config: models.{model} sees label maps, and {unlabelled[0]} of the train split "
                 "has none; set the methods that use it to null"
+            )
+        if "labels" in needs and self.field == HEAD:
+            raise StudyError(
+                f"config: models.{model} paints brains from label maps, and data.field is {HEAD}; "
+                f"set the methods that use it to null, or data.field: {BRAIN}"
             )
         if {"target", "source"} <= needs and len(self.subjects("train")) < 2:
             raise StudyError(

@@ -9,6 +9,7 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_apart
+from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
@@ -101,7 +102,18 @@ class StudyData:
     def images(self) -> dict[str, Any]:
         """What the study's slices are like, for whoever uses its models on other scans."""
         data = self.config["data"]
-        return {key: data[key] for key in ("target", "percentile", "grid")}
+        like = {key: data[key] for key in ("target", "percentile", "grid")}
+        return like if self.field == BRAIN else {**like, "field": self.field}
+
+    @property
+    def field(self) -> str:
+        """What the slices show: "brain" or "head"."""
+        return self.config["data"].get("field", BRAIN)
+
+    @property
+    def segmented(self) -> str:
+        """What the segmenter labels: the tissues of the "brain", or clusters of the whole slice."""
+        return self.config["segmentation"].get("field", BRAIN)
 
     def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
         """Subject ids, of one split and one cohort if named, in the order of the config."""
@@ -279,3 +291,21 @@ class StudyData:
         for split in ("train", "test"):
             if not self.subjects(split):
                 raise StudyError(f"config: data.cohorts gives no subject to the {split} split")
+        self._check_field()
+
+    def _check_field(self) -> None:
+        """Raise StudyError where somebody has no head to show, or no tissue that is asked about."""
+        made = {name for name, cohort in self.cohorts.items() if cohort["kind"] == "simulated"}
+        headless = next((m for m in self.members if m.cohort in made), None)
+        if self.field == HEAD and headless:
+            raise StudyError(
+                f"config: data.field is {HEAD}, and the built-in template of "
+                f"data.cohorts.{headless.cohort} has none; take whole-head label maps (kind: "
+                "labels) or scans, and set its subjects to 0"
+            )
+        if self.segmented == HEAD and self.with_lesions:
+            raise StudyError(
+                f"config: segmentation.field is {HEAD}, whose clusters are no tissues, and "
+                f"{self.with_lesions[0]} has lesions marked; set segmentation.field: {BRAIN}, or "
+                "leave the lesions column out of the sheet"
+            )

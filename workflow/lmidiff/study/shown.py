@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lmidiff.common.regions import BRAIN
 from lmidiff.study.paths import LABELS, MASK
 from lmidiff.study.study import Study
 
@@ -161,7 +162,8 @@ def viewer_files(study: Study) -> list[dict[str, Any]]:
         },
     ]
     shown += [{"path": files[n]["image"], "title": title, "top": 1.0} for n, title in rows.items()]
-    if study.subject(subject).labels:
+    # The page has one key for all labels, and clusters of whole slices are no tissues.
+    if study.subject(subject).labels and study.segmented == BRAIN:
         truth = {"path": study.paths.volume(subject, LABELS), "title": "tissues, from labels"}
         shown.append({**truth, "kind": "labels"})
     sampling = [name for name in rows if draws(study, name) > 1]
