@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 
 from clusters import long_test
 from lmidiff.common.errors import StudyError
@@ -95,6 +96,29 @@ def test_slabs_give_the_labels_of_the_whole(tmp_path, activation, reverse):
     found = network.segment(volume)
     assert np.array_equal(found[inside], back[inside])
     assert len(np.unique(found[inside])) > 1
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("held", [1, 2**26])
+def test_a_brain_gets_the_same_labels_without_what_is_around_it(
+    tmp_path, monkeypatch, reverse, held
+):
+    """In slabs and in one piece, with a ball that is cut off by the edge of the cube as well."""
+    publish(tmp_path)
+    monkeypatch.setattr(meshnet, "HELD", held)
+    network = MeshNet(tmp_path, reverse=reverse)
+    for shift in (0, 7):
+        volume = scan()
+        data = np.roll(volume.data, shift, axis=0)
+        volume = Volume(data * (np.indices(data.shape)[0] > 0), volume.affine, "ball")
+        inside = volume.data > 0
+        found, full = network.segment(volume, margin=0), network.segment(volume)
+        assert np.array_equal(found[inside], full[inside])
+        box = ndimage.find_objects(inside.astype(int))[0]
+        assert np.array_equal(found[box], full[box])
+        found[box] = 0
+        assert not found.any()
 
 
 @pytest.mark.usefixtures("small")
