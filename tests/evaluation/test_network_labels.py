@@ -1,4 +1,4 @@
-"""A published segmenter as a judge: agreement with itself, over the right voxels, of whole brains."""
+"""A published segmenter as a judge: its agreement with itself, over the right voxels."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import f1_score
-from test_meshnet import SHARED, publish
 
 from clusters import long_test
 from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.evaluation.meshnet import MeshNet
 from lmidiff.evaluation.network_labels import MOST_MM, NETWORKS, label_whole, score_labels
+from meshnets import publish
+from workflows import ROOT
 
+SHARED = ROOT.parent / "shared" / "data"
 LABELS = NETWORKS["model5_gw_ae"].labels
 SHAPE = (5, 4, 6)
 maps = arrays.arrays(np.uint8, SHAPE, elements=st.integers(0, 2))

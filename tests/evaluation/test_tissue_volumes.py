@@ -64,7 +64,7 @@ def test_the_truth_has_slope_one_and_no_bias():
 
 
 def test_everybody_made_alike_has_slope_zero_though_brains_differ_in_size():
-    table = table_of(people(lambda share, _: 0.3))
+    table = table_of(people(lambda *_: 0.3))
     assert len(table) == 3
     assert table[["slope", "low", "high"]].to_numpy() == pytest.approx(0, abs=1e-9)
 

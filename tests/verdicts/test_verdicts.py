@@ -318,7 +318,9 @@ def test_a_network_of_whole_brains_is_judged_and_compared_without_slices(seeds):
         [frame.assign(seed=seed) for frame in part] for part, seed in zip(parts, seeds, strict=True)
     ]
     whole, slices = (pd.concat(each, ignore_index=True) for each in zip(*frames, strict=True))
-    asked = Claims(0.05, 0.8, {"dice_net_mean": 0.01}, ("b",), (claim(quantities=("dice_net_mean",)),))
+    asked = Claims(
+        0.05, 0.8, {"dice_net_mean": 0.01}, ("b",), (claim(quantities=("dice_net_mean",)),)
+    )
     without = judge(PairedScores(whole, slices), asked, SOURCES, seed=1)[0].iloc[0]
     assert without["verdict"] == NOT_RUN
     added = whole[(whole["metric"] == "dice_kmeans") & (whole["region"] != "csf")]
