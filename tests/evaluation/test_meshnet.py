@@ -1,6 +1,5 @@
 """MeshNet: in slabs as in one piece, on whatever axes, and on a real T1w as it was trained."""
 
-
 import numpy as np
 import pytest
 import torch

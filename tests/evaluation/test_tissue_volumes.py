@@ -89,6 +89,13 @@ def test_numbers_are_those_of_another_library_and_trainings_are_averaged_first()
     assert (cell["n"], cell["trainings"]) == (12, 2)
 
 
+def test_people_who_are_all_alike_have_no_slope():
+    frame = people(lambda share, _: share)
+    frame["kmeans_ml"] = frame["brain_ml"] / 3  # a share that only rounding varies
+    table = table_of(frame)
+    assert table[["slope", "low", "high"]].isna().all(axis=None)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_two_people_have_no_slope(count):
     table = table_of(people(lambda share, _: share, count=count))

@@ -23,6 +23,8 @@ KEYS = ["study", "method", "source", "target", "subject", "seed", "tissue"]
 COLUMNS = [*KEYS, "ml", "kmeans_ml", "truth_ml", "brain_ml"]
 REFERENCES = {"kmeans": "kmeans_ml", "truth": "truth_ml"}
 """The true target's K-Means labels, and the data set's own where there are any."""
+ALIKE = 1e-9
+"""Shares that differ by less are the same."""
 LEAST = 3
 """People that a slope needs."""
 TABLE_COLUMNS = [
@@ -112,10 +114,10 @@ def _agreement(
     spread = float(difference.std(ddof=1)) if len(difference) > 1 else float("nan")
     y, x = (found / brain).to_numpy(), (true / brain).to_numpy()
     nothing = (float("nan"),) * 3
-    if len(x) < LEAST or np.ptp(x) == 0:
+    if len(x) < LEAST or np.ptp(x) < ALIKE:
         return (float(difference.mean()), spread, *nothing)
     drawn = generator_of(seed, "volumes").integers(0, len(x), (SAMPLES, len(x)))
-    drawn = drawn[np.ptp(x[drawn], axis=1) > 0]
+    drawn = drawn[np.ptp(x[drawn], axis=1) >= ALIKE]
     low, high = percentile_ends(_slope(x[drawn], y[drawn]))
     return float(difference.mean()), spread, float(_slope(x, y)), float(low), float(high)
 
