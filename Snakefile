@@ -24,6 +24,10 @@ if "recorded" not in config:
     include: "workflow/rules/translate.smk"
     include: "workflow/rules/segment.smk"
 
+    if whole.wanted:
+
+        include: "workflow/rules/network.smk"
+
 
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/verdicts.smk"

@@ -1,52 +1,20 @@
 """MeshNet: in slabs as in one piece, on whatever axes, and on a real T1w as it was trained."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 
 from clusters import long_test
 from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.evaluation import meshnet
 from lmidiff.evaluation.meshnet import MeshNet
+from meshnets import DILATIONS, publish
 from workflows import ROOT
 
 SHARED = ROOT.parent / "shared" / "data"
-DILATIONS = (1, 2, 1)
-
-
-def publish(folder: Path, seed: int = 0, activation: str = "relu") -> list[tuple]:
-    """A small random network in the published form; its weights, (k, k, k, in, out) as stored."""
-    generator = np.random.default_rng(seed)
-    layers, specs, raw, kept = [{"class_name": "InputLayer", "config": {}}], [], b"", []
-    channels = [1, 3, 3, 3]
-    for number, dilation in enumerate((*DILATIONS, 1)):
-        side = 3 if number < len(DILATIONS) else 1
-        inputs = channels[number] if number < 3 else 3
-        kernel = generator.normal(size=(side, side, side, inputs, 3)).astype("<f4")
-        bias = generator.normal(size=3).astype("<f4")
-        config = {"name": f"c{number}", "dilation_rate": [dilation] * 3, "strides": [1, 1, 1]}
-        config |= {"padding": "same", "activation": "linear"}
-        layers.append({"class_name": "Conv3D", "config": config})
-        if side == 3:
-            layers.append({"class_name": "Activation", "config": {"activation": activation}})
-        for name, array in (("kernel", kernel), ("bias", bias)):
-            shape = list(array.shape)
-            specs.append({"name": f"c{number}/{name}", "shape": shape, "dtype": "float32"})
-            raw += array.tobytes()
-        kept.append((kernel, bias, dilation))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "weights.bin").write_bytes(raw)
-    model = {
-        "modelTopology": {"model_config": {"config": {"layers": layers}}},
-        "weightsManifest": [{"paths": ["weights.bin"], "weights": specs}],
-    }
-    (folder / "model.json").write_text(json.dumps(model))
-    return kept
 
 
 def by_hand(cube: np.ndarray, layers: list[tuple], activation=F.relu) -> np.ndarray:
@@ -95,6 +63,29 @@ def test_slabs_give_the_labels_of_the_whole(tmp_path, activation, reverse):
     found = network.segment(volume)
     assert np.array_equal(found[inside], back[inside])
     assert len(np.unique(found[inside])) > 1
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("held", [1, 2**26])
+def test_a_brain_gets_the_same_labels_without_what_is_around_it(
+    tmp_path, monkeypatch, reverse, held
+):
+    """In slabs and in one piece, with a ball that is cut off by the edge of the cube as well."""
+    publish(tmp_path)
+    monkeypatch.setattr(meshnet, "HELD", held)
+    network = MeshNet(tmp_path, reverse=reverse)
+    for shift in (0, 7):
+        volume = scan()
+        data = np.roll(volume.data, shift, axis=0)
+        volume = Volume(data * (np.indices(data.shape)[0] > 0), volume.affine, "ball")
+        inside = volume.data > 0
+        found, full = network.segment(volume, margin=0), network.segment(volume)
+        assert np.array_equal(found[inside], full[inside])
+        box = ndimage.find_objects(inside.astype(int))[0]
+        assert np.array_equal(found[box], full[box])
+        found[box] = 0
+        assert not found.any()
 
 
 @pytest.mark.usefixtures("small")

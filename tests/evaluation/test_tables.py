@@ -33,6 +33,7 @@ METHODS = [
 LEVEL = {"oracle": 1.0, "plain": 0.5, "lmi": 0.7, "gan": 0.8, "sup": 0.9}
 LAST = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
 QUANTITY = {quantity.key: quantity for quantity in QUANTITIES}
+ALWAYS = [quantity for quantity in QUANTITIES if not quantity.optional]
 
 
 def scores(subjects: int = 4, truth: bool = True) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def test_one_row_for_every_source_and_method():
     assert table[["source", "method"]].to_numpy().tolist() == [
         [source, method.key] for source in ("PDw", "T2w") for method in METHODS
     ]
-    assert table[[f"{quantity.key}_paper" for quantity in QUANTITIES]].isna().all(axis=None)
+    assert table[[f"{quantity.key}_paper" for quantity in ALWAYS]].isna().all(axis=None)
 
 
 def test_numbers_are_means_over_subjects_with_their_bootstrap_interval():
@@ -111,15 +112,15 @@ def test_clusters_of_whole_slices_have_their_mean_in_the_table(tmp_path):
 def test_a_hole_is_a_row_that_says_missing(written):
     table = table1(scores(), METHODS)
     assert table["status"].tolist().count("missing") == 1
-    assert written["csv"].count("missing") == len(QUANTITIES)
-    assert written["md"].count("missing ") >= len(QUANTITIES)
+    assert written["csv"].count("missing") == len(ALWAYS)
+    assert written["md"].count("missing ") >= len(ALWAYS)
     holed = table1(scores(), METHODS, sources=["PDw", "T2w", "FLAIR"])
     assert (holed.loc[holed["source"] == "FLAIR", "status"] == "missing").all()
 
 
 def test_best_is_among_zero_shot_rows_of_each_source():
     table = table1(scores(), METHODS)
-    for quantity in QUANTITIES:
+    for quantity in ALWAYS:
         assert best_rows(table, quantity) == {2, 7}, quantity.key
 
 
@@ -152,7 +153,7 @@ def test_words_decide_nothing():
 
 def test_csv_is_tidy_numbers(written, tmp_path):
     frame = pd.read_csv(tmp_path / "table1.csv")
-    assert len(frame) == 2 * len(METHODS) * len(QUANTITIES)
+    assert len(frame) == 2 * len(METHODS) * len(ALWAYS)
     assert {"mean", "low", "high", "n", "unit", "quantity"} <= set(frame)
     for column in ("mean", "low", "high"):
         assert pd.api.types.is_float_dtype(frame[column])
@@ -168,7 +169,7 @@ def test_markdown_has_the_right_columns(written):
     head = [cell.strip() for cell in split[0]]
     assert head[:4] == ["Source", "Method", "Training saw", "Tuned on"]
     assert head[-4:] == LAST
-    assert len(head) == 4 + len(QUANTITIES) + 4
+    assert len(head) == 4 + len(ALWAYS) + 4
     assert {len(row) for row in split} == {len(head)}
     assert len(lines) == 2 + 2 * len(METHODS)
     row = [cell.strip() for cell in split[4]]
@@ -185,7 +186,7 @@ def test_markdown_renders_as_a_table(written):
     kinds = [token.type for token in tokens]
     assert kinds.count("table_open") == 1
     assert kinds.count("tr_open") == 1 + 2 * len(METHODS)
-    assert kinds.count("td_open") == 2 * len(METHODS) * (8 + len(QUANTITIES))
+    assert kinds.count("td_open") == 2 * len(METHODS) * (8 + len(ALWAYS))
     assert "Source <untouched> & raw_1 | 100%" in [
         "".join(child.content for child in token.children) for token in tokens if token.children
     ]
@@ -198,7 +199,7 @@ def test_latex_is_well_formed(written):
     plain = re.sub(r"\\[{}\\]", "", text)
     assert plain.count("{") == plain.count("}")
     body = [line for line in text.splitlines() if line.endswith(r" \\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4 + len(QUANTITIES) + 3}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4 + len(ALWAYS) + 3}
     assert len(body) == 1 + 2 * len(METHODS)
     assert r"$<$untouched$>$ \& raw\_1 | 100\%" in text
     assert text.isascii()
@@ -332,3 +333,22 @@ def test_frames_that_make_no_table():
         table1(pd.concat([frame, frame.assign(study="b")]), METHODS)
     with pytest.raises(StudyError, match="no configured method"):
         table1(frame, METHODS[:2])
+
+
+def test_a_network_has_columns_where_it_was_asked_and_nowhere_else(tmp_path):
+    plain = scores()
+    asked = plain[plain["metric"] == "dice_kmeans"].assign(metric="dice_net")
+    asked = asked[asked["region"] != "csf"]
+    tables = [table1(frame, METHODS) for frame in (plain, pd.concat([plain, asked]))]
+    added = {"dice_net_gm", "dice_net_wm", "dice_net_mean"}
+    kept, more = (tidy(table) for table in tables)
+    assert set(more["quantity"]) - set(kept["quantity"]) == added
+    pd.testing.assert_frame_equal(
+        more[~more["quantity"].isin(added)].reset_index(drop=True), kept, check_dtype=False
+    )
+    row = more[(more["quantity"] == "dice_net_mean") & (more["method"] == "oracle")].iloc[0]
+    assert float(row["mean"]) == 1
+    assert ("network" in caption(tables[0]), "network" in caption(tables[1])) == (False, True)
+    for table in tables:
+        write_table1(table, *(tmp_path / f"table.{kind}" for kind in ("csv", "md", "tex")))
+        assert ("network" in (tmp_path / "table.md").read_text()) == (table is tables[1])

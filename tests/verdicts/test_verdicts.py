@@ -311,6 +311,31 @@ def test_swapping_the_labels_of_everyone_turns_the_verdict_round():
     assert back["p_for"].tolist() == there["p_against"].tolist()
 
 
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_a_network_of_whole_brains_is_judged_and_compared_without_slices(seeds):
+    parts = [study({"a": 0.8, "b": 0.6}, noise=0.001 * seed, seed=seed) for seed in seeds]
+    frames = [
+        [frame.assign(seed=seed) for frame in part] for part, seed in zip(parts, seeds, strict=True)
+    ]
+    whole, slices = (pd.concat(each, ignore_index=True) for each in zip(*frames, strict=True))
+    asked = Claims(
+        0.05, 0.8, {"dice_net_mean": 0.01}, ("b",), (claim(quantities=("dice_net_mean",)),)
+    )
+    without = judge(PairedScores(whole, slices), asked, SOURCES, seed=1)[0].iloc[0]
+    assert without["verdict"] == NOT_RUN
+    added = whole[(whole["metric"] == "dice_kmeans") & (whole["region"] != "csf")]
+    whole = pd.concat([whole, added.assign(metric="dice_net")], ignore_index=True)
+    scores = PairedScores(whole, slices)
+    verdict = judge(scores, asked, SOURCES, seed=1)[0].iloc[0]
+    assert verdict["verdict"] == HELD
+    assert verdict["low"] < verdict["effect"] < verdict["high"]
+    frame = compare_rows(scores, {"a": "A", "b": "B"}, SOURCES, ["b"], seed=1)
+    cells = frame[frame["quantity"] == "dice_net_mean"]
+    expected = added[added["method"] == "a"]["value"].mean() - 0.6
+    assert cells["difference"].mean() == pytest.approx(expected, abs=0.01)
+    assert (cells["low"] < cells["difference"]).all()
+
+
 # -- every row against one ------------------------------------------------------------------------
 
 
@@ -320,7 +345,7 @@ def test_comparisons_are_the_differences_of_the_table_with_holm_over_the_rows():
     labels = {"a": "A", "b": "B", "c": "C", "d": "D"}
     frame = compare_rows(scores, labels, SOURCES, ["x", "b"], seed=1)
     assert set(frame["reference"]) == {"b"}
-    assert len(frame) == 2 * len(QUANTITIES) * 3
+    assert len(frame) == 2 * sum(not quantity.optional for quantity in QUANTITIES) * 3
     cells = frame.set_index(["source", "quantity", "method"]).sort_index()
     ssim = scores.metrics[scores.metrics["metric"] == "ssim"]
     means = ssim.groupby(["source", "method"])["value"].mean()

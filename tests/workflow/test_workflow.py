@@ -16,6 +16,8 @@ import psutil
 import pytest
 import yaml
 
+from lmidiff.evaluation.network_labels import NETWORKS
+from meshnets import publish
 from shells import PDW, T1W, shells, write_shells
 from workflows import (
     SMOKE,
@@ -447,6 +449,44 @@ def test_marked_lesions_are_measured_in_every_row(clean: Path) -> None:
     truth = next(row for row in rows if row["method"] == "oracle")
     assert truth["contrast"] == truth["true_contrast"]
     assert (clean / made[1]).stat().st_size > 5000
+
+
+def test_a_network_labels_whole_brains_of_every_row(clean: Path) -> None:
+    people = {"sub-a": "train", "sub-b": "test", "sub-c": "test", "sub-d": "test"}
+    arguments = sheet(clean, "judged", people)
+    published = NETWORKS["model5_gw_ae"].files
+    folder = clean / "nets" / Path(published[0]).parent
+    publish(folder, weights=Path(published[1]).name)
+    settings = yaml.safe_load((clean / "judged.yaml").read_text())
+    settings["data"] |= {"grid": {"image_size": 64, "pixel_size": 3.0}, "roots": [".", "nets"]}
+    settings["segmentation"] = {"network": {"model": "model5_gw_ae", "slices": 48}}
+    (clean / "judged.yaml").write_text(yaml.safe_dump(settings))
+    results = clean / "results" / "judged"
+    made = [f"results/judged/{name}" for name in ("table1.csv", "figures/volumes.csv")]
+    run(clean, *made, *arguments)
+    rows = list(csv.DictReader((results / "metrics.csv").read_text().splitlines()))
+    found = [row for row in rows if row["metric"] == "dice_net"]
+    assert len(found) == 3 * 3 * 2  # rows, people, tissues
+    for row in found:
+        value = float(row["value"])
+        assert value == 1 if row["method"] == "oracle" else 0 < value < 1
+    whole = nib.load(results / "whole/volumes/sub-b/sub-b_T1w.nii.gz")
+    assert whole.shape == (64, 64, 48)
+    labels = nib.load(results / "whole/segmentations/true/sub-b_dseg.nii.gz")
+    assert np.allclose(labels.affine, whole.affine)
+    with open(results / "table1.csv", newline="") as stream:
+        table = {(row["method"], row["quantity"]): row["mean"] for row in csv.DictReader(stream)}
+    means = [float(r["value"]) for r in found if r["method"] == "source"]
+    assert float(table["source", "dice_net_mean"]) == pytest.approx(np.mean(means), abs=2e-6)
+    with open(results / "volumes.csv", newline="") as stream:
+        volumes = list(csv.DictReader(stream))
+    assert len(volumes) == 3 * 3 * 3
+    assert all(row["ml"] == row["kmeans_ml"] for row in volumes if row["method"] == "oracle")
+    with open(results / "figures/volumes.csv", newline="") as stream:
+        cells = [row for row in csv.DictReader(stream) if row["method"] == "oracle"]
+    # These people are one ellipsoid: nobody differs from the others.
+    assert [(row["bias"], row["slope"], row["n"]) for row in cells] == [("0.000000", "", "3")] * 3
+    assert NOTHING in run(clean, *made, *arguments)
 
 
 @pytest.fixture

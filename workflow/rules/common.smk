@@ -23,6 +23,7 @@ from lmidiff.study.rates import read_costs
 from lmidiff.study.repeats import repeatable, row_of
 from lmidiff.study.resources import Needs
 from lmidiff.study.study import LABELS, MASK, Study
+from lmidiff.study.whole import Whole
 from lmidiff.common.schema import check_config
 
 share_package(PACKAGE)
@@ -45,6 +46,7 @@ try:
             )
     ledger = read_ledger(Path(workflow.basedir) / "config" / "datasets.tsv")
     study = Study(config, ledger)
+    whole = Whole(study)
     read_claims(Path(workflow.basedir) / "config" / "claims.yaml")
     costs = read_costs(Path(workflow.basedir) / "config" / "costs.csv")
 except StudyError as error:

@@ -39,7 +39,15 @@ rule score:
 
 rule collect_scores:
     input:
-        scores=lambda w: for_each_run(paths.scores("{method}", "{source}", w.level)),
+        scores=lambda w: [
+            file
+            for level in (
+                [w.level, "network"]
+                if w.level == "metrics" and whole.wanted
+                else [w.level]
+            )
+            for file in for_each_run(paths.scores("{method}", "{source}", level))
+        ],
         code=code("collect_scores.py"),
     output:
         f"{OUT}/{{level}}.csv",
@@ -94,6 +102,39 @@ rule collect_lesions:
         "../../envs/environment.yaml"
     script:
         "../scripts/collect_lesions.py"
+
+
+rule measure_volumes:
+    input:
+        labels=for_each_run(paths.segmentations("{method}", "{source}")),
+        truth=test_volumes(),
+        model=[paths.kmeans],
+        code=code("measure_volumes.py"),
+    output:
+        paths.volumes_table,
+    log:
+        f"{OUT}/logs/measure_volumes.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **asks(lambda w: needs.cut()),
+    params:
+        runs=[
+            (
+                {
+                    "study": study.name,
+                    "method": row_of(run),
+                    "source": source,
+                    "target": study.target,
+                    "seed": study.seed_of(run),
+                },
+                study.scored_files(run, source),
+            )
+            for run in study.runs
+            for source in study.sources
+        ],
+    script:
+        "../scripts/measure_volumes.py"
 
 
 rule summarise_costs:

@@ -6,6 +6,7 @@ localrules:
     plot_supplement,
     plot_scores,
     plot_lesions,
+    plot_volumes,
     plot_failures,
     plot_uncertainty,
     plot_through_plane,
@@ -169,6 +170,27 @@ rule plot_lesions:
         seed=study.seed,
     script:
         "../scripts/plot_lesions.py"
+
+
+rule plot_volumes:
+    input:
+        measured=paths.volumes_table,
+        code=code("plot_volumes.py"),
+    output:
+        png=figure("volumes", "Figures"),
+        pdf=paths.figure("volumes", "pdf"),
+        csv=paths.figure("volumes", "csv"),
+    log:
+        f"{OUT}/logs/plot_volumes.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        ceilings=[name for name in study.methods if study.ceiling(name)],
+        seed=study.seed,
+    script:
+        "../scripts/plot_volumes.py"
 
 
 rule cut_failures:

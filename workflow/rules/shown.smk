@@ -14,6 +14,7 @@ FIGURES = {
     "through_plane": "Figure 6: through the plane",
     "flow": "Figure 7: data flow",
     "lesions": "White-matter lesions",
+    "volumes": "Tissue volumes",
     "pareto": "Figure 8: quality against sampling steps",
     "ablation": "Ablation: what each part is worth",
     "data_quality": "Every volume at a glance",
@@ -52,6 +53,7 @@ def figure_names():
     if study.unconditional_models and "recorded" not in config:
         names += ["samples"]
     names += ["lesions"] if has_lesions() else []
+    names += ["volumes"] if has_volumes() else []
     names += ["ablation"] if "ablation" in config["figures"] else []
     return names + (["pareto"] if config["figures"].get("pareto") else [])
 
@@ -61,6 +63,11 @@ def has_lesions():
     if "recorded" in config:
         return Path(config["recorded"], "lesions.csv").is_file()
     return any(study.lesion_files("source", s) for s in study.sources)
+
+
+def has_volumes():
+    """Whether there are tissue volumes: a record made before they were measured has none."""
+    return "recorded" not in config or Path(config["recorded"], "volumes.csv").is_file()
 
 
 def figure_files():

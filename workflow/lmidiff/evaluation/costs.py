@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 NAN = float("nan")
-STAGES = ("data", "train", "tune", "translate", "segment", "score")
+STAGES = ("data", "train", "tune", "translate", "segment", "score", "network")
 BY_JOB = ("train", "tune", "translate")
 
 

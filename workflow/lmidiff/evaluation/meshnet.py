@@ -25,8 +25,11 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import Volume
 
 SIDE = 256
+HELD = 2**26
+"""Numbers of one layer that are held at once, about: a volume is labelled in slabs of planes."""
+
 PLANES = 32
-"""Planes a slab: the memory of a slab and its reach, not of the whole volume, is needed."""
+"""Planes a slab at least."""
 
 AXES = "LIA"
 ACTIVATIONS = {"relu": F.relu, "elu": F.elu, "linear": lambda x: x}
@@ -79,18 +82,26 @@ class MeshNet:
         return sum(layer.reach for layer in self.layers)
 
     @torch.no_grad()
-    def segment(self, volume: Volume) -> NDArray[np.uint8]:
-        """Labels on the grid of a T1w volume, (X, Y, Z), axes closest to RAS."""
+    def segment(self, volume: Volume, margin: int | None = None) -> NDArray[np.uint8]:
+        """Labels on the grid of a T1w volume, (X, Y, Z), axes closest to RAS.
+
+        Args:
+            volume: 0 outside the brain.
+            margin: voxels around the bounding box of the brain that are labelled too, 0 to the
+                network's reach, which is the default; what is in the box gets the same labels.
+        """
         cube, there = _conform(volume)
         box = _box(cube, self.reach)
+        wanted = _box(cube, self.reach if margin is None else margin)
         part = torch.from_numpy(self._scaled(cube)[box])
+        inner = [(w.start - b.start, w.stop - b.start) for w, b in zip(wanted, box, strict=True)]
         if self.reverse:
-            part = part.permute(2, 1, 0)
-        labels = self._in_slabs(part.contiguous())
+            part, inner = part.permute(2, 1, 0), inner[::-1]
+        labels = self._in_slabs(part.contiguous(), inner)
         if self.reverse:
             labels = labels.permute(2, 1, 0)
         found = np.zeros(cube.shape, np.uint8)
-        found[box] = labels.numpy()
+        found[wanted] = labels.numpy()
         return ndimage.affine_transform(
             found, there[:3, :3], there[:3, 3], output_shape=volume.data.shape, order=0
         )
@@ -103,19 +114,40 @@ class MeshNet:
         scaled = (cube - low) / max(high - low, 1e-6)
         return scaled if self.scaling == "range" else np.clip(scaled, 0, 1)
 
-    def _in_slabs(self, part: Tensor) -> Tensor:
-        labels = torch.empty(part.shape, dtype=torch.uint8)
-        for first in range(0, len(part), PLANES):
-            last = min(first + PLANES, len(part))
-            low, high = max(first - self.reach, 0), min(last + self.reach, len(part))
-            x = part[low:high][None, None]
-            for layer in self.layers:
-                x = F.conv3d(
-                    x, layer.weight, layer.bias, padding=layer.reach, dilation=layer.dilation
-                )
-                x = ACTIVATIONS[layer.activation](x)
-            labels[first:last] = x[0].argmax(0)[first - low : last - low].to(torch.uint8)
-        return labels
+    def _in_slabs(self, part: Tensor, inner: list[tuple[int, int]]) -> Tensor:
+        """Labels of the voxels of ``part`` between the ends of ``inner``, one pair an axis."""
+        channels = max(len(layer.weight) for layer in self.layers)
+        planes = max(PLANES, HELD // (channels * part[0].numel()) - self.reach)
+        begin, end = inner[0]
+        slabs = []
+        for first in range(begin, end, planes):
+            last = min(first + planes, end)
+            slabs.append(self._labels(part, [(first, last), *inner[1:]]))
+        return torch.cat(slabs)
+
+    def _labels(self, part: Tensor, wanted: list[tuple[int, int]]) -> Tensor:
+        """Each layer only where later ones look; beyond ``part`` there are zeros, as published."""
+        ahead = self.reach
+        here = _grown(wanted, ahead, part.shape)
+        x = part[tuple(slice(*ends) for ends in here)][None, None]
+        for layer in self.layers:
+            ahead -= layer.reach
+            there = _grown(wanted, ahead, part.shape)
+            pads = [
+                pad
+                for (low, high), (first, last) in zip(here[::-1], there[::-1], strict=True)
+                for pad in (low - first + layer.reach, last + layer.reach - high)
+            ]
+            # A third faster than with channels first, on a processor.
+            x = F.pad(x, pads).contiguous(memory_format=torch.channels_last_3d)
+            x = F.conv3d(x, layer.weight, layer.bias, dilation=layer.dilation)
+            x, here = ACTIVATIONS[layer.activation](x), there
+        return x[0].argmax(0).to(torch.uint8)
+
+
+def _grown(ends: list[tuple[int, int]], by: int, shape: torch.Size) -> list[tuple[int, int]]:
+    """Ranges grown to both sides, within the shape."""
+    return [(max(a - by, 0), min(b + by, n)) for (a, b), n in zip(ends, shape, strict=True)]
 
 
 def _layers(folder: Path) -> list[Layer]:
@@ -154,7 +186,8 @@ def _convolution(config: dict[str, Any], arrays: dict[str, Tensor], folder: Path
     dilations = set(config["dilation_rate"])
     if len(dilations) != 1 or config["padding"] != "same" or set(config["strides"]) != {1}:
         raise StudyError(f"{folder}: layer {config['name']} is no convolution that is run here")
-    kernel = arrays[f"{config['name']}/kernel"].permute(4, 3, 0, 1, 2).contiguous()
+    kernel = arrays[f"{config['name']}/kernel"].permute(4, 3, 0, 1, 2)
+    kernel = kernel.contiguous(memory_format=torch.channels_last_3d)
     bias = arrays[f"{config['name']}/bias"]
     return Layer(kernel, bias, dilations.pop(), config["activation"])
 
@@ -180,11 +213,11 @@ def _conform(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.floating]]
     return cube.astype(np.float32), np.linalg.inv(cube_affine) @ volume.affine
 
 
-def _box(cube: NDArray[np.float32], reach: int) -> tuple[slice, ...]:
-    """What is not zero, and as far around it as the network looks."""
+def _box(cube: NDArray[np.float32], margin: int) -> tuple[slice, ...]:
+    """What is not zero, and so many voxels around it."""
     places = np.argwhere(cube > 0)
     if not len(places):
         raise StudyError("MeshNet: the volume is empty")
-    low = np.maximum(places.min(axis=0) - reach, 0)
-    high = np.minimum(places.max(axis=0) + reach + 1, SIDE)
+    low = np.maximum(places.min(axis=0) - margin, 0)
+    high = np.minimum(places.max(axis=0) + margin + 1, SIDE)
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

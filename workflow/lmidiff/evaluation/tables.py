@@ -57,7 +57,8 @@ class MethodInfo:
 class Quantity:
     """A numeric column: which rows of ``metrics.csv`` it averages and how it prints.
 
-    Several regions are averaged within a subject, over those where the number is defined.
+    Several regions are averaged within a subject, over those where the number is defined. An
+    optional one is left out of a study that does not measure it.
     """
 
     key: str
@@ -67,6 +68,7 @@ class Quantity:
     unit: str
     digits: int
     higher_is_better: bool = True
+    optional: bool = False
 
     @property
     def region(self) -> str:
@@ -88,7 +90,24 @@ QUANTITIES = (
     Quantity("dice_kmeans_wm", "Dice vs K-Means, WM", "dice_kmeans", ("wm",), "1", 3),
     Quantity("dice_kmeans_mean", "Dice vs K-Means, mean", "dice_kmeans", _LABELS, "1", 3),
     Quantity("dice_truth_mean", "Dice vs truth, mean", "dice_truth", TISSUES, "1", 3),
+    Quantity("dice_net_gm", "Dice of a network, GM", "dice_net", ("gm",), "1", 3, optional=True),
+    Quantity("dice_net_wm", "Dice of a network, WM", "dice_net", ("wm",), "1", 3, optional=True),
+    Quantity(
+        *("dice_net_mean", "Dice of a network, mean", "dice_net", ("gm", "wm"), "1", 3),
+        optional=True,
+    ),
 )
+
+
+def measured_quantities(metrics: pd.DataFrame) -> tuple[Quantity, ...]:
+    """The quantities of a study: all but the optional ones that ``metrics.csv`` has no row of."""
+    metrics_there = set(metrics["metric"])
+    return tuple(q for q in QUANTITIES if not q.optional or q.metric in metrics_there)
+
+
+def table_quantities(table: pd.DataFrame) -> tuple[Quantity, ...]:
+    """The quantities that a table of :func:`table1` has columns of."""
+    return tuple(q for q in QUANTITIES if f"{q.key}_mean" in table)
 
 
 def values_by_training(metrics: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
@@ -169,7 +188,7 @@ def table1(
             }
             cost = (costs or {}).get((method.key, source), Cost())
             row |= {"training_seconds": cost.training, "translation_seconds": cost.translation}
-            for quantity in QUANTITIES:
+            for quantity in measured_quantities(metrics):
                 interval = mean_interval(values_by_training(chosen, quantity), seed=seed)
                 for name, value in zip(Interval._fields, interval, strict=True):
                     row[f"{quantity.key}_{name}"] = value
@@ -234,7 +253,7 @@ def holes(table: pd.DataFrame) -> list[str]:
             continue
         if row["subjects"] < row["expected"]:
             found.append(f"{name}: scores of {row['subjects']} of {row['expected']} subjects")
-        for quantity in QUANTITIES:
+        for quantity in table_quantities(table):
             count = int(row[f"{quantity.key}_n"])
             if 0 < count < row["subjects"]:
                 what = f"{quantity.title}: a number for {count} of {row['subjects']} subjects"

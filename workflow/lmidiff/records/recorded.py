@@ -21,9 +21,14 @@ KEPT = (
     "gap.csv",
     "lesions.csv",
     "figures/lesions.csv",
+    "volumes.csv",
+    "figures/volumes.csv",
     "report.md",
     "figures/samples.csv",  # drawn from weights, which need not be kept
-    *(f"figures/{name}.png" for name in ("figure2", "ablation", "lesions", "pareto", "samples")),
+    *(
+        f"figures/{name}.png"
+        for name in ("figure2", "ablation", "lesions", "volumes", "pareto", "samples")
+    ),
     "extracts/*",
     "cost/translate/*.tsv",
     "record/*",

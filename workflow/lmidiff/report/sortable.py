@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmidiff.evaluation.tables import QUANTITIES, values_by_subject
+from lmidiff.evaluation.tables import QUANTITIES, measured_quantities, values_by_subject
 from lmidiff.report.html import write_html
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")
@@ -64,11 +64,11 @@ def subjects_frame(metrics: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataF
         metrics: volume-level frame of ``metrics.csv``.
         labels: method key -> printed name, in order.
     """
-    rows = []
+    rows, quantities = [], measured_quantities(metrics)
     for source in sorted(metrics["source"].unique()):
         for method, label in labels.items():
             own = metrics[(metrics["source"] == source) & (metrics["method"] == method)]
-            values = {q.title: (values_by_subject(own, q), q.digits) for q in QUANTITIES}
+            values = {q.title: (values_by_subject(own, q), q.digits) for q in quantities}
             for subject in sorted(own["subject"].unique()):
                 row = {"source": source, "method": label, "subject": subject}
                 for title, (series, digits) in values.items():

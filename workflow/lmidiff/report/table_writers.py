@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmidiff.common.files import write_text
 from lmidiff.evaluation.statistics import LEVEL, SAMPLES
-from lmidiff.evaluation.tables import NOT_OBTAINED, QUANTITIES, Quantity
+from lmidiff.evaluation.tables import NOT_OBTAINED, Quantity, table_quantities
 from lmidiff.images.similarity import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
 
 MISSING = "missing"
@@ -38,9 +38,9 @@ def write_table1(table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
     """The table in long form: six decimals, empty where there is no number."""
-    rows = []
+    rows, quantities = [], table_quantities(table)
     for _, row in table.iterrows():
-        for quantity in QUANTITIES:
+        for quantity in quantities:
             ends = [float(row[f"{quantity.key}_{end}"]) for end in ("mean", "low", "high")]
             paper = float(row[f"{quantity.key}_paper"])
             rows.append(
@@ -77,6 +77,12 @@ def caption(table: pd.DataFrame) -> str:
     trainings = int(table["trainings"].max())
     drawn = f"{SAMPLES} resamples of subjects; n=1: no interval"
     interval = f"percentile bootstrap interval ({drawn})"
+    network = (
+        "Dice of a network: labels that a network published by others gives to the translation of "
+        "the whole brain against those it gives to the true target, over the same heights. "
+        if any(quantity.metric == "dice_net" for quantity in table_quantities(table))
+        else ""
+    )
     if trainings > 1:
         interval = (
             f"t interval over subjects and {trainings} trainings of each network (rows without "
@@ -99,7 +105,7 @@ def caption(table: pd.DataFrame) -> str:
         f"{SSIM_WINDOW} Gaussian window, standard deviation {SSIM_SIGMA} px, per axial slice, "
         f"data_range = {DATA_RANGE:g}, averaged over all pixels (image) or the brain mask (brain). "
         "PSNR and MAE: pooled over the brain mask, intensities 0..1; ∞ is a perfect match. "
-        f"Dice: pooled over {where}, against {against}; mean is over {labels}. "
+        f"Dice: pooled over {where}, against {against}; mean is over {labels}. {network}"
         "Bold: best zero-shot row of a source. † training saw the source modality, not zero-shot. "
         f"‡ ceiling, the true target itself. {UNDEFINED} not defined. "
         f"{MISSING}: no scores for this method and source; (n=...): fewer subjects have a number. "
@@ -124,20 +130,20 @@ def _cells(
     table: pd.DataFrame, escape: Callable[[str], str], bold: Callable[[str], str]
 ) -> list[list[str]]:
     """The printed body: a list of cells for every row, escaped and marked."""
-    body = []
-    best = {quantity.key: best_rows(table, quantity) for quantity in QUANTITIES}
+    body, quantities = [], table_quantities(table)
+    best = {quantity.key: best_rows(table, quantity) for quantity in quantities}
     for position, (_, row) in enumerate(table.iterrows()):
         mark = "\u00a0‡" if row["ceiling"] else "\u00a0†" if row["saw_source"] else ""
         texts = [row["source"], row["label"] + mark, row["training"], row["tuned"]]
         cells = [escape(str(text)) for text in texts]
-        for quantity in QUANTITIES:
+        for quantity in quantities:
             text = escape(_number(row, quantity))
             cells.append(bold(text) if position in best[quantity.key] else text)
-        body.append([*cells, *map(escape, _last(row))])
+        body.append([*cells, *map(escape, _last(row, quantities))])
     return body
 
 
-def _last(row: pd.Series) -> list[str]:
+def _last(row: pd.Series, quantities: tuple[Quantity, ...]) -> list[str]:
     """The cells after the scores: cost, subjects, the paper's values."""
     costs = [row[name] for name in COSTS]
     texts = [NOT_RECORDED if pd.isna(cost) else f"{cost:.3g}" for cost in costs]
@@ -145,12 +151,12 @@ def _last(row: pd.Series) -> list[str]:
         texts[0] = f"{costs[0]:.0f}"
     part = row["subjects"] < row["expected"]
     count = f"{row['subjects']} of {row['expected']}" if part else str(row["subjects"])
-    return [*texts, count, _paper(row) or NOT_OBTAINED]
+    return [*texts, count, _paper(row, quantities) or NOT_OBTAINED]
 
 
-def _paper(row: pd.Series) -> str:
+def _paper(row: pd.Series, quantities: tuple[Quantity, ...]) -> str:
     texts = []
-    for quantity in QUANTITIES:
+    for quantity in quantities:
         value, mean = float(row[f"{quantity.key}_paper"]), float(row[f"{quantity.key}_mean"])
         if pd.isna(value):
             continue
@@ -178,8 +184,8 @@ def _number(row: pd.Series, quantity: Quantity) -> str:
     return f"{printed(mean)} [{printed(low)}, {printed(high)}]{fewer}"
 
 
-def _titles() -> list[str]:
-    arrows = [f"{q.title} {'↑' if q.higher_is_better else '↓'}" for q in QUANTITIES]
+def _titles(table: pd.DataFrame) -> list[str]:
+    arrows = [f"{q.title} {'↑' if q.higher_is_better else '↓'}" for q in table_quantities(table)]
     return [*TEXT_COLUMNS, *arrows, *LAST_COLUMNS]
 
 
@@ -187,7 +193,7 @@ def _markdown(table: pd.DataFrame) -> str:
     def escape(text: str) -> str:
         return re.sub(r"([\\|*_<>])", r"\\\1", text.replace("\n", " "))
 
-    frame = pd.DataFrame(_cells(table, escape, lambda text: f"**{text}**"), columns=_titles())
+    frame = pd.DataFrame(_cells(table, escape, lambda text: f"**{text}**"), columns=_titles(table))
     return f"{frame.to_markdown(index=False, disable_numparse=True)}\n\n{escape(caption(table))}\n"
 
 
@@ -218,10 +224,12 @@ def _latex(table: pd.DataFrame) -> str:
 
     rows = _cells(table, cell, lambda text: rf"{{\bfseries {text}}}")
     titles = [
-        stack(*map(escape, re.split(r"(?<=,) |(?<=vs) | (?=\[s)", title))) for title in _titles()
+        stack(*map(escape, re.split(r"(?<=,) |(?<=vs) | (?=\[s)", title)))
+        for title in _titles(table)
     ]
     text = r">{\raggedright\arraybackslash}p{%dmm}"
-    columns = "l" + text % 32 + text % 17 + text % 20 + "r" * len(QUANTITIES) + "rrr" + text % 24
+    numbers = "r" * len(table_quantities(table))
+    columns = "l" + text % 32 + text % 17 + text % 20 + numbers + "rrr" + text % 24
     lines = [
         r"% needs \usepackage{array,booktabs,graphicx,lscape}",
         r"\begin{landscape}",

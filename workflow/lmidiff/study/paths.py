@@ -25,6 +25,7 @@ class Paths:
         self.slices = f"{folder}/slices.csv"
         self.table = f"{folder}/table1.csv"
         self.lesions = f"{folder}/lesions.csv"
+        self.volumes_table = f"{folder}/volumes.csv"
         self.verdicts = f"{folder}/verdicts.csv"
         self.verdict_parts = f"{folder}/verdict_parts.csv"
         self.comparisons = f"{folder}/comparisons.csv"
@@ -72,7 +73,8 @@ class Paths:
         return f"{self.folder}/segmentations/{method}/from-{source}"
 
     def scores(self, method: str, source: str, level: str) -> str:
-        """Scores by subject (``metrics``) or by slice (``slices``), or those of ``lesions``."""
+        """Scores by subject (``metrics``) or by slice (``slices``), or those of ``lesions``,
+        ``network`` or ``volumes``."""
         return f"{self.folder}/scores/{method}_from-{source}_{level}.csv"
 
     def extract(self, file: str) -> str:

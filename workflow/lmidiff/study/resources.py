@@ -17,6 +17,8 @@ TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.7
 LEAST_MINUTES, LEAST_MINUTES_SMALL = 10, 2
 #: Also chosen: a raw subject of IXI's size.
 ALIGN_SECONDS, ALIGN_MEGABYTES = 180.0, 1400.0
+#: Also chosen: MeshNet on one whole brain, on one core.
+NETWORK_SECONDS, NETWORK_MEGABYTES = 30.0, 2500.0
 
 
 class Needs:
@@ -59,9 +61,11 @@ class Needs:
         """Choosing a method's settings."""
         return self._passes("tune", method, self.study.tuning_volumes(method))
 
-    def translate(self, method: str, source: str, shard: int) -> tuple[float, float]:
-        """Translating a shard."""
-        subjects = len(self.study.shard_subjects(shard))
+    def translate(
+        self, method: str, source: str, shard: int, depth: float = 1.0
+    ) -> tuple[float, float]:
+        """Translating a shard, of volumes with ``depth`` times the study's slices."""
+        subjects = depth * len(self.study.shard_subjects(shard))
         if not self.uses_network(method, source):
             return self._volumes("score", subjects)
         return self._passes("translate", method, subjects)
@@ -76,6 +80,10 @@ class Needs:
         """Reading every translation of the test subjects."""
         rows = len(self.study.methods) * len(self.study.sources)
         return self._volumes("score", rows * len(self.study.subjects("test")))
+
+    def label_whole(self) -> tuple[float, float]:
+        """A network's labels of all test subjects."""
+        return NETWORK_SECONDS * len(self.study.subjects("test")), NETWORK_MEGABYTES
 
     def score(self) -> tuple[float, float]:
         """Segmenting or scoring all test subjects of a method and source."""
@@ -102,7 +110,7 @@ class Needs:
         """Whether a network runs in a translation."""
         return self.work.network(method, source)
 
-    def _volumes(self, stage: str, volumes: int) -> tuple[float, float]:
+    def _volumes(self, stage: str, volumes: float) -> tuple[float, float]:
         """One volume is in memory at a time."""
         return self._estimate(stage, volumes * self.work.volume, self.work.volume)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmidiff.evaluation.tables import QUANTITIES, Quantity
+from lmidiff.evaluation.tables import Quantity, measured_quantities
 from lmidiff.verdicts.differences import PairedScores
 from lmidiff.verdicts.over_trainings import crossed_interval, crossed_p
 from lmidiff.verdicts.paired import hierarchical_intervals, holm, sign_flip_p
@@ -48,7 +48,7 @@ def compare_rows(
         return pd.DataFrame(columns=COLUMNS)
     rows = []
     for source in sources:
-        for quantity in QUANTITIES:
+        for quantity in measured_quantities(scores.metrics):
             block = [
                 _compare(scores, row, base, source, quantity, seed) | {"label": label}
                 for row, label in labels.items()

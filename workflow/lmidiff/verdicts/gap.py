@@ -7,7 +7,7 @@ import pandas as pd
 
 from lmidiff.common.seeds import generator_of
 from lmidiff.evaluation.statistics import LEVEL, SAMPLES, percentile_ends
-from lmidiff.evaluation.tables import QUANTITIES
+from lmidiff.evaluation.tables import measured_quantities
 from lmidiff.verdicts.differences import PairedScores
 
 COLUMNS = [
@@ -41,7 +41,7 @@ def gap_closed(
     if not {START, GOAL} <= set(labels):
         return pd.DataFrame(columns=COLUMNS)
     rows = []
-    for quantity in QUANTITIES:
+    for quantity in measured_quantities(scores.metrics):
         for source in (*sources, ALL):
             for row, label in labels.items():
                 if row in (START, GOAL):

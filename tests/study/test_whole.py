@@ -1,0 +1,81 @@
+"""Whole brains for a network: whose, on which grid, and what is refused before any job."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from test_study import sheet_of
+
+from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check_config
+from lmidiff.study.models import merge
+from lmidiff.study.study import Study
+from lmidiff.study.whole import Whole
+from workflows import ROOT
+
+NETWORK = {"network": {"model": "model5_gw_ae", "slices": 64}}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict:
+    """One person of a sheet is tested; nobody else has scans."""
+    default = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    rows = [f"sub-a {modality} test" for modality in ("T1w", "PDw")]
+    cohorts = {"simulated": {"subjects": {"train": 2, "val": 0, "test": 0}}}
+    cohorts["mine"] = sheet_of(tmp_path, *rows)
+    data = {"sources": ["PDw"], "cohorts": cohorts}
+    kept = {"data": data, "rows": ["source", "histogram", "oracle"], "segmentation": NETWORK}
+    return merge(default, kept)
+
+
+def whole(config: dict) -> Whole:
+    check_config(config)
+    return Whole(Study(config))
+
+
+def test_a_whole_brain_is_the_studys_grid_from_bottom_to_top(config):
+    there = whole(config)
+    grid = config["data"]["grid"]
+    assert there.wanted
+    assert there.grid == {**grid, "slices": 64, "extent": [0.0, 1.0]}
+    assert there.depth == pytest.approx(64 / grid["slices"])
+
+
+def test_its_files_are_apart_from_the_studys_and_no_labels_are_read(config):
+    there, study = whole(config), Study(config)
+    assert not set(there.volumes("sub-a")) & set(study.volume_files("sub-a"))
+    assert set(there.scans("sub-a")["sub-a"]) == {"T1w", "PDw"}
+    assert there.translations("source", "PDw").keys() == there.targets().keys() == {"sub-a"}
+    assert there.answers("source", 0) == []
+    assert there.answers("oracle", 0) == list(there.targets().values())
+
+
+def test_without_the_key_nothing_is_asked_for(config):
+    del config["segmentation"]["network"]
+    assert not whole(config).wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"segmentation": {"network": {"slices": 12}}}, r"network\.slices 12 .* 12\.7 mm apart"),
+        ({"data": {"grid": {"pixel_size": 4.0}}}, r"network needs data\.grid\.pixel_size"),
+        (
+            {"data": {"cohorts": {"simulated": {"subjects": {"test": 1}}}}},
+            "scans of whole brains, but sub-.* generated",
+        ),
+        ({"segmentation": {"network": {"model": "model6"}}}, r"segmentation\.network\.model"),
+        ({"segmentation": {"network": {"planes": 3}}}, r"segmentation\.network\.planes"),
+    ],
+)
+def test_what_no_network_can_label_is_refused_in_a_line(config, change, says):
+    with pytest.raises(StudyError, match=says) as caught:
+        whole(merge(config, change))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recorded_run_is_not_asked_for_scans(config):
+    config = merge(config, {"data": {"cohorts": {"simulated": {"subjects": {"test": 1}}}}})
+    study = Study(config)
+    study.config["recorded"] = "results/reference/some"
+    assert Whole(study).wanted

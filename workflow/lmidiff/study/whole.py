@@ -1,0 +1,111 @@
+"""The whole brains of a study's test people, for a segmenter that must see all of one.
+
+Networks of three dimensions cannot work on a few slices that are apart. So the test people are
+brought to a second grid, the whole brain in slices that adjoin, and translated there by the same
+weights and settings; nothing else of the study reads these volumes.
+"""
+
+from typing import Any
+
+from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.network_labels import MOST_MM, NETWORKS, Published
+from lmidiff.study.paths import MASK, Paths
+from lmidiff.study.study import Study
+
+TALL_MM = 140.0
+"""A brain about as tall as they come, from the lowest slice to the highest."""
+
+
+class Whole:
+    """Files and grid of the whole brains.
+
+    Args:
+        study: with ``segmentation.network``, or without: then nothing is asked for.
+
+    Raises:
+        StudyError: the slices would be too far apart, or test people are generated.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.paths = Paths(f"{study.folder}/whole")
+        self.settings: dict[str, Any] = study.config["segmentation"].get("network") or {}
+        if self.settings and "recorded" not in study.config:
+            self._check()
+
+    def _check(self) -> None:
+        apart = TALL_MM / max(self.settings["slices"] - 1, 1)
+        if apart > MOST_MM:
+            raise StudyError(
+                f"config: segmentation.network.slices {self.settings['slices']} would be "
+                f"{apart:.1f} mm apart in a brain of {TALL_MM:g} mm; {MOST_MM:g} mm at most"
+            )
+        if self.study.config["data"]["grid"]["pixel_size"] > MOST_MM:
+            raise StudyError(
+                f"config: segmentation.network needs data.grid.pixel_size of {MOST_MM:g} mm at most"
+            )
+        scanned = set(self.study.scanned_subjects)
+        made = [who for who in self.study.subjects("test") if who not in scanned]
+        if made:
+            raise StudyError(
+                f"config: segmentation.network needs scans of whole brains, but {made[0]} is "
+                "generated slice by slice; leave the key out, or take test people from a sheet"
+            )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the study has a network to label with."""
+        return bool(self.settings)
+
+    @property
+    def network(self) -> Published:
+        """The network."""
+        return NETWORKS[self.settings["model"]]
+
+    @property
+    def grid(self) -> dict[str, Any]:
+        """The study's grid, over all of the brain."""
+        whole = {"slices": self.settings["slices"], "extent": [0.0, 1.0]}
+        return {**self.study.config["data"]["grid"], **whole}
+
+    @property
+    def depth(self) -> float:
+        """How many times the slices of a study's volume a whole brain has."""
+        return self.settings["slices"] / self.study.config["data"]["grid"]["slices"]
+
+    def scans(self, subject: str) -> dict[str, dict[str, str]]:
+        """What preprocessing reads: images and mask, but no labels."""
+        wanted = (*self.study.modalities, "mask")
+        found = self.study.scans_of([subject])[subject]
+        return {subject: {name: found[name] for name in wanted if name in found}}
+
+    def volumes(self, subject: str) -> list[str]:
+        """What preprocessing writes."""
+        return [self.paths.volume(subject, name) for name in (*self.study.modalities, MASK)]
+
+    def of_shard(self, modality: str, shard: int) -> list[str]:
+        """That modality of the test people of a shard."""
+        return [self.paths.volume(who, modality) for who in self.study.shard_subjects(shard)]
+
+    def answers(self, method: str, shard: int) -> list[str]:
+        """The targets that a translation job reads: none but for a ceiling."""
+        return self.of_shard(self.study.target, shard) if self.study.ceiling(method) else []
+
+    def translations(self, method: str, source: str) -> dict[str, str]:
+        """Test subject to the translation of the whole brain."""
+        return {
+            who: (
+                f"{self.paths.shard(method, source, self.study.shard_of(who))}"
+                f"/{who}_{self.study.target}.nii.gz"
+            )
+            for who in self.study.subjects("test")
+        }
+
+    def targets(self) -> dict[str, str]:
+        """Test subject to the true target."""
+        return {w: self.paths.volume(w, self.study.target) for w in self.study.subjects("test")}
+
+    @property
+    def true_labels(self) -> str:
+        """The folder of the network's labels of the true targets."""
+        return f"{self.paths.folder}/segmentations/true"
