@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.dlmuse import is_dlmuse, tissues_of
-from lmidiff.data.grid import MIN_AREA, Grid
+from lmidiff.data.grid import MIN_AREA, Grid, kept_slices
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import Volume, brain_of, require_same_grid
 
@@ -50,6 +50,7 @@ def preprocess_subject(
     *,
     percentile: float = 99.5,
     lesions: Volume | None = None,
+    every: int = 1,
 ) -> PreprocessedSubject:
     """Bring the aligned volumes of one subject to the study grid and to intensities of 0..1.
 
@@ -62,7 +63,8 @@ def preprocess_subject(
        then linear interpolation. Mask: above 0.5 after that. Labels: the largest of the
        tissues' shares after that. Volumes already of the grid's shape and pixel size are left
        as they are.
-    4. Intensity: :func:`normalise`.
+    4. Intensity: :func:`normalise`, over all slices of the grid.
+    5. Slices: the middle one of every so many.
 
     Args:
         images: modality to volume, at least one, all on one voxel grid; the first is the source.
@@ -71,10 +73,11 @@ def preprocess_subject(
         grid: the study grid.
         percentile: the intensity that becomes 1, in (0, 100].
         lesions: above 0.5 where there is one, on the same voxel grid; treated as the mask is.
+        every: of how many slices of the grid one is kept, see :func:`.grid.kept_slices`.
 
     Raises:
         StudyError: volumes on different grids, labels other than the above, an empty mask, a
-            brain that does not fit the grid, an image that is zero within the brain.
+            brain that does not fit the grid, an image that is zero within the brain, no slice kept.
     """
     reference = next(iter(images.values()))
     for other in (*images.values(), *filter(None, (labels, mask, lesions))):
@@ -105,7 +108,7 @@ def preprocess_subject(
         raise StudyError(
             f"{masked}: the brain mask is empty in the slices; check it, or the extent"
         )
-    return PreprocessedSubject(
+    whole = PreprocessedSubject(
         images={
             modality: normalise(data, brain, percentile, name=images[modality].name)
             for modality, data in on_grid.items()
@@ -115,6 +118,7 @@ def preprocess_subject(
         affine=affine,
         lesions=None if lesions is None else marked & brain,
     )
+    return whole if every == 1 else _thinned(whole, every)
 
 
 def brain_mask(image: Volume) -> np.ndarray:
@@ -193,6 +197,20 @@ def write_preprocessed(
     for name, array in arrays.items():
         write_nifti(paths[name], array, subject.affine)
     return list(paths.values())
+
+
+def _thinned(subject: PreprocessedSubject, every: int) -> PreprocessedSubject:
+    kept = kept_slices(subject.mask.shape[2], every)
+    axial = np.s_[:, :, kept.start :: every]
+    moved = np.diag([1.0, 1.0, every, 1.0])
+    moved[2, 3] = kept.start
+    return PreprocessedSubject(
+        {modality: np.ascontiguousarray(image[axial]) for modality, image in subject.images.items()},
+        subject.mask[axial],
+        None if subject.labels is None else subject.labels[axial],
+        subject.affine @ moved,
+        None if subject.lesions is None else subject.lesions[axial],
+    )
 
 
 def _on_grid(volume: Volume, grid: Grid) -> bool:
