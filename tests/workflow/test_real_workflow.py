@@ -1,4 +1,4 @@
-"""Studies of real people and cases: one in miniature, from raw FLAIR to verdicts; the others planned."""
+"""Studies of real people: one in miniature, from raw FLAIR to verdicts; the others planned."""
 
 import csv
 import json
@@ -88,8 +88,9 @@ def test_four_real_people_from_raw_flair_to_a_table(finished: Path) -> None:
     assert {row["method"] for row in rows} == set(ROWS)
     assert {row["status"] for row in rows} == {"measured"}
     ssim = {row["method"]: float(row["mean"]) for row in rows if row["quantity"] == "ssim_brain"}
-    assert ssim["oracle"] == pytest.approx(1)
-    assert -1 <= min(ssim.values()) < ssim["oracle"]
+    ceiling = ssim.pop("oracle")
+    assert ceiling == pytest.approx(1, abs=0.01)
+    assert -1 <= min(ssim.values()) < max(ssim.values()) < ceiling
     assert all(row["n"] == "1" for row in rows if row["quantity"] == "dice_truth_mean")
     assert orphans(finished) == []
 
@@ -134,7 +135,7 @@ def test_a_real_target_with_simulated_sources_is_planned(project: Path) -> None:
     }
     assert len(trained) == 40
     assert not tested & trained
-    rows = read_tsv(ROOT / "config" / "simulated_sources.tsv", "sheet", "sheet", lambda row: "")
+    rows = read_tsv(ROOT / "config" / "simulated_sources.tsv", "sheet", "sheet", str)
     assert {f"sub-{row['subject']}" for _, row in rows} == tested
 
 

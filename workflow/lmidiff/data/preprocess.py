@@ -205,7 +205,10 @@ def _thinned(subject: PreprocessedSubject, every: int) -> PreprocessedSubject:
     moved = np.diag([1.0, 1.0, every, 1.0])
     moved[2, 3] = kept.start
     return PreprocessedSubject(
-        {modality: np.ascontiguousarray(image[axial]) for modality, image in subject.images.items()},
+        {
+            modality: np.ascontiguousarray(image[axial])
+            for modality, image in subject.images.items()
+        },
         subject.mask[axial],
         None if subject.labels is None else subject.labels[axial],
         subject.affine @ moved,

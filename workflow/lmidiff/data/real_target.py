@@ -1,8 +1,8 @@
 """Sources of a person whose target is real: simulated from labels, on the grid of that target.
 
-What scores against the real target can show is bounded by the labels. They are another method's work,
-made from that very target, whole voxels of one tissue each: what the method missed, lesions and
-vessels among it, is in the target and not in the source, and the source's edges are the labels'.
+What scores against the real target can show is bounded by the labels. They are another method's
+work, made from that very target, whole voxels of one tissue each: what the method missed, lesions
+and vessels among it, is in the target and not in the source, and the source's edges are the labels'.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ from lmidiff.data.volumes import Volume
 
 MIXING = (0.125, 0.75, 0.125)
 """What a voxel takes of its neighbours along each axis: linear interpolation at two points of it,
-averaged, as for the study's other label maps (:mod:`lmidiff.data.anatomy`). Of Gaussians of 0.3 to 1
-voxel none explains the real T1w of validation people better (``tests/data/test_real_target.py``)."""
+averaged, as for the study's other label maps (:mod:`lmidiff.data.anatomy`). It explains a real T1w
+better than whole voxels do, or a wider blur (``tests/data/test_real_target.py``)."""
 
 _TISSUE_MAP = (1, 2, 3)  # CSF, GM, WM
 
@@ -79,8 +79,8 @@ def simulate_sources(
         Modality to float32 (X, Y, Z) on the grid of the labels, scanner units, 0 outside the brain.
 
     Raises:
-        StudyError: see :func:`anatomy_on_grid`; a source is unknown; or lesions are asked for, which
-            the real target does not have.
+        StudyError: see :func:`anatomy_on_grid`; a source is unknown; or lesions are asked for,
+            which the real target does not have.
     """
     if settings is not None and settings.lesions:
         raise StudyError(

@@ -10,13 +10,13 @@ def note_of(config: Mapping[str, Any]) -> str:
     Args:
         config: the study's, as its record keeps it.
     """
-    cohorts = config["data"]["cohorts"]
+    cohorts, target = config["data"]["cohorts"], config["data"]["target"]
     names = [f"`{name}`" for name, cohort in cohorts.items() if cohort.get("target") == "real"]
     if not names:
         return ""
     return (
         f"Simulated source, real target: the {', '.join(config['data']['sources'])} of cohort "
-        f"{', '.join(names)} are simulated from labels that another method made of these people's real "
-        f"{config['data']['target']}, with noise and textures of their own; the truth is that "
-        f"{config['data']['target']}. No source here was scanned."
+        f"{', '.join(names)} are simulated from labels that another method made of these people's "
+        f"real {target}, with noise and textures of their own; the truth is that {target}. No "
+        "source of that cohort was scanned."
     )

@@ -33,7 +33,7 @@ def write_table1(
     In the last two the best mean of each column and source is bold among the zero-shot methods,
     ties at the printed precision together. Rows whose training saw the source carry a dagger, the
     ceiling a double dagger; neither competes. A combination without scores prints ``missing``.
-    With a ``note`` (:func:`lmidiff.report.notes.note_of`) every source carries a mark that leads to it.
+    With a ``note`` (:func:`lmidiff.report.notes.note_of`) every source has a mark that leads to it.
     """
     write_text(csv, tidy(table).to_csv(index=False, lineterminator="\n"))
     write_text(md, _markdown(table, note))
@@ -74,7 +74,7 @@ def _six(value: float) -> str:
 
 
 def caption(table: pd.DataFrame, note: str = "") -> str:
-    """Everything needed to read the numbers, as plain sentences; ``note`` first, if there is one."""
+    """Everything needed to read the numbers, as plain sentences; the ``note`` first."""
     measured = table.loc[table["status"] == "measured", "subjects"]
     low, high = (int(measured.min()), int(measured.max())) if len(measured) else (0, 0)
     count = f"{low}" if low == high else f"{low} to {high}"
@@ -192,7 +192,14 @@ _TEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"},
-    **{"§": r"\S{}", "†": r"$\dagger$", "‡": r"$\ddagger$", "\u00a0": "~", "–": "--", "×": r"$\times$"},
+    **{
+        "§": r"\S{}",
+        "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
+        "\u00a0": "~",
+        "–": "--",
+        "×": r"$\times$",
+    },
     **{"<": r"$<$", ">": r"$>$", "±": r"$\pm$", "\n": " "},
     # A cell that starts with a bracket would be read as the argument of the row end before it.
     **{"[": "{[}", "]": "{]}"},

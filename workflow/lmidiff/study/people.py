@@ -10,8 +10,8 @@ from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_apart
 from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
-from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.grid import kept_slices
+from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
 from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
 
