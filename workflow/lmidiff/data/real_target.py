@@ -2,7 +2,7 @@
 
 What scores against the real target can show is bounded by the labels. They are another method's
 work, made from that very target, whole voxels of one tissue each: what the method missed, lesions
-and vessels among it, is in the target and not in the source, and the source's edges are the labels'.
+and vessels among it, is in the target and not in the source, whose edges are the labels'.
 """
 
 from collections.abc import Iterable
