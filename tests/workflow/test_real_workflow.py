@@ -16,7 +16,7 @@ pytestmark = pytest.mark.study
 
 SHARED = ROOT.parent / "shared" / "data"
 PEOPLE = {"sub-IXI012": "train", "sub-IXI013": "train", "sub-IXI057": "val", "sub-Subj11": "test"}
-ROWS = ["source", "histogram", "lmidiffusion", "cr_regression_consistent", "oracle"]
+ROWS = ["source", "inverted_histogram", "lmidiffusion", "cr_regression_consistent", "oracle"]
 FIGURES = ["figure2", "scores", "lesions"]
 SMALL = {
     "study": "small",
@@ -102,6 +102,51 @@ def test_its_verdicts_and_figures(finished: Path) -> None:
     assert "one subject tells nothing about others" in (results / "report.md").read_text()
     for name in FIGURES:
         assert (results / "figures" / f"{name}.png").stat().st_size > 5_000, name
+
+
+HALF = {
+    **SMALL,
+    "study": "half",
+    "rows": ["source", "cr_regression_consistent", "oracle"],
+    "data": {
+        "sources": ["T2w", "FLAIR"],
+        "grid": SMALL["data"]["grid"],
+        "test_every": 2,
+        "cohorts": {
+            "people": {"sheet": "small.tsv"},
+            "people_nobody_trained_on": {"sheet": "half.tsv"},
+        },
+    },
+}
+
+
+def test_a_real_target_with_simulated_sources_by_the_same_networks(finished: Path) -> None:
+    header, line, *_ = (ROOT / "config" / "simulated_sources.tsv").read_text().splitlines()
+    for file in {cell for cell in line.split("\t") if cell.endswith(".nii.gz")}:
+        halve(SHARED / file, finished / file)
+    (finished / "half.tsv").write_text(f"{header}\n{line}\n")
+    (finished / "half.yaml").write_text(yaml.safe_dump(HALF))
+    states = {path: path.stat().st_mtime_ns for path in finished.glob("results/.state/*/*.pt")}
+    assert states
+    targets = ("table", "results/half/report.md", "results/half/figures/figure2.png")
+    run(finished, *targets, "--configfile", "config/simulated_sources.yaml", "half.yaml")
+    after = {path: path.stat().st_mtime_ns for path in finished.glob("results/.state/*/*.pt")}
+    assert after == states, "nothing was trained again"
+    results, person = finished / "results" / "half", f"sub-{line.split()[0]}"
+    parts = ("T1w", "T2w", "FLAIR", "dseg", "desc-brain_mask")
+    images = [nib.load(results / f"volumes/{person}/{person}_{part}.nii.gz") for part in parts]
+    assert {image.shape for image in images} == {(48, 48, 2)}
+    assert all(np.allclose(image.affine, images[0].affine) for image in images)
+    t1w, t2w, _, _, brain = (image.get_fdata() for image in images)
+    assert np.corrcoef(t1w[brain > 0], t2w[brain > 0])[0, 1] < -0.2
+    assert not list((results / "raw").rglob("*.nii.gz")), "simulated scans are temporary"
+    rows = table_of(results / "table1.csv")
+    assert {(row["source"], row["status"]) for row in rows} == {
+        ("T2w", "measured"),
+        ("FLAIR", "measured"),
+    }
+    assert "Simulated source, real target" in (results / "table1.md").read_text()
+    assert "Simulated source, real target" in (results / "report.md").read_text()
 
 
 # -- planned --------------------------------------------------------------------------------------
