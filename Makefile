@@ -17,7 +17,7 @@ PROFILE ?= workflow/profiles/slurm
 CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 ablation draws weights bench costs steps record test test-long lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 cases ablation draws weights bench costs steps record test test-long lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -77,6 +77,11 @@ smoke: env ## Run every rule on a tiny study (a few minutes)
 
 sri24: env ## Translate the real SRI24 template (fetches it)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/sri24.yaml
+
+cases: env ## Translate two templates and a patient, each alone, with the networks of real_fast
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/case_sri24.yaml
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/case_avg152.yaml
+	@$(MAKE) --no-print-directory reproduce CONFIG=config/case_patient.yaml
 
 ablation: env ## What each part of the LMI condition, and of the study's own method, is worth
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/ablation.yaml

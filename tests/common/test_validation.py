@@ -143,6 +143,18 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("data.cohorts.simulated.simulation.snr", 0, "simulated.simulation.snr: 0 is less than"),
         ("data.cohorts.simulated.kind", "real", "data.cohorts.simulated.kind: 'real' is not one"),
         ("data.cohorts.mine", {"kind": "sheet"}, "data.cohorts.mine.sheet is missing"),
+        ("data.cohorts.mine", {"kind": "labels"}, "data.cohorts.mine.subjects is missing"),
+        (
+            "data.cohorts.mine",
+            {"kind": "labels", "target": "real"},
+            "data.cohorts.mine.sheet is missing",
+        ),
+        (
+            "data.cohorts.mine",
+            {"kind": "sheet", "sheet": "a.tsv", "target": "real"},
+            "data.cohorts.mine.kind 'sheet' has no label maps to simulate from",
+        ),
+        ("data.test_every", 0, "data.test_every: 0 is less than"),
         ("data.cohorts", {}, "data.cohorts: {} should be non-empty"),
         ("data.mirror", "ftp://x", "data.mirror 'ftp://x' is neither a folder nor a file://"),
         ("data.cohorts.x", {"kind": "ixi"}, "data.cohorts.x.split is missing"),

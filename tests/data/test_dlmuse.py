@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
-from lmidiff.data.dlmuse import is_dlmuse, tissues_of
+from lmidiff.data.dlmuse import CSF, GREY, STEM, WHITE, freesurfer_of, is_dlmuse, tissues_of
 from lmidiff.data.grid import Grid
+from lmidiff.data.labelmaps import STRUCTURE_LABELS, TISSUE_MIXES, read_label_map
 from lmidiff.data.preprocess import preprocess_subject
 from lmidiff.data.volumes import Volume, read_volume
 
@@ -22,6 +24,31 @@ def test_each_group_is_a_tissue() -> None:
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3], [0, 2, 41, 3, 42, 16], [0, 35], [0, 40], [0, 7]])
 def test_other_label_maps_are_not_taken_for_it(labels: list[int]) -> None:
     assert not is_dlmuse(np.array(labels))
+
+
+def test_each_label_has_a_structure_of_its_tissue() -> None:
+    labels = np.array([*CSF, *GREY, *WHITE, *STEM])
+    mixes = {label: mix for group, mix in TISSUE_MIXES.items() for label in group}
+    tissues = 1 + np.array([np.argmax(mixes[int(n)]) for n in freesurfer_of(labels)])
+    differ = set(labels[tissues != tissues_of(labels)].tolist())
+    # Half grey: pallidum and ventral diencephalon, which the signal has nearer to white matter.
+    assert differ == {55, 56, 61, 62}
+    assert freesurfer_of(np.zeros(3)).tolist() == [0, 0, 0]
+    named = {"thalamus": 59, "caudate": 36, "putamen": 57, "pallidum": 55, "cerebellar cortex": 38}
+    for name, label in named.items():
+        assert int(freesurfer_of(np.array(label))) in STRUCTURE_LABELS[name]
+
+
+def test_a_label_map_in_its_numbers_is_read(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[4:16, 4:16, 4:16] = 82
+    labels[8:12, 8:12, 8:12] = 59
+    labels[4:6] = 1
+    labels[4:16, 4:16, 4:6] = 35
+    nib.save(nib.Nifti1Image(labels, np.diag([2.0, 2, 2, 1])), tmp_path / "labels.nii.gz")
+    brain = read_label_map(tmp_path / "labels.nii.gz")
+    assert set(np.unique(brain.labels)) == {0, 2, 10, 16, 24}
+    assert (brain.labels == 10).sum() == 64
 
 
 def test_preprocessing_takes_them_for_tissues() -> None:

@@ -104,6 +104,26 @@ def test_slices_and_centre_lie_where_the_rule_says() -> None:
         assert abs(rows[0] - (39 - rows[-1])) <= 1, "the brain is not centred"
 
 
+@pytest.mark.parametrize(("every", "kept"), [(2, [0, 2, 4]), (3, [1, 4]), (4, [1, 5]), (6, [2])])
+def test_the_middle_one_of_every_so_many_slices(every: int, kept: list[int]) -> None:
+    images, labels, mask = volumes()
+    whole = preprocess_subject(images, labels, mask, GRID, lesions=mask)
+    some = preprocess_subject(images, labels, mask, GRID, lesions=mask, every=every)
+    for name, image in some.images.items():
+        np.testing.assert_array_equal(image, whole.images[name][:, :, kept])
+    np.testing.assert_array_equal(some.mask, whole.mask[:, :, kept])
+    np.testing.assert_array_equal(some.labels, whole.labels[:, :, kept])
+    np.testing.assert_array_equal(some.lesions, whole.lesions[:, :, kept])
+    for number, old in enumerate(kept):
+        np.testing.assert_allclose(some.affine @ [3, 4, number, 1], whole.affine @ [3, 4, old, 1])
+
+
+def test_of_too_many_slices_none_is_kept() -> None:
+    images, labels, mask = volumes()
+    with pytest.raises(StudyError, match=r"data\.test_every is 13, and the grid has 6 slices"):
+        preprocess_subject(images, labels, mask, GRID, every=13)
+
+
 def test_one_slice_lies_midway_and_a_tail_moves_nothing() -> None:
     images, _, mask = volumes()
     several = preprocess_subject(images, None, mask, Grid(40, 2.5, 3))

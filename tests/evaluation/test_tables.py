@@ -151,6 +151,21 @@ def test_words_decide_nothing():
     assert set(table.loc[sorted(best), "method"]) == {"swapped"}, "no ceiling, no row that saw it"
 
 
+def test_a_note_marks_every_source(tmp_path):
+    table = table1(scores(), METHODS)
+    plain = write(table, tmp_path)
+    paths = {kind: tmp_path / f"table1.{kind}" for kind in ("csv", "md", "tex")}
+    write_table1(table, **paths, note="Simulated source, real target: `x`.")
+    noted = {kind: path.read_text() for kind, path in paths.items()}
+    assert noted["csv"] == plain["csv"], "numbers are the same"
+    rows = [line for line in noted["md"].split("\n") if re.match(r"\| (PDw|T2w)", line)]
+    assert len(rows) == len(table)
+    assert all(re.match(r"\| (PDw|T2w)\xa0§ ", row) for row in rows)
+    assert "§ Simulated source, real target: x. Translation to T1w" in noted["md"]
+    assert noted["tex"].count(r"\S{}") == len(table) + 1
+    assert "§" not in noted["tex"] + plain["md"]
+
+
 def test_csv_is_tidy_numbers(written, tmp_path):
     frame = pd.read_csv(tmp_path / "table1.csv")
     assert len(frame) == 2 * len(METHODS) * len(ALWAYS)

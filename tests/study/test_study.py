@@ -10,10 +10,11 @@ import yaml
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.schema import check_config
+from lmidiff.data.ledger import read_ledger
 from lmidiff.data.slices import subject_of
 from lmidiff.records.provenance import PLUMBING, modules_behind
 from lmidiff.study.models import merge
-from lmidiff.study.study import LABELS, Study
+from lmidiff.study.study import LABELS, MASK, Study
 from workflows import ROOT, SMOKE, Job, copy_project, planned
 
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -107,6 +108,110 @@ def test_a_subject_without_a_modality(config: dict, tmp_path: Path) -> None:
 
 
 # -- what does not fit together -------------------------------------------------------------------
+
+
+def labelled_sheet(folder: Path, *rows: str) -> str:
+    """A sheet of ``subject modality split labels``, the last a file's name or "-"."""
+    lines = ["subject\tmodality\tpath\tsplit\tlabels"]
+    for number, row in enumerate(rows):
+        subject, modality, split, labels = row.split()
+        for name in (f"{number}.nii.gz", labels):
+            (folder / name).write_bytes(b"x")
+        lines.append(f"{subject}\t{modality}\t{number}.nii.gz\t{split}\t{labels.strip('-')}")
+    path = folder / "labelled.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_sources_of_a_real_target_are_simulated(
+    config: dict, tmp_path: Path, aligned: bool
+) -> None:
+    sheet = labelled_sheet(tmp_path, "r1 T1w test r1_labels.nii.gz")
+    people = {"kind": "labels", "target": "real", "sheet": sheet, "aligned": aligned}
+    config["data"]["cohorts"]["people"] = people
+    config["data"]["cohorts"]["simulated"]["subjects"]["test"] = 0
+    check_config(config)
+    study = Study(config)
+    assert study.generated_cohorts == ["simulated"]
+    assert study.real_target_cohorts == ["people"]
+    assert study.subjects("test") == ["sub-r1"]
+    scans = study.scans_of(["sub-r1"])["sub-r1"]
+    assert {name: scans[name] for name in study.sources} == {
+        name: study.paths.raw("sub-r1", name) for name in study.sources
+    }
+    (kind,) = study.kinds(study.scanned_subjects)
+    assert set(kind.volumes) == {*study.modalities, MASK, LABELS}
+    if aligned:
+        assert not study.raw_kinds
+        assert study.labels_file("sub-r1") == str(tmp_path / "r1_labels.nii.gz")
+    else:
+        (kind,) = study.raw_kinds
+        assert (kind.modalities, kind.reference, kind.moving) == (("T1w",), "T1w", [])
+        assert study.labels_file("sub-r1") == study.paths.aligned("sub-r1", LABELS)
+        assert scans["T1w"] == study.paths.aligned("sub-r1", "T1w")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (("r1 T1w test -",), "sub-r1 has no labels, and data.cohorts.people simulates its sources"),
+        (("r1 T1w test l", "r1 PDw test l"), "sub-r1 has a real PDw, and data.cohorts.people"),
+        (("r1 PDw test l",), "sub-r1 has no T1w row"),
+    ],
+)
+def test_what_a_real_target_needs(
+    config: dict, tmp_path: Path, rows: tuple[str, ...], says: str
+) -> None:
+    sheet = labelled_sheet(tmp_path, *rows)
+    config["data"]["cohorts"]["people"] = {"kind": "labels", "target": "real", "sheet": sheet}
+    assert says in message_of(config)
+
+
+def test_some_of_a_sheets_splits(config: dict, tmp_path: Path) -> None:
+    config["rows"] = ["source", "histogram"]
+    people = sheet_of(tmp_path, "x1 T1w train", "x2 T1w val", "x3 T1w test")
+    config["data"]["cohorts"]["mine"] = {**people, "splits": ["train", "val"]}
+    assert Study(config).subjects(cohort="mine") == ["sub-x1", "sub-x2"], "x3 has no source"
+    config["data"]["cohorts"]["mine"] = people
+    assert "sub-x3 has no PDw row" in message_of(config)
+
+
+def test_slices_that_are_tested(config: dict) -> None:
+    config["data"]["grid"]["slices"] = 12
+    assert Study(config).test_slices == 12 * len(Study(config).subjects("test"))
+    config["data"]["test_every"] = 3
+    study = Study(config)
+    assert study.test_slices == 4 * len(study.subjects("test"))
+    every = study.every(study.subjects())
+    assert {every[s] for s in study.subjects("train") + study.subjects("val")} == {1}
+    assert {every[s] for s in study.subjects("test")} == {3}
+
+
+@pytest.mark.parametrize("name", ["simulated_sources", "case_sri24", "case_avg152", "case_patient"])
+def test_models_of_the_real_study_are_trained_once_for_all(name: str) -> None:
+    """The same settings and the same files, but for the study's folder, so the same states."""
+
+    def study_of(name: str) -> Study:
+        files = (ROOT / "config" / f"{part}.yaml" for part in ("config", name))
+        config = merge(*(yaml.safe_load(file.read_text()) for file in files))
+        return Study(config, read_ledger(ROOT / "config" / "datasets.tsv"))
+
+    real, other = study_of("real_fast"), study_of(name)
+    assert other.subjects("train") == real.subjects("train")
+    assert other.subjects("val") == real.subjects("val")
+    assert not set(other.subjects("test")) & set(real.subjects())
+    assert other.used_models == real.used_models
+    assert (other.images, other.seed) == (real.images, real.seed)
+    for model in real.used_models:
+        assert other.model_settings(model) == real.model_settings(model)
+        handed = {
+            role: [file.replace(str(other.folder), str(real.folder)) for file in files]
+            for role, files in other.training_files(model).items()
+        }
+        assert handed == real.training_files(model)
+    for row in real.methods:
+        assert other.method_settings(row) == real.method_settings(row)
 
 
 def test_the_target_among_the_sources(config: dict) -> None:

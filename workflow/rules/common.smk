@@ -19,6 +19,7 @@ from lmidiff.common.outlook import Outlook
 from lmidiff.records.served import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
+from lmidiff.report.notes import note_of
 from lmidiff.study.rates import read_costs
 from lmidiff.study.repeats import repeatable, row_of
 from lmidiff.study.resources import Needs

@@ -2,7 +2,8 @@
 # Generated cohorts are one job each: a subject takes less time than starting a job does. Scanned
 # subjects are one job each, and those who have the same files one rule: `preprocess` for people
 # with every modality, `preprocess_T1w` for those who have the target alone. Raw scans are masked,
-# corrected and registered first (`align`).
+# corrected and registered first (`align`). Where the target alone is real, the sources are simulated on
+# its grid (`simulate_sources_<cohort>`).
 # Groups are what a cluster gets as one job; of scanned subjects, many together (see the profile).
 localrules:
     write_split,
@@ -61,13 +62,14 @@ for cohort in study.generated_cohorts:
         params:
             scans=study.scans_of(study.subjects(cohort=cohort)),
             grid=config["data"]["grid"],
+            every=study.every(study.subjects(cohort=cohort)),
             percentile=config["data"]["percentile"],
             field=study.field,
         script:
             "../scripts/preprocess.py"
 
 
-for kind in study.kinds(study.raw_subjects):
+for kind in study.raw_kinds:
 
     rule:
         name:
@@ -105,6 +107,37 @@ for kind in study.kinds(study.raw_subjects):
             "../scripts/align.py"
 
 
+for cohort in study.real_target_cohorts:
+
+    rule:
+        name:
+            f"simulate_sources_{cohort}"
+        input:
+            labels=lambda w: study.labels_behind(w.subject),
+            code=code("simulate_sources.py"),
+        output:
+            sources=temp([paths.raw("{subject}", m) for m in study.sources]),
+        log:
+            f"{OUT}/logs/simulate_sources/{{subject}}.log",
+        benchmark:
+            f"{OUT}/cost/data/simulate_sources_{{subject}}.tsv"
+        wildcard_constraints:
+            subject="|".join(study.subjects(cohort=cohort)),
+        group:
+            "preprocess"
+        conda:
+            "../../envs/environment.yaml"
+        resources:
+            **asks(lambda w: needs.data(1)),
+        params:
+            labels=lambda w: study.labels_file(w.subject),
+            settings=study.cohorts[cohort].get("simulation", {}),
+            sources=study.sources,
+            seed=study.seed,
+        script:
+            "../scripts/simulate_sources.py"
+
+
 for kind in study.kinds(study.scanned_subjects):
 
     rule:
@@ -131,6 +164,7 @@ for kind in study.kinds(study.scanned_subjects):
         params:
             scans=lambda w: study.scans_of([w.subject]),
             grid=config["data"]["grid"],
+            every=lambda w: study.every([w.subject]),
             percentile=config["data"]["percentile"],
             field=study.field,
             judgements=lambda w: study.judgements([w.subject]),

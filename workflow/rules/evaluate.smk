@@ -177,7 +177,8 @@ rule write_table:
         curves={m: paths.model(m, "curve.csv") for m in study.used_models},
         sources=study.sources,
         subjects=study.subjects("test"),
-        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
+        slices=study.test_slices,
+        note=note_of(config),
         seed=study.seed,
     script:
         "../scripts/write_table.py"

@@ -350,7 +350,7 @@ rule plot_pareto:
         costs=translation_costs(),
         samplers={name: study.method_settings(name) for name in sampling_methods()},
         labels=study.labels,
-        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
+        slices=study.test_slices,
         seed=study.seed,
     script:
         "../scripts/plot_pareto.py"

@@ -26,6 +26,7 @@ rule write_front:
             "study": study.name,
             "sources": ", ".join(study.sources),
             "target": study.target,
+            "note": note_of(config),
         },
     script:
         "../scripts/write_front.py"

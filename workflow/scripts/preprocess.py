@@ -21,6 +21,10 @@ with job(snakemake.log):
             for name, path in scans.items()
         }
         labels, mask, lesions = (volumes.pop(n, None) for n in ("labels", "mask", "lesions"))
-        settings = {"percentile": params.percentile, "field": params.field, "lesions": lesions}
-        ready = preprocess_subject(volumes, labels, mask, grid, **settings)
+        settings = {
+            "percentile": params.percentile,
+            "field": params.field,
+            "every": params.every[subject],
+        }
+        ready = preprocess_subject(volumes, labels, mask, grid, lesions=lesions, **settings)
         write_preprocessed(ready, folders[subject], subject)

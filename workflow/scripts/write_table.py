@@ -25,4 +25,4 @@ with job(snakemake.log):
     )
     for hole in holes(table):
         logging.getLogger("lmidiff").warning("table: %s", hole)
-    write_table1(table, output.csv, output.md, output.tex)
+    write_table1(table, output.csv, output.md, output.tex, params.note)

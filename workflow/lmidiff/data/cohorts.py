@@ -30,6 +30,7 @@ class Subject:
         scans: modality (or "labels", "mask", "lesions") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
         raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
+        simulated: modalities that are simulated from the labels, the target being real.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Subject:
     scans: Mapping[str, str] = field(default_factory=dict)
     anatomy: str = ""
     raw: bool = False
+    simulated: tuple[str, ...] = ()
 
 
 def subjects_of(
@@ -109,7 +111,9 @@ def _simulated(name, cohort, modalities, downloads, exclude) -> list[Subject]:  
     return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
 
 
-def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # noqa: ARG001
+def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    if cohort.get("target") == "real":
+        return _real_target(name, cohort, modalities, downloads, exclude)
     splits = _counts(cohort)
     wanted = Path(cohort["folder"])
     folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
@@ -134,6 +138,26 @@ def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:  # n
         number = "".join(filter(str.isalnum, path.name.removesuffix(".nii.gz").split("_")[-1]))
         members.append(Subject(f"sub-{number}", split, name, True, anatomy=str(path)))
     return members
+
+
+def _real_target(name, cohort, modalities, downloads, exclude) -> list[Subject]:
+    """People of a sheet with target and labels; the sources are simulated from the labels."""
+    target, *sources = modalities
+    members = _sheet(name, cohort, [target], downloads, exclude)
+    for member in members:
+        where = f"{cohort['sheet']}: {member.id}"
+        if not member.labels:
+            raise StudyError(
+                f"{where} has no labels, and data.cohorts.{name} simulates its sources from them; "
+                "name a label map in the labels column"
+            )
+        for source in sources:
+            if source in member.scans:
+                raise StudyError(
+                    f"{where} has a real {source}, and data.cohorts.{name} simulates it; "
+                    "drop the row, or make the cohort one of kind sheet"
+                )
+    return [replace(member, simulated=tuple(sources)) for member in members]
 
 
 def _sheet(name, cohort, modalities, downloads, exclude) -> list[Subject]:
@@ -163,7 +187,8 @@ def _listed(
     """The subjects of a table with one row an image."""
     members = []
     raw = not cohort.get("aligned", True)
-    for subject, rows in table[~table["subject"].isin(exclude)].groupby("subject", sort=True):
+    taken = ~table["subject"].isin(exclude) & table["split"].isin(cohort.get("splits", SPLITS))
+    for subject, rows in table[taken].groupby("subject", sort=True):
         scans = dict(zip(rows["modality"], rows["path"], strict=True))
         split = rows.iloc[0]["split"]
         for modality in modalities if split == "test" else modalities[:1]:

@@ -1,4 +1,4 @@
-"""The label table of DLMUSE, an automatic segmentation of T1w, as tissues.
+"""The label table of DLMUSE, an automatic segmentation of T1w, as tissues and as structures.
 
 Its numbers are those of MUSE (Doshi et al., NeuroImage 2016;127:186-195).
 """
@@ -16,9 +16,36 @@ GREY = (
     *range(190, 208),
 )
 
+STRUCTURES: dict[tuple[int, ...], int] = {
+    # labels, right and left: FreeSurfer's number of the same structure
+    (1, 46): 24,  # fluid outside the folds
+    (4,): 14,  # third ventricle
+    (11,): 15,  # fourth ventricle
+    (49, 50): 5,  # inferior lateral ventricles
+    (51, 52): 4,  # lateral ventricles
+    (23, 30): 26,  # accumbens
+    (31, 32): 18,  # amygdala
+    (36, 37): 11,  # caudate
+    (47, 48): 17,  # hippocampus
+    (55, 56): 13,  # pallidum
+    (57, 58): 12,  # putamen
+    (59, 60): 10,  # thalamus
+    (61, 62): 28,  # ventral diencephalon
+    (38, 39, 71, 72, 73): 8,  # cerebellar cortex and vermis
+    (40, 41): 7,  # cerebellar white matter
+    (35,): 16,  # brain stem
+}
+"""Structures by name; the other labels are cerebral cortex and cerebral white matter."""
+_CORTEX, _WHITE_MATTER = 3, 2
+
 _TISSUE = np.zeros(256, dtype=np.uint8)
 for _tissue, _labels in ((1, CSF), (2, GREY), (3, (*WHITE, *STEM))):
     _TISSUE[list(_labels)] = _tissue
+
+_FREESURFER = np.zeros(256, dtype=np.int16)
+_FREESURFER[list(GREY)], _FREESURFER[list(WHITE)] = _CORTEX, _WHITE_MATTER
+for _labels, _number in STRUCTURES.items():
+    _FREESURFER[list(_labels)] = _number
 
 
 def is_dlmuse(labels: NDArray) -> bool:
@@ -39,3 +66,12 @@ def tissues_of(labels: NDArray) -> NDArray[np.uint8]:
         labels: DLMUSE's numbers, see :func:`is_dlmuse`.
     """
     return _TISSUE[labels.astype(np.uint8)]
+
+
+def freesurfer_of(labels: NDArray) -> NDArray[np.int16]:
+    """FreeSurfer's number of the same structure, that of the left side; the shape of ``labels``.
+
+    Args:
+        labels: DLMUSE's numbers, see :func:`is_dlmuse`.
+    """
+    return _FREESURFER[labels.astype(np.uint8)]

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
+from lmidiff.data.dlmuse import freesurfer_of, is_dlmuse
 from lmidiff.data.sequences import STRUCTURES
 
 TISSUE_MIXES: dict[tuple[int, ...], tuple[float, float, float]] = {
@@ -85,7 +86,7 @@ class LabelledBrain:
         inner = ndimage.distance_transform_edt(grown, sampling=zooms)[1:-1, 1:-1, 1:-1]
         envelope = (distance <= _RIM) | (inner > _CLOSING - _RIM)
         values = np.zeros((3 + len(STRUCTURES), *slab.shape), dtype=np.float32)
-        for channel, table in enumerate(_lookup()):
+        for channel, table in enumerate(tissue_shares()):
             values[channel] = table[slab] * envelope
         return TissueVolume(values, affine)
 
@@ -103,7 +104,9 @@ class LabelledBrain:
 
 
 def read_label_map(path: str | Path) -> LabelledBrain:
-    """Read the brain of a label map in FreeSurfer numbers, in any orientation.
+    """Read the brain of a label map in the numbers of FreeSurfer or of DLMUSE, in any orientation.
+
+    Labels of DLMUSE become FreeSurfer's numbers of the same structures.
 
     Raises:
         StudyError: as :func:`read_labels`, or there is no brain.
@@ -136,6 +139,8 @@ def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     labels = values.astype(np.int16)
     if values.dtype.kind == "f" and (labels != values).any():
         raise StudyError(f"{path}: not a label map (values are not whole numbers)")
+    if is_dlmuse(labels):
+        labels = freesurfer_of(labels)
     present = np.flatnonzero(np.bincount(labels.ravel()))
     known = {0, *_HEAD, *(label for group in TISSUE_MIXES for label in group)}
     unknown = [int(label) for label in present if label not in known]
@@ -159,8 +164,8 @@ def _crop(labels: np.ndarray, affine: np.ndarray) -> LabelledBrain:
     return LabelledBrain(np.ascontiguousarray(cropped), shifted)
 
 
-def _lookup() -> np.ndarray:
-    """Shares of tissues, then of structures, by label number: float32 (3 + K, 165)."""
+def tissue_shares() -> np.ndarray:
+    """Shares of tissues, then of structures, by FreeSurfer's number: float32 (3 + K, 165)."""
     table = np.zeros(
         (3 + len(STRUCTURES), max(max(group) for group in TISSUE_MIXES) + 1), dtype=np.float32
     )

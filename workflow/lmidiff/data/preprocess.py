@@ -12,7 +12,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.dlmuse import is_dlmuse, tissues_of
 from lmidiff.data.foreground import DARKEST, head_mask
-from lmidiff.data.grid import MIN_AREA, Grid
+from lmidiff.data.grid import MIN_AREA, Grid, kept_slices
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.volumes import Volume, brain_of, require_same_grid
 
@@ -53,6 +53,7 @@ def preprocess_subject(
     percentile: float = 99.5,
     lesions: Volume | None = None,
     field: str = BRAIN,
+    every: int = 1,
 ) -> PreprocessedSubject:
     """Bring the aligned volumes of one subject to the study grid and to intensities of 0..1.
 
@@ -65,9 +66,10 @@ def preprocess_subject(
        then linear interpolation. Mask: above 0.5 after that. Labels: the largest of the
        tissues' shares after that. Volumes already of the grid's shape and pixel size are left
        as they are.
-    4. Intensity: :func:`normalise` over the brain; or, if the field is the head, over
-       :func:`lmidiff.data.foreground.head_mask`, and no pixel of that is darker than
+    4. Intensity: :func:`normalise` over the brain of all slices of the grid; or, if the field is
+       the head, over :func:`lmidiff.data.foreground.head_mask`, and no pixel of that is darker than
        :data:`lmidiff.data.foreground.DARKEST`: whoever takes 0 for air takes no bone for it.
+    5. Slices: the middle one of every so many.
 
     Args:
         images: modality to volume, at least one, all on one voxel grid; the first is the source.
@@ -77,11 +79,12 @@ def preprocess_subject(
         percentile: the intensity that becomes 1, in (0, 100].
         lesions: above 0.5 where there is one, on the same voxel grid; treated as the mask is.
         field: "brain" or "head", what the images keep.
+        every: of how many slices of the grid one is kept, see :func:`.grid.kept_slices`.
 
     Raises:
         StudyError: volumes on different grids, labels other than the above, an empty mask, a
-            brain that does not fit the grid, an image that is zero within the brain; no mask, or no
-            head around the brain, where the field is the head.
+            brain that does not fit the grid, an image that is zero within the brain, no slice kept;
+            no mask, or no head around the brain, where the field is the head.
     """
     reference = next(iter(images.values()))
     for other in (*images.values(), *filter(None, (labels, mask, lesions))):
@@ -121,7 +124,7 @@ def preprocess_subject(
     if field == HEAD:
         shown = head_mask(on_grid.values(), brain, grid.pixel_size, reference.name)
         darkest = DARKEST
-    return PreprocessedSubject(
+    whole = PreprocessedSubject(
         images={
             modality: normalise(data, shown, percentile, darkest, name=images[modality].name)
             for modality, data in on_grid.items()
@@ -131,6 +134,7 @@ def preprocess_subject(
         affine=affine,
         lesions=None if lesions is None else marked & brain,
     )
+    return whole if every == 1 else _thinned(whole, every)
 
 
 def brain_mask(image: Volume) -> np.ndarray:
@@ -215,6 +219,23 @@ def write_preprocessed(
     for name, array in arrays.items():
         write_nifti(paths[name], array, subject.affine)
     return list(paths.values())
+
+
+def _thinned(subject: PreprocessedSubject, every: int) -> PreprocessedSubject:
+    kept = kept_slices(subject.mask.shape[2], every)
+    axial = np.s_[:, :, kept.start :: every]
+    moved = np.diag([1.0, 1.0, every, 1.0])
+    moved[2, 3] = kept.start
+    return PreprocessedSubject(
+        {
+            modality: np.ascontiguousarray(image[axial])
+            for modality, image in subject.images.items()
+        },
+        subject.mask[axial],
+        None if subject.labels is None else subject.labels[axial],
+        subject.affine @ moved,
+        None if subject.lesions is None else subject.lesions[axial],
+    )
 
 
 def _on_grid(volume: Volume, grid: Grid) -> bool:

@@ -32,7 +32,7 @@ def write_front(
         folder: of a finished study: ``verdicts.csv``, ``table1.csv``, ``record/cost.csv``.
         picture: PNG that is shown, Figure 2.
         path: the file.
-        about: ``study``, ``sources`` and ``target``, as printed.
+        about: ``study``, ``sources`` and ``target``, as printed, and, if it has one, its ``note``.
 
     Raises:
         StudyError: one of these files is missing.

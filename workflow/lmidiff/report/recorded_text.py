@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import yaml
+
+from lmidiff.report.notes import note_of
 from lmidiff.report.summary import cost_text, read_table, scores_text, spread_text
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 
@@ -26,6 +29,7 @@ def results_page(folder: Path) -> str:
     parts = [
         f"# Study `{folder.name}`, as recorded\n",
         "Made from the record by `lmidiff readme`; do not edit.\n",
+        *_note(folder),
         "## Verdicts\n",
         verdict_sentences(verdicts),
         f"{verdict_table(verdicts)}\n{legend(verdicts)}",
@@ -42,6 +46,11 @@ def results_page(folder: Path) -> str:
         _provenance(folder),
     ]
     return "\n".join(parts)
+
+
+def _note(folder: Path) -> list[str]:
+    note = note_of(yaml.safe_load((folder / "record" / "config.yaml").read_text()))
+    return [f"**{note}**\n"] if note else []
 
 
 def _figures(folder: Path) -> list[str]:

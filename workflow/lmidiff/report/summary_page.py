@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lmidiff.common.errors import StudyError
+from lmidiff.report.notes import note_of
 from lmidiff.report.summary import cost_text, holes_text, read_table, scores_text, spread_text
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 
@@ -30,6 +31,7 @@ def report_text(folder: Path) -> str:
     parts = [
         f"# Study `{config['study']}`: what held",
         _data_text(config),
+        note_of(config),
         verdict_sentences(verdicts),
         "## Verdicts",
         verdict_table(verdicts),

@@ -14,13 +14,16 @@ from lmidiff.images.similarity import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
 MISSING = "missing"
 UNDEFINED = "–"
 NOT_RECORDED = "not recorded"
+NOTED = "§"
 _NUMBER = re.compile(r"(-?[\d.∞]+) (\[[^\]]*\](?: \(n=\d+\))?|\(n=1\))")
 TEXT_COLUMNS = ["Source", "Method", "Training saw", "Tuned on"]
 COSTS = ("training_seconds", "translation_seconds")
 LAST_COLUMNS = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
 
 
-def write_table1(table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str | Path) -> None:
+def write_table1(
+    table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str | Path, note: str = ""
+) -> None:
     """Write a frame of :func:`lmidiff.evaluation.tables.table1` in three forms.
 
     - ``csv``: tidy numbers, a row per source, method and quantity, columns ``mean, low, high, n``.
@@ -30,10 +33,11 @@ def write_table1(table: pd.DataFrame, csv: str | Path, md: str | Path, tex: str 
     In the last two the best mean of each column and source is bold among the zero-shot methods,
     ties at the printed precision together. Rows whose training saw the source carry a dagger, the
     ceiling a double dagger; neither competes. A combination without scores prints ``missing``.
+    With a ``note`` (:func:`lmidiff.report.notes.note_of`) every source has a mark that leads to it.
     """
     write_text(csv, tidy(table).to_csv(index=False, lineterminator="\n"))
-    write_text(md, _markdown(table))
-    write_text(tex, _latex(table))
+    write_text(md, _markdown(table, note))
+    write_text(tex, _latex(table, note))
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
@@ -69,8 +73,8 @@ def _six(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.6f}"
 
 
-def caption(table: pd.DataFrame) -> str:
-    """Everything needed to read the numbers, as plain sentences."""
+def caption(table: pd.DataFrame, note: str = "") -> str:
+    """Everything needed to read the numbers, as plain sentences; the ``note`` first."""
     measured = table.loc[table["status"] == "measured", "subjects"]
     low, high = (int(measured.min()), int(measured.max())) if len(measured) else (0, 0)
     count = f"{low}" if low == high else f"{low} to {high}"
@@ -99,8 +103,9 @@ def caption(table: pd.DataFrame) -> str:
             "CSF, GM and WM",
         )
     )
+    marked = f"{NOTED} {note.replace('`', '')} " if note else ""
     return (
-        f"Translation to {table['target'].iloc[0]} and its K-Means segmentation. Mean over "
+        f"{marked}Translation to {table['target'].iloc[0]} and its K-Means segmentation. Mean over "
         f"n = {count} test subjects with {LEVEL:.0%} {interval}. SSIM: map of an {SSIM_WINDOW} x "
         f"{SSIM_WINDOW} Gaussian window, standard deviation {SSIM_SIGMA} px, per axial slice, "
         f"data_range = {DATA_RANGE:g}, averaged over all pixels (image) or the brain mask (brain). "
@@ -127,14 +132,15 @@ def best_rows(table: pd.DataFrame, quantity: Quantity) -> set[int]:
 
 
 def _cells(
-    table: pd.DataFrame, escape: Callable[[str], str], bold: Callable[[str], str]
+    table: pd.DataFrame, escape: Callable[[str], str], bold: Callable[[str], str], note: str = ""
 ) -> list[list[str]]:
     """The printed body: a list of cells for every row, escaped and marked."""
     body, quantities = [], table_quantities(table)
     best = {quantity.key: best_rows(table, quantity) for quantity in quantities}
     for position, (_, row) in enumerate(table.iterrows()):
         mark = "\u00a0‡" if row["ceiling"] else "\u00a0†" if row["saw_source"] else ""
-        texts = [row["source"], row["label"] + mark, row["training"], row["tuned"]]
+        source = f"{row['source']}\u00a0{NOTED}" if note else row["source"]
+        texts = [source, row["label"] + mark, row["training"], row["tuned"]]
         cells = [escape(str(text)) for text in texts]
         for quantity in quantities:
             text = escape(_number(row, quantity))
@@ -189,26 +195,35 @@ def _titles(table: pd.DataFrame) -> list[str]:
     return [*TEXT_COLUMNS, *arrows, *LAST_COLUMNS]
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def _markdown(table: pd.DataFrame, note: str) -> str:
     def escape(text: str) -> str:
         return re.sub(r"([\\|*_<>])", r"\\\1", text.replace("\n", " "))
 
-    frame = pd.DataFrame(_cells(table, escape, lambda text: f"**{text}**"), columns=_titles(table))
-    return f"{frame.to_markdown(index=False, disable_numparse=True)}\n\n{escape(caption(table))}\n"
+    cells = _cells(table, escape, lambda text: f"**{text}**", note)
+    frame = pd.DataFrame(cells, columns=_titles(table))
+    text = frame.to_markdown(index=False, disable_numparse=True)
+    return f"{text}\n\n{escape(caption(table, note))}\n"
 
 
 _TEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"},
-    **{"†": r"$\dagger$", "‡": r"$\ddagger$", "\u00a0": "~", "–": "--", "×": r"$\times$"},
+    **{
+        "§": r"\S{}",
+        "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
+        "\u00a0": "~",
+        "–": "--",
+        "×": r"$\times$",
+    },
     **{"<": r"$<$", ">": r"$>$", "±": r"$\pm$", "\n": " "},
     # A cell that starts with a bracket would be read as the argument of the row end before it.
     **{"[": "{[}", "]": "{]}"},
 }
 
 
-def _latex(table: pd.DataFrame) -> str:
+def _latex(table: pd.DataFrame, note: str) -> str:
     def escape(text: str) -> str:
         return "".join(_TEX.get(character, character) for character in text)
 
@@ -222,7 +237,7 @@ def _latex(table: pd.DataFrame) -> str:
             return escape(text)
         return stack(escape(number[1]), rf"{{\scriptsize {escape(number[2])}}}")
 
-    rows = _cells(table, cell, lambda text: rf"{{\bfseries {text}}}")
+    rows = _cells(table, cell, lambda text: rf"{{\bfseries {text}}}", note)
     titles = [
         stack(*map(escape, re.split(r"(?<=,) |(?<=vs) | (?=\[s)", title)))
         for title in _titles(table)
@@ -234,7 +249,7 @@ def _latex(table: pd.DataFrame) -> str:
         r"% needs \usepackage{array,booktabs,graphicx,lscape}",
         r"\begin{landscape}",
         r"\begin{table}[p]",
-        rf"\caption{{{escape(caption(table))}}}",
+        rf"\caption{{{escape(caption(table, note))}}}",
         r"\centering",
         r"\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.15}",
         r"\resizebox{\linewidth}{!}{%",

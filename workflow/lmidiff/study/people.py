@@ -1,6 +1,6 @@
 """Who is in a study and which images they have; where those are: :mod:`lmidiff.study.paths`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from lmidiff.common.outputs import check_apart
 from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
+from lmidiff.data.grid import kept_slices
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
 from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
@@ -141,8 +142,17 @@ class StudyData:
         """Cohorts whose scans are simulated and that have subjects."""
         return [
             name
-            for name, c in self.cohorts.items()
-            if c["kind"] in ("simulated", "labels") and self.subjects(cohort=name)
+            for name in self.cohorts
+            if any(member.cohort == name and not member.scans for member in self.members)
+        ]
+
+    @property
+    def real_target_cohorts(self) -> list[str]:
+        """Cohorts whose sources are simulated and whose target is real, that have subjects."""
+        return [
+            name
+            for name in self.cohorts
+            if any(member.cohort == name and member.simulated for member in self.members)
         ]
 
     @property
@@ -157,15 +167,33 @@ class StudyData:
 
     def modalities_of(self, subject: str) -> list[str]:
         """The modalities that a subject has: all of them, or the target alone in training."""
-        scans = self.subject(subject).scans
-        return [name for name in self.modalities if not scans or name in scans]
+        member = self.subject(subject)
+        has = {*member.scans, *member.simulated}
+        return [name for name in self.modalities if not has or name in has]
 
-    def kinds(self, subjects: Iterable[str]) -> list[Kind]:
-        """Subjects by which files they have."""
+    def _scanned(self, subject: str) -> list[str]:
+        """The modalities that a scanner gave, of a subject that was in one."""
+        member = self.subject(subject)
+        return [name for name in self.modalities_of(subject) if name not in member.simulated]
+
+    @property
+    def raw_kinds(self) -> list[Kind]:
+        """Raw subjects by which scans are aligned; what is simulated lies on them as it is made."""
+        return self.kinds(self.raw_subjects, self._scanned)
+
+    def kinds(
+        self, subjects: Iterable[str], modalities_of: Callable[[str], list[str]] | None = None
+    ) -> list[Kind]:
+        """Subjects by which files they have.
+
+        Args:
+            subjects: ids.
+            modalities_of: which modalities of a subject count, by default all that it has.
+        """
         found: dict[tuple[tuple[str, ...], bool, bool], list[str]] = {}
         for subject in subjects:
             labels, lesions = bool(self.subject(subject).labels), self.has_lesions(subject)
-            has = tuple(self.modalities_of(subject)), labels, lesions
+            has = tuple((modalities_of or self.modalities_of)(subject)), labels, lesions
             found.setdefault(has, []).append(subject)
         kinds: list[Kind] = []
         for (modalities, *marked), people in found.items():
@@ -225,6 +253,10 @@ class StudyData:
         """What stands for the scans that preprocessing reads of a scanned subject."""
         return self._stand_ins(self.scans_of([subject])[subject].values())
 
+    def labels_behind(self, subject: str) -> list[str]:
+        """What stands for the labels that a subject's sources are simulated from."""
+        return self._stand_ins([self.labels_file(subject)])
+
     def _stand_ins(self, paths: Iterable[str]) -> list[str]:
         return [self.downloads.stand_in(path) for path in paths]
 
@@ -246,7 +278,7 @@ class StudyData:
             member = self.subject(subject)
             found = dict(member.scans)
             if member.raw:
-                found = {n: self.paths.aligned(subject, n) for n in self.modalities_of(subject)}
+                found = {n: self.paths.aligned(subject, n) for n in self._scanned(subject)}
                 found["mask"] = self.paths.aligned(subject, MASK)
                 if member.labels:
                     found["labels"] = self.paths.aligned(subject, LABELS)
@@ -259,9 +291,25 @@ class StudyData:
                     "labels": self.paths.raw(subject, LABELS),
                     "mask": self.paths.raw(subject, MASK),
                 }
+            found |= {name: self.paths.raw(subject, name) for name in member.simulated}
             wanted = [*self.modalities, "labels", "mask", "lesions"]
             scans[subject] = {name: found[name] for name in wanted if name in found}
         return scans
+
+    def labels_file(self, subject: str) -> str:
+        """The labels, on the grid of the target, that a subject's sources are simulated from."""
+        return self.scans_of([subject])[subject]["labels"]
+
+    def every(self, subjects: Iterable[str]) -> dict[str, int]:
+        """Subject to the number of slices of the study grid of which one is kept."""
+        tested = self.config["data"].get("test_every", 1)
+        return {s: tested if self.subject(s).split == "test" else 1 for s in subjects}
+
+    @property
+    def test_slices(self) -> int:
+        """Slices of the test subjects together."""
+        whole = self.config["data"]["grid"]["slices"]
+        return sum(len(kept_slices(whole, n)) for n in self.every(self.subjects("test")).values())
 
     def preprocessed_files(self, cohort: str) -> list[str]:
         """Everything that preprocessing writes for a cohort."""
