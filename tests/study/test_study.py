@@ -70,7 +70,7 @@ def test_shards_hold_every_test_subject_once(config: dict) -> None:
     config["data"]["cohorts"]["simulated"]["subjects"] = {"train": 2, "val": 1, "test": 7}
     config["translation"]["subjects_per_shard"] = 3
     study = Study(config)
-    held = [study.shard_subjects(shard) for shard in study.shards]
+    held = [study.shard_subjects("source", shard) for shard in study.shards("source")]
     assert [len(shard) for shard in held] == [3, 3, 1]
     assert [subject for shard in held for subject in shard] == study.subjects("test")
     for shard, subjects in enumerate(held):

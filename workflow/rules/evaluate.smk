@@ -11,8 +11,8 @@ rule score:
     input:
         shards=shard_folders,
         labels=paths.segmentations("{method}", "{source}"),
-        truth=[file for s in study.subjects("test") for file in study.volume_files(s)],
-        model=[paths.kmeans],
+        truth=tested_volumes,
+        model=lambda w: [study.segmenter(w.method)],
         code=code("score.py"),
     output:
         metrics=paths.scores("{method}", "{source}", "metrics"),
@@ -57,7 +57,7 @@ rule measure_lesions:
     input:
         shards=shard_folders,
         labels=paths.segmentations("{method}", "{source}"),
-        truth=test_volumes(),
+        truth=tested_volumes,
         code=code("measure_lesions.py"),
     output:
         paths.scores("{method}", "{source}", "lesions"),
@@ -136,7 +136,7 @@ rule write_table:
         curves={m: paths.model(m, "curve.csv") for m in study.used_models},
         sources=study.sources,
         subjects=study.subjects("test"),
-        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
+        slices=slices_of_a_run(),
         seed=study.seed,
     script:
         "../scripts/write_table.py"

@@ -25,8 +25,8 @@ if FIGURE1:
         input:
             guided=paths.model(FIGURE1["guided"]),
             unguided=paths.model(FIGURE1["unguided"]),
-            source=study.volumes("test", shown.figure1_source(study)),
-            target=study.volumes("test", study.target),
+            source=study.volumes("test", shown.figure1_source(study), FIRST_FOLD),
+            target=study.volumes("test", study.target, FIRST_FOLD),
             code=code("trace_samples.py"),
         output:
             points=paths.extract("trajectories.csv"),
@@ -77,7 +77,7 @@ rule plot_figure1:
 rule cut_figure2:
     input:
         shards=all_shards(),
-        segmentations=for_each_row(paths.segmentations("{method}", "{source}")),
+        segmentations=for_each_shown(paths.segmentations("{method}", "{source}")),
         volumes=test_volumes(),
         code=code("cut_figure2.py"),
     output:
@@ -326,7 +326,7 @@ rule plot_pareto:
         costs=translation_costs(),
         samplers={name: study.method_settings(name) for name in sampling_methods()},
         labels=study.labels,
-        slices=len(study.subjects("test")) * config["data"]["grid"]["slices"],
+        slices=slices_of_a_run(),
         seed=study.seed,
     script:
         "../scripts/plot_pareto.py"
@@ -374,7 +374,11 @@ rule check_data:
     params:
         volumes=shown.quality_files(study),
         splits={member.id: member.split for member in study.members},
-        shown=[split for split in ("train", "val", "test") if study.subjects(split)],
+        shown=[
+            split
+            for split in ("train", "val", "test")
+            if study.subjects(split, fold=FIRST_FOLD)
+        ],
         target=study.target,
         mask="mask",
     script:
@@ -438,8 +442,8 @@ rule plot_previews:
 rule assess_samples:
     input:
         weights=[paths.model(model) for model in study.unconditional_models],
-        training=study.volumes("train", study.target),
-        held_out=study.volumes("test", study.target),
+        training=study.volumes("train", study.target, FIRST_FOLD),
+        held_out=study.volumes("test", study.target, FIRST_FOLD),
         code=code(
             "assess_samples.py",
             *(study.family_module(model) for model in study.unconditional_models),

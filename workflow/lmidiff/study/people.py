@@ -13,6 +13,7 @@ from lmidiff.data.downloads import Downloads
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
 from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
+from lmidiff.study.repeats import FIRST_FOLD
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,13 @@ class StudyData:
         self.members: list[Subject] = (
             recorded_members(config["recorded"], data.get("exclude", ()))
             if "recorded" in config
-            else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
+            else subjects_of(
+                self.cohorts,
+                self.modalities,
+                self.downloads,
+                data.get("exclude", ()),
+                len(self.folds),
+            )
         )
         self._check_subjects()
         check_apart(self.folder, self._read(), self.name)
@@ -102,18 +109,41 @@ class StudyData:
         data = self.config["data"]
         return {key: data[key] for key in ("target", "percentile", "grid")}
 
-    def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
-        """Subject ids, of one split and one cohort if named, in the order of the config."""
+    @property
+    def folds(self) -> list[int]:
+        """Numbers of the folds: everybody who is tested is so in one of them."""
+        return list(range(FIRST_FOLD, FIRST_FOLD + self.config.get("folds", 1)))
+
+    def subjects(
+        self, split: str | None = None, cohort: str | None = None, fold: int | None = None
+    ) -> list[str]:
+        """Subject ids, of one split and one cohort if named, in the order of the config.
+
+        Without a fold, those who are in the split in any of them. Who trains, validates and is
+        tested together is of one fold.
+        """
+        folds = self.folds if fold is None else [fold]
         return [
             member.id
             for member in self.members
-            if split in (None, member.split) and cohort in (None, member.cohort)
+            if (split is None or split in map(member.split_in, folds))
+            and cohort in (None, member.cohort)
         ]
+
+    def fold_of(self, subject: str) -> int:
+        """The fold in which a test subject is tested."""
+        splits = self.subject(subject).split_in
+        return next(fold for fold in self.folds if splits(fold) == "test")
 
     @property
     def roll(self) -> list[tuple[str, str, str]]:
-        """Everybody's id, split and cohort."""
-        return [(member.id, member.split, member.cohort) for member in self.members]
+        """Everybody's id, split and cohort; with folds, in the first."""
+        return self.rolls[0]
+
+    @property
+    def rolls(self) -> list[list[tuple[str, str, str]]]:
+        """Everybody's id, split and cohort, for each fold."""
+        return [[(m.id, m.split_in(fold), m.cohort) for m in self.members] for fold in self.folds]
 
     def subject(self, subject_id: str) -> Subject:
         """A subject by its id."""
@@ -250,9 +280,9 @@ class StudyData:
         """Everything that preprocessing writes for a cohort."""
         return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
 
-    def volumes(self, split: str, suffix: str) -> list[str]:
-        """That volume of every subject of a split."""
-        return [self.paths.volume(subject, suffix) for subject in self.subjects(split)]
+    def volumes(self, split: str, suffix: str, fold: int | None = None) -> list[str]:
+        """That volume of every subject of a split, see :meth:`subjects`."""
+        return [self.paths.volume(subject, suffix) for subject in self.subjects(split, fold=fold)]
 
     def volume_files(self, subject: str) -> list[str]:
         """Everything that preprocessing writes for a subject."""
@@ -271,6 +301,10 @@ class StudyData:
     def _check_subjects(self) -> None:
         if self.target in self.sources:
             raise StudyError(f"config: data.sources contains the target {self.target}")
-        for split in ("train", "test"):
-            if not self.subjects(split):
-                raise StudyError(f"config: data.cohorts gives no subject to the {split} split")
+        for fold in self.folds:
+            of_fold = f" of fold {fold}" if len(self.folds) > 1 else ""
+            for split in ("train", "test"):
+                if not self.subjects(split, fold=fold):
+                    raise StudyError(
+                        f"config: data.cohorts gives no subject to the {split} split{of_fold}"
+                    )
