@@ -4,9 +4,7 @@
 
 rule train_segmenter:
     input:
-        target=lambda w: study.volumes(
-            "train", study.target, fold_of_run(w.segmenter)
-        ),
+        target=lambda w: study.volumes("train", study.target, fold_of_run(w.segmenter)),
         masks=lambda w: study.volumes("train", MASK, fold_of_run(w.segmenter)),
         code=code("train_segmenter.py"),
     output:

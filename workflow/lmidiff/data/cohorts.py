@@ -118,10 +118,14 @@ def _dealt(people: list[Subject], name: str, kind: str, folds: int) -> list[Subj
         )
     share, rest = divmod(len(people), folds)
     if rest or splits.count("test") != share:
-        mend = f"use a multiple of {folds} people" if rest else f"set subjects.test to {share}"
+        mend = (
+            f"their number must be a multiple of {folds}"
+            if rest
+            else f"subjects.test must be {share} of them, not {splits.count('test')}"
+        )
         raise StudyError(
             f"config: folds: {folds} tests each of the {len(people)} people of data.cohorts.{name} "
-            f"once, which {splits.count('test')} at a time do not; {mend}"
+            f"once, so {mend}"
         )
     return [
         replace(member, later=each[1:])
