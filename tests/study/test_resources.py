@@ -60,7 +60,7 @@ def test_estimates_of_the_recorded_study_add_up_to_its_record(costs, recorded):
     assert min(ratios) == pytest.approx(1, rel=0.01)  # the dearest model's, so for no other less
     assert max(ratios) < 8
     pairs = [(m, s) for m in study.methods for s in study.sources]
-    translated = sum(needs.translate(*pair, n)[0] for pair in pairs for n in study.shards)
+    translated = sum(needs.translate(*pair, n)[0] for pair in pairs for n in study.shards(pair[0]))
     # A job without a network counts as scoring, in the estimate alone.
     assert seconds["translate"]["all"] <= translated <= 1.1 * seconds["translate"]["all"]
     tuned = [method for method in study.methods if study.tuning_file(method)]

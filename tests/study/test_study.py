@@ -18,6 +18,12 @@ from lmidiff.study.study import LABELS, MASK, Study
 from workflows import ROOT, SMOKE, Job, copy_project, planned
 
 SCRIPTS = ROOT / "workflow" / "scripts"
+# Six people in two folds, to be laid over the smoke study.
+FOLDED = {
+    "study": "folded",
+    "folds": 2,
+    "data": {"cohorts": {"simulated": {"subjects": {"train": 2, "val": 1, "test": 3}}}},
+}
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ def test_shards_hold_every_test_subject_once(config: dict) -> None:
     config["data"]["cohorts"]["simulated"]["subjects"] = {"train": 2, "val": 1, "test": 7}
     config["translation"]["subjects_per_shard"] = 3
     study = Study(config)
-    held = [study.shard_subjects(shard) for shard in study.shards]
+    held = [study.shard_subjects("source", shard) for shard in study.shards("source")]
     assert [len(shard) for shard in held] == [3, 3, 1]
     assert [subject for shard in held for subject in shard] == study.subjects("test")
     for shard, subjects in enumerate(held):
@@ -395,6 +401,76 @@ def test_each_network_is_trained_from_every_seed_and_nothing_else_is(config: dic
     assert seeds == [40, 41, 42]
 
 
+@pytest.fixture
+def folded(config: dict) -> dict:
+    return merge(config, FOLDED)
+
+
+def test_every_fold_has_its_own_people_models_settings_and_segmenter(folded: dict) -> None:
+    study = Study(folded)
+    plain = Study(folded | {"folds": 1})
+    assert study.folds == [1, 2]
+    assert study.subjects("test") == study.subjects() == [f"sub-0{n}" for n in range(1, 7)]
+    assert study.rolls[0] == study.roll == plain.roll, "the first fold is the split without folds"
+    assert study.subjects("test", fold=2) == ["sub-01", "sub-02", "sub-03"]
+    assert study.subjects("val", fold=2) == ["sub-06"]
+    assert [study.fold_of(subject) for subject in study.subjects()] == [2, 2, 2, 1, 1, 1]
+    assert set(study.runs) == {f"{row}{fold}" for row in plain.runs for fold in ("", "_fold-2")}
+    assert study.shown_runs == study.runs
+    assert study.trainings("histogram") == ["histogram", "histogram_fold-2"]
+    run, first = "sdedit_fold-2", Study(folded).method_block("sdedit", "PDw")
+    assert study.method_block(run, "PDw") == first, "settings and seeds are those of every fold"
+    assert study.weights_of(run, "PDw") == [study.paths.model("unconditional_fold-2")]
+    assert study.weights_of("sdedit", "PDw") == plain.weights_of("sdedit", "PDw")
+    assert study.model_of("cyclegan_fold-2", "PDw") == "cyclegan_PDw_fold-2"
+    assert study.model_of("source_fold-2", "PDw") is None
+    assert study.tuning_file(run) == [study.paths.tuning(run)]
+    assert study.segmenter("source").endswith("/models/kmeans/kmeans.json")
+    assert study.segmenter(run).endswith("/models/kmeans_fold-2/kmeans.json")
+    assert list(study.labels) == list(study.methods) == list(plain.methods)
+    files = study.training_files("lmidiffusion_fold-2")["target"]
+    assert [subject_of(path) for path in files] == ["sub-04", "sub-05"]
+    assert study.training_files("lmidiffusion") == plain.training_files("lmidiffusion")
+
+
+def test_a_person_is_shown_as_translated_by_the_run_that_tested_them(folded: dict) -> None:
+    study = Study(folded)
+    files = study.files_of_row("sdedit", "PDw")
+    assert list(files) == study.subjects("test")
+    for subject, paths in files.items():
+        run = "sdedit" if subject in study.subjects("test", fold=1) else "sdedit_fold-2"
+        assert paths == study.scored_files(run, "PDw")[subject]
+        assert f"/translations/{run}/from-PDw/shard-" in paths["image"]
+        assert f"/segmentations/{run}/" in paths["labels"]
+    runs = {run: study.tested(run) for run in ("sdedit", "sdedit_fold-2")}
+    for run, people in runs.items():
+        held = [study.shard_subjects(run, shard) for shard in study.shards(run)]
+        assert [subject for shard in held for subject in shard] == people
+        for shard, subjects in enumerate(held):
+            assert {study.shard_of(subject) for subject in subjects} == {shard}
+            inputs = study.translation_inputs(run, "PDw", shard)
+            assert [subject_of(path) for path in inputs] == subjects
+
+
+def test_folds_that_are_refused(folded: dict, tmp_path: Path) -> None:
+    assert "folds: 2 and seeds: 3: a network is trained" in message_of({**folded, "seeds": 3})
+    people = folded["data"]["cohorts"]["simulated"]["subjects"]
+    assert "so their number must be a multiple of 4" in message_of({**folded, "folds": 4})
+    rows = [f"{n} {m} test" for n in (1, 2) for m in ("T1w", "PDw", "T2w")]
+    folded["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
+    text = message_of(folded)
+    assert "data.cohorts.mine of kind sheet says itself who is tested; set folds to 1" in text
+    del folded["data"]["cohorts"]["mine"]
+    people |= {"train": 3, "val": 0}
+    assert "methods.sdedit.tune chooses on validation subjects" in message_of(folded)
+    people |= {"train": 1, "val": 2}
+    assert "gives only one to the train split" in message_of(folded)
+    # Who is left out of the second fold's test people leaves nobody to test in it.
+    people |= {"train": 2, "val": 1}
+    folded["data"]["exclude"] = ["sub-01", "sub-02", "sub-03"]
+    assert "gives no subject to the train split of fold 1" in message_of(folded)
+
+
 def test_merging() -> None:
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
     assert merge(base, {"a": {"c": [9]}, "d": {"e": 4}}) == {"a": {"b": 1, "c": [9]}, "d": {"e": 4}}
@@ -564,6 +640,114 @@ def test_that_check_finds_a_leak(
     finally:
         path.write_text(text)
     assert any(f"{model} reads" in each and leak in each for each in found), found
+
+
+MADE_BY = {"train_model", "tune_method", "train_segmenter"}
+
+
+def people_of(job: Job) -> set[str]:
+    """Whose volumes a job reads."""
+    return {subject_of(path) for path in job.data if "/volumes/" in path}
+
+
+def behind(job: Job, maker: dict[str, Job]) -> list[Job]:
+    """The jobs from a score back to the volumes: what was trained, fitted and chosen for it."""
+    found, todo = [], [job]
+    while todo:
+        one = todo.pop()
+        if one not in found and not one.rule.startswith(("preprocess", "simulate")):
+            found.append(one)
+            todo += [maker[path] for path in one.data if path in maker]
+    return found
+
+
+def seen_in_making(jobs: list[Job]) -> list[str]:
+    """Test people whom something behind their own score has seen; the DAG alone is asked."""
+    maker = {path: job for job in jobs for path in job.outputs}
+    found = []
+    for score in (job for job in jobs if job.rule == "score"):
+        for job in behind(score, maker):
+            seen = people_of(job) & people_of(score) if job.rule in MADE_BY else ()
+            found += [f"{job.outputs[0]} has seen {person}" for person in sorted(seen)]
+    return found
+
+
+def planned_in_folds(project: Path, *rows: str) -> list[Job]:
+    settings = FOLDED | ({"rows": list(rows)} if rows else {})
+    (project / "folded.yaml").write_text(yaml.safe_dump(settings))
+    wanted = "results/folded/metrics.csv", "results/folded/slices.csv"
+    return planned(project, *wanted, *SMOKE, "folded.yaml")
+
+
+@pytest.mark.study
+def test_nothing_behind_a_score_has_seen_the_people_it_is_of(project: Path, folded: dict) -> None:
+    jobs, study = planned_in_folds(project), Study(folded)
+    assert seen_in_making(jobs) == []
+    # Not vacuous: every row tests everybody once from every source, and behind each score are a
+    # segmenter, its models and its settings, made from people.
+    maker = {path: job for job in jobs for path in job.outputs}
+    tested: dict[tuple[str, str], list[str]] = {}
+    for score in (job for job in jobs if job.rule == "score"):
+        run, source = Path(score.outputs[0]).stem.removesuffix("_metrics").split("_from-")
+        row = run.removesuffix("_fold-2")
+        assert people_of(score) == set(study.subjects("test", fold=2 if run != row else 1))
+        tested.setdefault((row, source), []).extend(people_of(score))
+        made = [job for job in behind(score, maker) if job.rule in MADE_BY]
+        expected = 1 + len(study.weights_of(row, source)) + len(study.tuning_file(row))
+        assert len(made) == expected
+        assert all(people_of(job) for job in made)
+    assert set(tested) == {(row, source) for row in study.methods for source in study.sources}
+    assert all(sorted(people) == study.subjects() for people in tested.values())
+
+
+@pytest.mark.study
+@pytest.mark.parametrize(
+    ("file", "line", "broken", "leak"),
+    [
+        (
+            "lmidiff/study/models.py",
+            'self.subjects("train", fold=fold_of_run(model))',
+            'self.subjects("train", fold=1)',
+            "models/unconditional_fold-2/weights.safetensors has seen sub-01",
+        ),
+        (
+            "lmidiff/study/study.py",
+            "return in_fold(of_seed, fold_of_run(name))",
+            "return of_seed",
+            "models/unconditional/weights.safetensors has seen sub-01",
+        ),
+        (
+            "rules/translate.smk",
+            'study.volumes("val", study.target, fold_of_run(w.method))',
+            'study.volumes("val", study.target)',
+            "tuning/sdedit.json has seen sub-06",
+        ),
+        (
+            "rules/segment.smk",
+            'study.volumes("train", study.target, fold_of_run(w.segmenter))',
+            'study.volumes("train", study.target)',
+            "models/kmeans/kmeans.json has seen sub-05",
+        ),
+        (
+            "rules/segment.smk",
+            "model=lambda w: [study.segmenter(w.method)]",
+            'model=lambda w: [study.segmenter("source")]',
+            "models/kmeans/kmeans.json has seen sub-01",
+        ),
+    ],
+)
+def test_that_check_finds_who_was_seen(
+    project: Path, file: str, line: str, broken: str, leak: str
+) -> None:
+    path = project / "workflow" / file
+    text = path.read_text()
+    assert text.count(line) == 1
+    path.write_text(text.replace(line, broken))
+    try:
+        found = seen_in_making(planned_in_folds(project, "sdedit"))
+    finally:
+        path.write_text(text)
+    assert any(leak in each for each in found), found
 
 
 # -- code as input --------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from lmidiff.records.served import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config
 from lmidiff.report.notes import note_of
+from lmidiff.study.paths import KMEANS
 from lmidiff.study.rates import read_costs
-from lmidiff.study.repeats import repeatable, row_of
+from lmidiff.study.repeats import FIRST_FOLD, fold_of_run, repeatable, row_of
 from lmidiff.study.resources import Needs
 from lmidiff.study.study import LABELS, MASK, Study
 from lmidiff.study.whole import Whole
@@ -95,12 +96,13 @@ def all_volumes():
 
 def shard_folders(wildcards):
     """Translated shards of a method and source."""
-    return [paths.shard(wildcards.method, wildcards.source, n) for n in study.shards]
+    method, source = wildcards.method, wildcards.source
+    return [paths.shard(method, source, n) for n in study.shards(method)]
 
 
-def for_each_row(pattern):
-    """A pattern filled for every method and source: the rows of the table."""
-    return expand(pattern, method=study.methods, source=study.sources)
+def for_each_shown(pattern):
+    """A pattern filled for every run that is shown, and source: of each row, its first training."""
+    return expand(pattern, method=study.shown_runs, source=study.sources)
 
 
 def for_each_run(pattern):
@@ -109,29 +111,35 @@ def for_each_run(pattern):
 
 
 def all_weights():
-    """The weights of every used model, from every seed."""
+    """The weights of every used model, from every seed or fold."""
     return [paths.model(m) for name in study.used_models for m in study.trainings(name)]
 
 
 def training_curves():
-    """Training of a model, from every seed, to its learning curve."""
+    """Training of a model, from every seed or fold, to its learning curve."""
     models = [m for name in study.trained_models for m in study.trainings(name)]
     return {model: paths.model(model, "curve.csv") for model in models}
 
 
 def all_shards():
-    """Every translated shard of every method and source."""
+    """Every translated shard that is shown, see for_each_shown."""
     return [
-        paths.shard(method, source, shard)
-        for method in study.methods
+        paths.shard(run, source, shard)
+        for run in study.shown_runs
         for source in study.sources
-        for shard in study.shards
+        for shard in study.shards(run)
     ]
 
 
 def test_volumes():
     """Every preprocessed volume of the test subjects."""
     return [file for s in study.subjects("test") for file in study.volume_files(s)]
+
+
+def tested_volumes(wildcards):
+    """Every preprocessed volume of the test subjects of a run."""
+    people = study.tested(wildcards.method)
+    return [file for s in people for file in study.volume_files(s)]
 
 
 def seconds_of(job):

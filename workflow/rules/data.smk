@@ -183,7 +183,7 @@ rule write_split:
     conda:
         "../../envs/environment.yaml"
     params:
-        members=study.roll,
+        folds=study.rolls,
     script:
         "../scripts/write_split.py"
 

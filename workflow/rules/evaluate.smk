@@ -11,8 +11,8 @@ rule score:
     input:
         shards=shard_folders,
         labels=paths.segmentations("{method}", "{source}"),
-        truth=[file for s in study.subjects("test") for file in study.volume_files(s)],
-        model=[paths.kmeans],
+        truth=tested_volumes,
+        model=lambda w: [study.segmenter(w.method)],
         code=code("score.py"),
     output:
         metrics=paths.scores("{method}", "{source}", "metrics"),
@@ -65,7 +65,7 @@ rule measure_lesions:
     input:
         shards=shard_folders,
         labels=paths.segmentations("{method}", "{source}"),
-        truth=test_volumes(),
+        truth=tested_volumes,
         code=code("measure_lesions.py"),
     output:
         paths.scores("{method}", "{source}", "lesions"),
@@ -108,7 +108,7 @@ rule measure_volumes:
     input:
         labels=for_each_run(paths.segmentations("{method}", "{source}")),
         truth=test_volumes(),
-        model=[paths.kmeans],
+        models=list(dict.fromkeys(study.segmenter(run) for run in study.runs)),
         code=code("measure_volumes.py"),
     output:
         paths.volumes_table,
@@ -128,6 +128,7 @@ rule measure_volumes:
                     "target": study.target,
                     "seed": study.seed_of(run),
                 },
+                study.segmenter(run),
                 study.scored_files(run, source),
             )
             for run in study.runs

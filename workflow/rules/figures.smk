@@ -26,8 +26,8 @@ if FIGURE1:
         input:
             guided=paths.model(FIGURE1["guided"]),
             unguided=paths.model(FIGURE1["unguided"]),
-            source=study.volumes("test", shown.figure1_source(study)),
-            target=study.volumes("test", study.target),
+            source=study.volumes("test", shown.figure1_source(study), FIRST_FOLD),
+            target=study.volumes("test", study.target, FIRST_FOLD),
             code=code("trace_samples.py"),
         output:
             points=paths.extract("trajectories.csv"),
@@ -78,7 +78,7 @@ rule plot_figure1:
 rule cut_figure2:
     input:
         shards=all_shards(),
-        segmentations=for_each_row(paths.segmentations("{method}", "{source}")),
+        segmentations=for_each_shown(paths.segmentations("{method}", "{source}")),
         volumes=test_volumes(),
         code=code("cut_figure2.py"),
     output:
@@ -398,7 +398,11 @@ rule check_data:
     params:
         volumes=shown.quality_files(study),
         splits={member.id: member.split for member in study.members},
-        shown=[split for split in ("train", "val", "test") if study.subjects(split)],
+        shown=[
+            split
+            for split in ("train", "val", "test")
+            if study.subjects(split, fold=FIRST_FOLD)
+        ],
         target=study.target,
         mask="mask",
     script:
@@ -462,8 +466,8 @@ rule plot_previews:
 rule assess_samples:
     input:
         weights=[paths.model(model) for model in study.unconditional_models],
-        training=study.volumes("train", study.target),
-        held_out=study.volumes("test", study.target),
+        training=study.volumes("train", study.target, FIRST_FOLD),
+        held_out=study.volumes("test", study.target, FIRST_FOLD),
         code=code(
             "assess_samples.py",
             lambda w: map(study.family_module, study.unconditional_models),

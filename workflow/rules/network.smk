@@ -22,6 +22,8 @@ rule preprocess_whole:
     params:
         scans=lambda w: whole.scans(w.subject),
         grid=whole.grid,
+        field=study.field,
+        every=lambda w: {w.subject: 1},
         percentile=config["data"]["percentile"],
         judgements=lambda w: study.judgements([w.subject]),
         flagged=config["data"].get("flagged", "stop"),
@@ -33,9 +35,9 @@ use rule translate as translate_whole with:
     input:
         weights=lambda w: study.weights_of(w.method, w.source),
         tuned=lambda w: study.tuning_file(w.method),
-        source=lambda w: whole.of_shard(w.source, int(w.shard)),
+        source=lambda w: whole.of_shard(w.method, w.source, int(w.shard)),
         answers=lambda w: whole.answers(w.method, int(w.shard)),
-        code=lambda w: code("translate.py", *study.method_modules(w.method)),
+        code=code("translate.py", lambda w: study.method_modules(w.method)),
     output:
         directory(whole.paths.shard("{method}", "{source}", "{shard}")),
     log:
@@ -53,7 +55,8 @@ use rule translate as translate_whole with:
 rule label_translations:
     input:
         shards=lambda w: [
-            whole.paths.shard(w.method, w.source, shard) for shard in study.shards
+            whole.paths.shard(w.method, w.source, shard)
+            for shard in study.shards(w.method)
         ],
         network=study.downloads.stand_ins(whole.network.files),
         code=code("label_whole.py"),
@@ -97,7 +100,7 @@ rule score_network:
     input:
         found=whole.paths.segmentations("{method}", "{source}"),
         wanted=whole.true_labels,
-        masks=[whole.paths.volume(s, MASK) for s in study.subjects("test")],
+        masks=lambda w: [whole.paths.volume(s, MASK) for s in study.tested(w.method)],
         code=code("score_network.py"),
     output:
         paths.scores("{method}", "{source}", "network"),
@@ -110,7 +113,7 @@ rule score_network:
     resources:
         **asks(lambda w: needs.score()),
     params:
-        subjects=study.subjects("test"),
+        subjects=lambda w: study.tested(w.method),
         labels=dict(whole.network.labels),
         extent=config["data"]["grid"]["extent"],
         names=lambda w: {

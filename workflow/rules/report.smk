@@ -35,7 +35,7 @@ rule write_front:
 rule cut_viewer:
     input:
         shards=all_shards(),
-        segmentations=for_each_row(paths.segmentations("{method}", "{source}")),
+        segmentations=for_each_shown(paths.segmentations("{method}", "{source}")),
         volumes=test_volumes(),
         code=code("cut_viewer.py"),
     output:

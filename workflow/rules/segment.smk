@@ -1,16 +1,18 @@
-# The segmenter, K-Means fitted on the target's training images, and the labels it gives to every
-# translated volume.
+# The segmenter, K-Means fitted on the target's training images of a fold, and the labels it gives to
+# every translated volume.
 
 
 rule train_segmenter:
     input:
-        target=study.volumes("train", study.target),
-        masks=study.volumes("train", MASK),
+        target=lambda w: study.volumes("train", study.target, fold_of_run(w.segmenter)),
+        masks=lambda w: study.volumes("train", MASK, fold_of_run(w.segmenter)),
         code=code("train_segmenter.py"),
     output:
-        paths.kmeans,
+        paths.segmenter("{segmenter}"),
     log:
-        f"{OUT}/logs/train/kmeans.log",
+        f"{OUT}/logs/train/{{segmenter}}.log",
+    wildcard_constraints:
+        segmenter=repeatable([KMEANS]),
     group:
         "fit"
     conda:
@@ -30,8 +32,8 @@ rule train_segmenter:
 rule segment:
     input:
         shards=shard_folders,
-        masks=study.volumes("test", MASK),
-        model=rules.train_segmenter.output,
+        masks=lambda w: study.volumes("test", MASK, fold_of_run(w.method)),
+        model=lambda w: [study.segmenter(w.method)],
         code=code("segment.py"),
     output:
         directory(paths.segmentations("{method}", "{source}")),

@@ -91,7 +91,7 @@ def translation_costs():
     """Method and source to Snakemake's benchmark files of its translation."""
     pattern = f"{OUT}/cost/translate/{{}}_from-{{}}_shard-{{}}.tsv"
     return [
-        ((name, source), [pattern.format(name, source, n) for n in study.shards])
+        ((name, source), [pattern.format(name, source, n) for n in study.shards(name)])
         for name in sampling_methods()
         for source in study.sources
     ]

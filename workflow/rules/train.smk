@@ -17,7 +17,7 @@ rule train_model:
     # The longest jobs first: what follows them is short and fills the gaps.
     priority: 10
     group:
-        lambda w: None if w.model in study.trained_models else "fit"
+        lambda w: None if study.is_trained(w.model) else "fit"
     conda:
         "../../envs/environment.yaml"
     threads: lambda w: THREADS * processes(w.model)

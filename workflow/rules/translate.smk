@@ -5,8 +5,8 @@ rule tune_method:
     # No image of any source: the settings of a zero-shot row know the target alone.
     input:
         weights=lambda w: study.weights_of(w.method, study.sources[0]),
-        target=study.volumes("val", study.target),
-        masks=study.volumes("val", MASK),
+        target=lambda w: study.volumes("val", study.target, fold_of_run(w.method)),
+        masks=lambda w: study.volumes("val", MASK, fold_of_run(w.method)),
         code=code("tune.py", lambda w: study.method_modules(w.method)),
     output:
         chosen=paths.tuning("{method}", "json"),
@@ -40,7 +40,7 @@ rule translate:
     input:
         weights=lambda w: study.weights_of(w.method, w.source),
         tuned=lambda w: study.tuning_file(w.method),
-        source=lambda w: study.translation_inputs(w.source, int(w.shard)),
+        source=lambda w: study.translation_inputs(w.method, w.source, int(w.shard)),
         answers=lambda w: study.answers(w.method, int(w.shard)),
         code=code("translate.py", lambda w: study.method_modules(w.method)),
     output:

@@ -10,14 +10,15 @@ from lmidiff.evaluation.tissue_volumes import COLUMNS, KEYS, Person
 
 with job(snakemake.log):
     params = snakemake.params
-    model, people, rows = KMeansModel.load(snakemake.input.model[0]), {}, []
-    for names, files_of in params.runs:
+    models = {path: KMeansModel.load(path) for path in snakemake.input.models}
+    people, rows = {}, []
+    for names, model, files_of in params.runs:
         for subject, files in files_of.items():
             if subject not in people:
                 known = {name: read_array(files[name]) for name in ("mask", "target")}
                 truth = read_array(files["truth"]) if "truth" in files else None
                 people[subject] = Person(
-                    model, **known, truth=truth, affine=read_affine(files["mask"])
+                    models[model], **known, truth=truth, affine=read_affine(files["mask"])
                 )
             measured = people[subject].measure(read_array(files["labels"]))
             rows += [{**names, "subject": subject, **row} for row in measured]

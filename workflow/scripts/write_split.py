@@ -1,10 +1,11 @@
-"""Write which subject is in which split."""
+"""Write which subject is in which split, fold by fold if there are several."""
 
 import pandas as pd
 
 from lmidiff.common.jobs import job
-from lmidiff.data.splits import write_split
+from lmidiff.data.splits import write_folds
 
 with job(snakemake.log):
-    table = pd.DataFrame(snakemake.params.members, columns=["subject", "split", "cohort"])
-    write_split(table, snakemake.output[0])
+    columns = ["subject", "split", "cohort"]
+    tables = [pd.DataFrame(members, columns=columns) for members in snakemake.params.folds]
+    write_folds(tables, snakemake.output[0])

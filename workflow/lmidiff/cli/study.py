@@ -7,6 +7,7 @@ import argparse
 import os
 import shutil
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def summary(folder: Path) -> str:
     """
     from tabulate import tabulate
 
-    from lmidiff.report.summary import narrow_rows, read_table
+    from lmidiff.report.summary import folds_text, narrow_rows, read_table
     from lmidiff.verdicts.text import (
         read_verdicts,
         trainings_text,
@@ -99,9 +100,10 @@ def summary(folder: Path) -> str:
 
     table, verdicts = read_table(folder), read_verdicts(folder)
     text = tabulate(narrow_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
+    folds = f"{textwrap.fill(folds_text(folder), 100)}\n\n" if folds_text(folder) else ""
     return (
         f"{text}\n\nMean and half of the 95 % interval over {table['n'].iloc[0]} test subjects, "
-        f"{trainings_text(verdicts)} of each model.\n\n{verdict_lines(verdicts)}\n"
+        f"{trainings_text(verdicts)} of each model.\n\n{folds}{verdict_lines(verdicts)}\n"
         f"Claims: {verdict_counts(verdicts)}; in full in {folder}/report.md\n"
         f"Picture: {folder}/figures/figure2.png   Table: {folder}/table1.md\n"
         f"Scores: {folder}/metrics.csv   Record: {folder}/record/"

@@ -12,7 +12,7 @@ from lmidiff.data import ixi
 from lmidiff.data.bids import read_bids
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.sheet import read_sheet
-from lmidiff.data.splits import SPLITS, read_split
+from lmidiff.data.splits import SPLITS, read_folds, rotated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +24,14 @@ class Subject:
 
     Attributes:
         id: ``sub-...``.
-        split: train, val or test.
+        split: train, val or test; with folds, that of the first.
         cohort: name of the cohort in the config.
         labels: whether true tissue labels exist.
         scans: modality (or "labels", "mask", "lesions") to path, for scans that exist on disk.
         anatomy: the label map a simulated subject is made from, if any.
         raw: whether the scans are as the scanner gave them: neither aligned nor skull-stripped.
         simulated: modalities that are simulated from the labels, the target being real.
+        later: splits in the folds after the first; none where it is the same in all.
     """
 
     id: str
@@ -41,6 +42,11 @@ class Subject:
     anatomy: str = ""
     raw: bool = False
     simulated: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    def split_in(self, fold: int) -> str:
+        """The split in a fold, counted from 1."""
+        return (self.split, *self.later)[fold - 1] if self.later else self.split
 
 
 def subjects_of(
@@ -48,6 +54,7 @@ def subjects_of(
     modalities: Sequence[str],
     downloads: Downloads,
     exclude: Collection[str] = (),
+    folds: int = 1,
 ) -> list[Subject]:
     """Every subject of every cohort.
 
@@ -57,9 +64,11 @@ def subjects_of(
             or tuned on needs the target alone.
         downloads: the ledger's files, and the folders in which relative paths are looked for.
         exclude: ids that are left out; their images are not looked at.
+        folds: in which the people of a cohort that is tested are tested in turn, each once.
 
     Raises:
-        StudyError: a sheet or folder is missing or faulty, or an id is in two cohorts.
+        StudyError: a sheet or folder is missing or faulty, an id is in two cohorts, or a cohort
+            cannot be dealt out to the folds.
     """
     makers = {
         "simulated": _simulated,
@@ -75,7 +84,7 @@ def subjects_of(
     _name_apart(found, cohorts)
     members: list[Subject] = []
     for name, people in found.items():
-        for member in people:
+        for member in _dealt(people, name, cohorts[name]["kind"], folds):
             if member.id in exclude:
                 continue
             clash = next((other for other in members if other.id == member.id), None)
@@ -100,6 +109,33 @@ def _name_apart(found: dict[str, list[Subject]], cohorts: Mapping[str, Mapping[s
         if cohorts[name]["kind"] == "simulated" and any(member.id in real for member in people):
             kind = "".join(filter(str.isalnum, name))
             found[name] = [replace(m, id=f"sub-{kind}{m.id.removeprefix('sub-')}") for m in people]
+
+
+def _dealt(people: list[Subject], name: str, kind: str, folds: int) -> list[Subject]:
+    """People with their splits in all folds; where nobody is tested, they are the same in all."""
+    splits = [member.split for member in people]
+    if folds == 1 or "test" not in splits:
+        return people
+    if kind not in ("simulated", "labels"):
+        raise StudyError(
+            f"config: folds: {folds} tests people of a cohort in turn, but data.cohorts.{name} of "
+            f"kind {kind} says itself who is tested; set folds to 1"
+        )
+    share, rest = divmod(len(people), folds)
+    if rest or splits.count("test") != share:
+        mend = (
+            f"their number must be a multiple of {folds}"
+            if rest
+            else f"subjects.test must be {share} of them, not {splits.count('test')}"
+        )
+        raise StudyError(
+            f"config: folds: {folds} tests each of the {len(people)} people of data.cohorts.{name} "
+            f"once, so {mend}"
+        )
+    return [
+        replace(member, later=each[1:])
+        for member, each in zip(people, rotated(splits, folds), strict=True)
+    ]
 
 
 def _counts(cohort: Mapping[str, Any]) -> list[str]:
@@ -224,10 +260,9 @@ def recorded_members(folder: str | Path, exclude: Sequence[str] = ()) -> list[Su
     Raises:
         StudyError: the record has no split.
     """
-    splits = read_split(Path(folder) / "split.tsv")
+    first, *more = read_folds(Path(folder) / "split.tsv")
     return [
-        Subject(subject, split, cohort="recorded", labels=True)
-        for split, subjects in splits.items()
-        for subject in subjects
+        Subject(subject, split, "recorded", True, later=tuple(fold[subject] for fold in more))
+        for subject, split in first.items()
         if subject not in exclude
     ]

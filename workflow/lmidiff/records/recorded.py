@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic_folder, sha256
-from lmidiff.study.repeats import MARK
+from lmidiff.study.repeats import FOLD_MARK, MARK
 
 KEPT = (
     "metrics.csv",
@@ -36,10 +36,14 @@ KEPT = (
     "models/*/curve.csv",
     "models/*/previews.npz",
     "models/*/config.json",
-    "models/kmeans/kmeans.json",
+    "models/kmeans*/kmeans.json",
 )
-#: Left out all the same: pictures are of the first training of each network.
-LEFT = (f"models/*{MARK}*/previews.npz", f"cost/translate/*{MARK}*.tsv")
+#: Left out all the same: pictures and costs are of the first training of each network.
+LEFT = tuple(
+    pattern
+    for mark in (MARK, FOLD_MARK)
+    for pattern in (f"models/*{mark}*/previews.npz", f"cost/translate/*{mark}*.tsv")
+)
 #: Files that are kept as gzip, under their name and ``.gz``.
 PACKED = (
     "slices.csv",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+from lmidiff.study.repeats import FIRST_FOLD, in_fold
 
 WEIGHTS = "weights.safetensors"
 
@@ -12,7 +13,8 @@ WEIGHTS = "weights.safetensors"
 def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any], list[str]]:
     """A study's config without the rows whose trained weights a folder does not hold.
 
-    Of a study of several trainings it is the first alone: no record holds the weights of more.
+    Of a study of several seeds it is the first alone: no record holds the weights of more. A row of
+    a study with folds needs the weights of every fold.
 
     Args:
         config: the study's.
@@ -31,7 +33,12 @@ def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any
         for name, block in config["methods"].items()
         if block and block.get("model")
     }
-    left = [name for name, used in models.items() if missing_weights(used, folder)]
+    folds = range(FIRST_FOLD, FIRST_FOLD + config.get("folds", 1))
+    left = [
+        name
+        for name, used in models.items()
+        if missing_weights([in_fold(model, fold) for model in used for fold in folds], folder)
+    ]
     if models and len(left) == len(models):
         raise StudyError(
             f"{folder}: holds no models/<model>/{WEIGHTS} of any row of this study; train them "

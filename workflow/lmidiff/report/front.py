@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from lmidiff.report.html import write_html
-from lmidiff.report.summary import SHORT_COLUMNS, interval, read_table
+from lmidiff.report.summary import SHORT_COLUMNS, folds_text, interval, read_table
 from lmidiff.verdicts.rule import NOT_RUN, VERDICTS
 from lmidiff.verdicts.text import claim_text, people_text, read_verdicts, verdict_counts
 
@@ -45,7 +45,7 @@ def write_front(
         path,
         about=about,
         counts=verdict_counts(verdicts),
-        of_whom=people_text(verdicts).strip() if ran else "",
+        of_whom=f"{folds_text(folder)} {people_text(verdicts)}".strip() if ran else "",
         claims=_claims(verdicts),
         not_run=int((verdicts["verdict"] == NOT_RUN).sum()),
         picture=base64.b64encode(Path(picture).read_bytes()).decode(),

@@ -6,7 +6,13 @@ from pathlib import Path
 import yaml
 
 from lmidiff.report.notes import note_of
-from lmidiff.report.summary import cost_text, read_table, scores_text, spread_text
+from lmidiff.report.summary import (
+    cost_text,
+    folds_text,
+    read_table,
+    scores_text,
+    spread_text,
+)
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 
 UP = Path("..", "..")
@@ -25,12 +31,13 @@ def results_page(folder: Path) -> str:
         folder: ``results/reference/<study>``, relative to the top of the project.
     """
     table, verdicts = read_table(folder), read_verdicts(folder)
-    there = UP / folder
+    there, folds = UP / folder, folds_text(folder)
     parts = [
         f"# Study `{folder.name}`, as recorded\n",
         "Made from the record by `lmidiff readme`; do not edit.\n",
         *_note(folder),
         "## Verdicts\n",
+        *([f"{folds}\n"] if folds else []),
         verdict_sentences(verdicts),
         f"{verdict_table(verdicts)}\n{legend(verdicts)}",
         "The rule: [verdicts.md](../verdicts.md).\n",

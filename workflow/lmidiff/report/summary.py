@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
+import yaml
 from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
@@ -88,6 +89,22 @@ def spread_text(table: pd.DataFrame) -> str:
     kind = "t" if trainings > 1 else "bootstrap"
     spread = f"with a 95 % {kind} interval" if subjects > 1 else "so without an interval"
     return f"Mean over {subjects} test subject{'s' if subjects > 1 else ''}{over}, {spread}."
+
+
+def folds_text(folder: Path) -> str:
+    """That people were tested in turn, by whom; "" where the study had no folds.
+
+    Args:
+        folder: with ``record/config.yaml``; without it, nothing is known of folds.
+    """
+    path = folder / "record" / "config.yaml"
+    folds = yaml.safe_load(path.read_text()).get("folds", 1) if path.is_file() else 1
+    if folds == 1:
+        return ""
+    return (
+        f"People were tested in turn, in {folds} folds: each once, by networks, settings and a "
+        "segmenter made from other people. Networks of different folds share most of those."
+    )
 
 
 def cost_text(folder: Path) -> str:

@@ -8,7 +8,14 @@ import yaml
 
 from lmidiff.common.errors import StudyError
 from lmidiff.report.notes import note_of
-from lmidiff.report.summary import cost_text, holes_text, read_table, scores_text, spread_text
+from lmidiff.report.summary import (
+    cost_text,
+    folds_text,
+    holes_text,
+    read_table,
+    scores_text,
+    spread_text,
+)
 from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
 
 
@@ -32,6 +39,7 @@ def report_text(folder: Path) -> str:
         f"# Study `{config['study']}`: what held",
         _data_text(config),
         note_of(config),
+        folds_text(folder),
         verdict_sentences(verdicts),
         "## Verdicts",
         verdict_table(verdicts),

@@ -10,7 +10,7 @@ from lmidiff.data.ledger import Entry
 from lmidiff.models import declared_family
 from lmidiff.study.paths import LABELS
 from lmidiff.study.people import StudyData
-from lmidiff.study.repeats import repeated, row_of, seed_of_run
+from lmidiff.study.repeats import fold_of_run, in_fold, repeated, row_of, seed_of_run
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,11 +30,17 @@ class StudyModels(StudyData):
         ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
-        StudyError: a model's family is unknown, or a model that sees no source names one.
+        StudyError: a model's family is unknown, a model that sees no source names one, or there are
+            both folds and several seeds.
     """
 
     def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
         super().__init__(config, ledger)
+        if len(self.folds) > 1 and len(self.seeds) > 1:
+            raise StudyError(
+                f"config: folds: {len(self.folds)} and seeds: {len(self.seeds)}: a network is "
+                "trained several times on the same people or on others; set one of them to 1"
+            )
         for model in self.models:
             sees_source = self.needs(model) & {"source", "pairs"}
             if self.models[model].get("source") and not sees_source:
@@ -66,7 +72,8 @@ class StudyModels(StudyData):
                 f"config: models.{model} paints brains from label maps, and data.field is {HEAD}; "
                 f"set the methods that use it to null, or data.field: {BRAIN}"
             )
-        if {"target", "source"} <= needs and len(self.subjects("train")) < 2:
+        fewest = min(len(self.subjects("train", fold=fold)) for fold in self.folds)
+        if {"target", "source"} <= needs and fewest < 2:
             raise StudyError(
                 f"config: models.{model} takes target and source from different people, but "
                 "data.cohorts gives only one to the train split"
@@ -78,9 +85,14 @@ class StudyModels(StudyData):
         return [self.seed + number for number in range(self.config.get("seeds", 1))]
 
     def trainings(self, model: str) -> list[str]:
-        """A model as trained from each seed; once only where there is nothing random to train."""
+        """A model as trained for each fold, or from each seed.
+
+        Where there is nothing random to train, the first seed is all.
+        """
         seeds = self.seeds if self.is_trained(model) else self.seeds[:1]
-        return [repeated(model, seed, self.seed) for seed in seeds]
+        return [
+            in_fold(repeated(model, seed, self.seed), fold) for fold in self.folds for seed in seeds
+        ]
 
     def is_trained(self, model: str | None) -> bool:
         """Whether a model is trained by gradient descent."""
@@ -113,11 +125,11 @@ class StudyModels(StudyData):
     def training_files(self, model: str) -> dict[str, list[str]]:
         """The training volumes by declared role; there is no other way to a training image.
 
-        They are the same from every seed.
+        They are the same from every seed, and those of the model's own fold.
         Target and source of an unpaired model come from different people, every other one of
         the training subjects each. Pairs are source and target of a subject, one after the other.
         """
-        needs, people = self.needs(model), self.subjects("train")
+        needs, people = self.needs(model), self.subjects("train", fold=fold_of_run(model))
         source = self.models[row_of(model)].get("source")
         unpaired = {"target", "source"} <= needs
         files = {}

@@ -8,6 +8,7 @@ wildcard of the rules: ``paths.volume("{subject}", "T1w")``.
 from pathlib import Path
 
 MASK, LABELS, LESIONS = "desc-brain_mask", "dseg", "desc-lesion_mask"
+KMEANS = "kmeans"
 
 
 class Paths:
@@ -20,7 +21,6 @@ class Paths:
     def __init__(self, folder: str | Path) -> None:
         self.folder = str(folder)
         self.split = f"{folder}/split.tsv"
-        self.kmeans = f"{folder}/models/kmeans/kmeans.json"
         self.metrics = f"{folder}/metrics.csv"
         self.slices = f"{folder}/slices.csv"
         self.table = f"{folder}/table1.csv"
@@ -59,6 +59,10 @@ class Paths:
     def model(self, name: str, file: str = "weights.safetensors") -> str:
         """A file of a model's folder."""
         return f"{self.folder}/models/{name}/{file}"
+
+    def segmenter(self, name: str) -> str:
+        """The K-Means of a fold: ``kmeans``, or ``kmeans_fold-2``."""
+        return self.model(name, f"{KMEANS}.json")
 
     def tuning(self, method: str, kind: str = "json") -> str:
         """The tuned settings of a method (``json``), or all that were tried (``csv``)."""

@@ -16,6 +16,7 @@ from lmidiff.data.grid import kept_slices
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
 from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
+from lmidiff.study.repeats import FIRST_FOLD
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,13 @@ class StudyData:
         self.members: list[Subject] = (
             recorded_members(config["recorded"], data.get("exclude", ()))
             if "recorded" in config
-            else subjects_of(self.cohorts, self.modalities, self.downloads, data.get("exclude", ()))
+            else subjects_of(
+                self.cohorts,
+                self.modalities,
+                self.downloads,
+                data.get("exclude", ()),
+                len(self.folds),
+            )
         )
         self._check_subjects()
         check_apart(self.folder, self._read(), self.name)
@@ -116,18 +123,41 @@ class StudyData:
         """What the segmenter labels: the tissues of the "brain", or clusters of the whole slice."""
         return self.config["segmentation"].get("field", BRAIN)
 
-    def subjects(self, split: str | None = None, cohort: str | None = None) -> list[str]:
-        """Subject ids, of one split and one cohort if named, in the order of the config."""
+    @property
+    def folds(self) -> list[int]:
+        """Numbers of the folds: everybody who is tested is so in one of them."""
+        return list(range(FIRST_FOLD, FIRST_FOLD + self.config.get("folds", 1)))
+
+    def subjects(
+        self, split: str | None = None, cohort: str | None = None, fold: int | None = None
+    ) -> list[str]:
+        """Subject ids, of one split and one cohort if named, in the order of the config.
+
+        Without a fold, those who are in the split in any of them. Who trains, validates and is
+        tested together is of one fold.
+        """
+        folds = self.folds if fold is None else [fold]
         return [
             member.id
             for member in self.members
-            if split in (None, member.split) and cohort in (None, member.cohort)
+            if (split is None or split in map(member.split_in, folds))
+            and cohort in (None, member.cohort)
         ]
+
+    def fold_of(self, subject: str) -> int:
+        """The fold in which a test subject is tested."""
+        splits = self.subject(subject).split_in
+        return next(fold for fold in self.folds if splits(fold) == "test")
 
     @property
     def roll(self) -> list[tuple[str, str, str]]:
-        """Everybody's id, split and cohort."""
-        return [(member.id, member.split, member.cohort) for member in self.members]
+        """Everybody's id, split and cohort; with folds, in the first."""
+        return self.rolls[0]
+
+    @property
+    def rolls(self) -> list[list[tuple[str, str, str]]]:
+        """Everybody's id, split and cohort, for each fold."""
+        return [[(m.id, m.split_in(fold), m.cohort) for m in self.members] for fold in self.folds]
 
     def subject(self, subject_id: str) -> Subject:
         """A subject by its id."""
@@ -307,17 +337,20 @@ class StudyData:
 
     @property
     def test_slices(self) -> int:
-        """Slices of the test subjects together."""
-        whole = self.config["data"]["grid"]["slices"]
-        return sum(len(kept_slices(whole, n)) for n in self.every(self.subjects("test")).values())
+        """Slices that a row's run translates from one source: those of a fold's test subjects."""
+        whole, people = (
+            self.config["data"]["grid"]["slices"],
+            self.subjects("test", fold=FIRST_FOLD),
+        )
+        return sum(len(kept_slices(whole, n)) for n in self.every(people).values())
 
     def preprocessed_files(self, cohort: str) -> list[str]:
         """Everything that preprocessing writes for a cohort."""
         return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
 
-    def volumes(self, split: str, suffix: str) -> list[str]:
-        """That volume of every subject of a split."""
-        return [self.paths.volume(subject, suffix) for subject in self.subjects(split)]
+    def volumes(self, split: str, suffix: str, fold: int | None = None) -> list[str]:
+        """That volume of every subject of a split, see :meth:`subjects`."""
+        return [self.paths.volume(subject, suffix) for subject in self.subjects(split, fold=fold)]
 
     def volume_files(self, subject: str) -> list[str]:
         """Everything that preprocessing writes for a subject."""
@@ -336,9 +369,13 @@ class StudyData:
     def _check_subjects(self) -> None:
         if self.target in self.sources:
             raise StudyError(f"config: data.sources contains the target {self.target}")
-        for split in ("train", "test"):
-            if not self.subjects(split):
-                raise StudyError(f"config: data.cohorts gives no subject to the {split} split")
+        for fold in self.folds:
+            of_fold = f" of fold {fold}" if len(self.folds) > 1 else ""
+            for split in ("train", "test"):
+                if not self.subjects(split, fold=fold):
+                    raise StudyError(
+                        f"config: data.cohorts gives no subject to the {split} split{of_fold}"
+                    )
         self._check_field()
 
     def _check_field(self) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from lmidiff.study.rates import Cost, Work
+from lmidiff.study.repeats import FIRST_FOLD
 from lmidiff.study.study import Study
 
 #: Chosen, not measured: how much more than the estimate is asked for, and at least how much, by a
@@ -55,7 +56,7 @@ class Needs:
 
     def fit(self) -> tuple[float, float]:
         """Fitting what has no network on the training subjects."""
-        return self._volumes("fit", len(self.study.subjects("train")))
+        return self._volumes("fit", len(self.study.subjects("train", fold=FIRST_FOLD)))
 
     def tune(self, method: str) -> tuple[float, float]:
         """Choosing a method's settings."""
@@ -65,7 +66,7 @@ class Needs:
         self, method: str, source: str, shard: int, depth: float = 1.0
     ) -> tuple[float, float]:
         """Translating a shard, of volumes with ``depth`` times the study's slices."""
-        subjects = depth * len(self.study.shard_subjects(shard))
+        subjects = depth * len(self.study.shard_subjects(method, shard))
         if not self.uses_network(method, source):
             return self._volumes("score", subjects)
         return self._passes("translate", method, subjects)
@@ -86,8 +87,8 @@ class Needs:
         return NETWORK_SECONDS * len(self.study.subjects("test")), NETWORK_MEGABYTES
 
     def score(self) -> tuple[float, float]:
-        """Segmenting or scoring all test subjects of a method and source."""
-        return self._volumes("score", len(self.study.subjects("test")))
+        """Segmenting or scoring all test subjects of a run and source."""
+        return self._volumes("score", len(self.study.subjects("test", fold=FIRST_FOLD)))
 
     def minutes(self, seconds: float, attempt: int = 1, small: bool = False) -> int:
         """What to ask for: with the margin, more at each attempt, and no more than is allowed."""

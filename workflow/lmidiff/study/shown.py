@@ -88,7 +88,7 @@ def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
     for method in study.methods:
         for source in study.sources:
             subjects = {}
-            for subject, files in study.scored_files(method, source).items():
+            for subject, files in study.files_of_row(method, source).items():
                 image = files["image"]
                 spread = image.replace(f"{subject}_", f"{subject}_desc-std_")
                 subjects[subject] = {
@@ -111,7 +111,7 @@ def reformat_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
             "target": study.paths.volume(subject, study.target),
         }
         for method in drawn_methods(study):
-            images[method] = study.translation(method, source, subject)
+            images[method] = study.files_of_row(method, source)[subject]["image"]
         found[source] = {key: {"image": image, "mask": mask} for key, image in images.items()}
     return found
 
@@ -152,7 +152,7 @@ def viewer_files(study: Study) -> list[dict[str, Any]]:
     """
     subject, source = study.subjects("test")[0], study.sources[0]
     rows = shown_methods(study, VIEWED)
-    files = {name: study.scored_files(name, source)[subject] for name in rows}
+    files = {name: study.files_of_row(name, source)[subject] for name in rows}
     shown = [
         {"path": study.paths.volume(subject, source), "title": f"{source}, the source", "top": 1.0},
         {
@@ -183,10 +183,14 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
     """The study's data flow as edges: ``from_kind, from, to_kind, to, what``.
 
     Asked of the same functions that hand the rules their files, so an edge that is drawn is a file
-    that a rule reads.
+    that a rule reads. With folds, they are those of the first, and of each as many people.
     """
     edges = []
-    people = {split: len(study.subjects(split)) for split in ("train", "val", "test")}
+    turns = f", {len(study.folds)} folds" if len(study.folds) > 1 else ""
+    people = {
+        split: f"{len(study.subjects(split, fold=study.folds[0]))} people{turns}"
+        for split in ("train", "test")
+    }
     target, sources = study.target, ", ".join(study.sources)
     for model in study.used_models:
         modalities = sorted(
@@ -200,7 +204,7 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
             key=study.modalities.index,
         )
         for modality in modalities:
-            edges.append(("data", f"train|{modality}", "model", model, f"{people['train']} people"))
+            edges.append(("data", f"train|{modality}", "model", model, people["train"]))
     for method in study.methods:
         for model in study.models_of(method):
             edges.append(("model", model, "method", method, "weights"))
@@ -208,7 +212,7 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
             edges.append(("data", f"val|{target}", "method", method, "settings"))
         ceiling = study.method_class(method).sees_test_target
         given = f"{target} + {sources}" if ceiling else sources
-        edges.append(("data", f"test|{given}", "method", method, f"{people['test']} people"))
+        edges.append(("data", f"test|{given}", "method", method, people["test"]))
         edges.append(("method", method, "step", "segment", "translations"))
     edges.append(("data", f"train|{target}", "step", "segment", "K-Means centres"))
     edges.append(("step", "segment", "step", "score", "labels"))

@@ -13,8 +13,8 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
 from lmidiff.methods import METHODS, check_settings, declared_method
 from lmidiff.study.models import StudyModels, merge
-from lmidiff.study.paths import LABELS, LESIONS, MASK
-from lmidiff.study.repeats import repeated, row_of, seed_of_run
+from lmidiff.study.paths import KMEANS, LABELS, LESIONS, MASK
+from lmidiff.study.repeats import fold_of_run, in_fold, repeated, row_of, seed_of_run
 
 if TYPE_CHECKING:
     from lmidiff.methods.base import Method
@@ -58,7 +58,7 @@ class Study(StudyModels):
                     f"config: methods.{name}.tune takes one model for all sources: settings are "
                     "chosen without an image of any source"
                 )
-            if block.get("tune") and not self.subjects("val"):
+            if block.get("tune") and not all(self.subjects("val", fold=f) for f in self.folds):
                 raise StudyError(
                     f"config: methods.{name}.tune chooses on validation subjects, but "
                     "data.cohorts gives none to the val split"
@@ -109,15 +109,31 @@ class Study(StudyModels):
 
     @property
     def runs(self) -> list[str]:
-        """The rows, each once for every seed that its networks are trained from.
+        """The rows, each once for every seed that its networks are trained from, and every fold.
 
-        Whatever takes a row's name takes that of a run as well, which is :func:`.repeats.repeated`.
+        Whatever takes a row's name takes that of a run as well, which is :func:`.repeats.repeated`
+        or :func:`.repeats.in_fold`; the row's name alone is its first run's. A run is of the test
+        subjects of its fold (:meth:`tested`).
         """
         return [
-            repeated(row, seed, self.seed)
+            in_fold(repeated(row, seed, self.seed), fold)
             for row in self.methods
             for seed in (self.seeds if self.is_repeated(row) else self.seeds[:1])
+            for fold in self.folds
         ]
+
+    @property
+    def shown_runs(self) -> list[str]:
+        """The runs that pictures are of: from the first seed, every test subject once a row."""
+        return [in_fold(row, fold) for row in self.methods for fold in self.folds]
+
+    def tested(self, run: str) -> list[str]:
+        """The test subjects of a run: those of its fold, whom none of its trainings saw."""
+        return self.subjects("test", fold=fold_of_run(run))
+
+    def segmenter(self, run: str) -> str:
+        """The K-Means of a run's translations, fitted on the training subjects of its fold."""
+        return self.paths.segmenter(in_fold(KMEANS, fold_of_run(run)))
 
     def is_repeated(self, row: str) -> bool:
         """Whether another seed makes another row: some network of it is trained."""
@@ -155,9 +171,12 @@ class Study(StudyModels):
             if source not in model:
                 raise StudyError(f"config: methods.{name}.model names no model for source {source}")
             model = model[source]
+        if model is None:
+            return None
         seed = self.seed_of(name)
         again = seed != self.seed and self.is_trained(model)
-        return repeated(model, seed, self.seed) if again else model
+        of_seed = repeated(model, seed, self.seed) if again else model
+        return in_fold(of_seed, fold_of_run(name))
 
     def models_of(self, name: str) -> list[str]:
         """The models of a method, over all sources, each once."""
@@ -191,7 +210,7 @@ class Study(StudyModels):
     def tuning_volumes(self, method: str) -> int:
         """Volumes that tuning a method translates: candidates, validation people, contrasts."""
         candidates = math.prod(len(values) for values in self.method_tune(method).values())
-        return candidates * CONTRASTS * len(self.subjects("val"))
+        return candidates * CONTRASTS * len(self.subjects("val", fold=fold_of_run(method)))
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
@@ -270,26 +289,26 @@ class Study(StudyModels):
 
     # -- translation ----------------------------------------------------------------------------
 
-    @property
-    def shards(self) -> list[int]:
-        """Numbers of the shards that the test subjects are split into."""
+    def shards(self, run: str) -> list[int]:
+        """Numbers of the shards that the test subjects of a run are split into."""
         size = self.config["translation"]["subjects_per_shard"]
-        return list(range(math.ceil(len(self.subjects("test")) / size)))
+        return list(range(math.ceil(len(self.tested(run)) / size)))
 
-    def shard_subjects(self, shard: int) -> list[str]:
-        """Test subjects of a shard."""
+    def shard_subjects(self, run: str, shard: int) -> list[str]:
+        """Test subjects of a run's shard."""
         size = self.config["translation"]["subjects_per_shard"]
-        return self.subjects("test")[shard * size : (shard + 1) * size]
+        return self.tested(run)[shard * size : (shard + 1) * size]
 
     def shard_of(self, subject: str) -> int:
-        """The shard a test subject is in."""
+        """The shard a test subject is in, in the runs of its fold."""
         size = self.config["translation"]["subjects_per_shard"]
         return self._places[subject] // size
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        """Test subject to its place among them."""
-        return {subject: place for place, subject in enumerate(self.subjects("test"))}
+        """Test subject to its place among those of its fold."""
+        folds = (self.subjects("test", fold=fold) for fold in self.folds)
+        return {who: place for people in folds for place, who in enumerate(people)}
 
     def translation(self, method: str, source: str, subject: str) -> str:
         """A translated volume."""
@@ -297,24 +316,25 @@ class Study(StudyModels):
         return f"{folder}/{subject}_{self.target}.nii.gz"
 
     def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
-        """Test subject to its translated volume and brain mask."""
+        """Test subject of a run to its translated volume and brain mask."""
         return {
             subject: {
                 "image": self.translation(method, source, subject),
                 "mask": self.paths.volume(subject, MASK),
             }
-            for subject in self.subjects("test")
+            for subject in self.tested(method)
         }
 
-    def translation_inputs(self, source: str, shard: int) -> list[str]:
+    def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:
         """The source volumes that a translation job reads."""
-        return [self.paths.volume(subject, source) for subject in self.shard_subjects(shard)]
+        return [self.paths.volume(person, source) for person in self.shard_subjects(method, shard)]
 
     def answers(self, method: str, shard: int) -> list[str]:
         """The target volumes that a translation job reads: none but for a ceiling."""
         if not self.method_class(method).sees_test_target:
             return []
-        return [self.paths.volume(subject, self.target) for subject in self.shard_subjects(shard)]
+        people = self.shard_subjects(method, shard)
+        return [self.paths.volume(subject, self.target) for subject in people]
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
@@ -322,7 +342,7 @@ class Study(StudyModels):
         return self.config["threads"] if networks else 1
 
     def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
-        """Test subject to all that its score compares."""
+        """Test subject of a run to all that its score compares."""
         folder = self.paths.segmentations(method, source)
         files = {}
         for subject, paths in self.translations(method, source).items():
@@ -336,13 +356,19 @@ class Study(StudyModels):
         return files
 
     def lesion_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
-        """Test subject with marked lesions to what they are measured in."""
+        """Test subject of a run with marked lesions to what they are measured in."""
         scored = self.scored_files(method, source)
         return {
             subject: {**scored[subject], "lesions": self.paths.volume(subject, LESIONS)}
             for subject in self.with_lesions
-            if "truth" in scored[subject]
+            if "truth" in scored.get(subject, {})
         }
+
+    def files_of_row(self, row: str, source: str) -> dict[str, dict[str, str]]:
+        """Every test subject to its :meth:`scored_files`, of the row's run that tested it."""
+        runs = (in_fold(row, fold) for fold in self.folds)
+        found = {s: files for run in runs for s, files in self.scored_files(run, source).items()}
+        return {subject: found[subject] for subject in self.subjects("test")}
 
     def figure2_files(self) -> list[dict[str, Any]]:
         """A panel for each source of each shown subject: its images and labels by column."""
@@ -356,7 +382,7 @@ class Study(StudyModels):
                 }
                 labels = {}
                 for method in self.methods:
-                    files = self.scored_files(method, source)[subject]
+                    files = self.files_of_row(method, source)[subject]
                     if self._kind(method) == "oracle":
                         labels["target"] = files["labels"]
                     elif self.method_class(method).sees_test_target:

@@ -83,13 +83,13 @@ class Whole:
         """What preprocessing writes."""
         return [self.paths.volume(subject, name) for name in (*self.study.modalities, MASK)]
 
-    def of_shard(self, modality: str, shard: int) -> list[str]:
-        """That modality of the test people of a shard."""
-        return [self.paths.volume(who, modality) for who in self.study.shard_subjects(shard)]
+    def of_shard(self, run: str, modality: str, shard: int) -> list[str]:
+        """That modality of the test people of a run's shard."""
+        return [self.paths.volume(who, modality) for who in self.study.shard_subjects(run, shard)]
 
     def answers(self, method: str, shard: int) -> list[str]:
         """The targets that a translation job reads: none but for a ceiling."""
-        return self.of_shard(self.study.target, shard) if self.study.ceiling(method) else []
+        return self.of_shard(method, self.study.target, shard) if self.study.ceiling(method) else []
 
     def translations(self, method: str, source: str) -> dict[str, str]:
         """Test subject to the translation of the whole brain."""
@@ -98,7 +98,7 @@ class Whole:
                 f"{self.paths.shard(method, source, self.study.shard_of(who))}"
                 f"/{who}_{self.study.target}.nii.gz"
             )
-            for who in self.study.subjects("test")
+            for who in self.study.tested(method)
         }
 
     def targets(self) -> dict[str, str]:
