@@ -173,6 +173,18 @@ def test_a_spectrally_normalised_critic_has_weights_of_norm_one():
         assert norm == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("spectral", [True, False])
+def test_both_critics_are_normalised_spectrally_if_asked(spectral):
+    settings = CycleGANSettings(**SMALL, normalisation="images", spectral=spectral)
+    learner = CycleLearner(settings, LinearDecay(**BRIEF), brains(4, 1), brains(4, 2), CPU)
+    names = [n for n in learner.network.state_dict() if n.endswith("parametrizations.weight.0._u")]
+    layers = len(
+        [m for m in learner.network["target_critic"].modules() if isinstance(m, nn.Conv2d)]
+    )
+    assert len(names) == (2 * layers if spectral else 0)
+    learner.step(torch.Generator().manual_seed(0))
+
+
 # --- the losses -----------------------------------------------------------------------------
 
 

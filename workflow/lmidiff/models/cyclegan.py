@@ -55,7 +55,7 @@ class CycleGANSettings:
     Attributes:
         channels, levels, blocks, kernel: of :class:`lmidiff.networks.cyclegan.Generator`.
         normalisation: of generators and critics, see there: "instance" or "images".
-        critic_channels, critic_layers: of :class:`lmidiff.networks.cyclegan.Critic`.
+        critic_channels, critic_layers, spectral: of :class:`lmidiff.networks.cyclegan.Critic`.
         lambda_cycle: weight of the cycle loss; its L1 is taken on the paper's range, -1..1.
         lambda_identity: weight of the identity loss; the paper's is half of ``lambda_cycle``.
         pool: generated images kept for each critic.
@@ -69,6 +69,7 @@ class CycleGANSettings:
     normalisation: str = "instance"
     critic_channels: int = 24
     critic_layers: int = 2
+    spectral: bool = True
     lambda_cycle: float = 10.0
     lambda_identity: float = 5.0
     pool: int = 50
@@ -233,7 +234,8 @@ def _generator(settings: CycleGANSettings) -> Generator:
 
 
 def _critic(settings: CycleGANSettings) -> Critic:
-    return Critic(settings.critic_channels, settings.critic_layers, settings.normalisation)
+    sizes = settings.critic_channels, settings.critic_layers
+    return Critic(*sizes, settings.normalisation, settings.spectral)
 
 
 def fit(

@@ -145,11 +145,16 @@ class Critic(nn.Module):
         channels: features of the first convolution; each layer doubles them.
         layers: convolutions between the first and the last; a patch is 16 px wide with 1, 34 px
             with 2, and 70 px with the paper's 3.
-        normalisation: ``instance``, of features, as in the paper; or ``images``: of the intensities
-            (:class:`Standardised`) and, spectrally (Miyato et al. 2018), of the weights.
+        normalisation: ``instance``, of features, as in the paper; or ``images``, of the intensities
+            (:class:`Standardised`).
+        spectral: with ``images``, whether weights are normalised spectrally too (Miyato et al.
+            2018). Verdicts then change no faster than the image, which bears higher rates and
+            leaves the generator a gentler push.
     """
 
-    def __init__(self, channels: int, layers: int, normalisation: str = "instance") -> None:
+    def __init__(
+        self, channels: int, layers: int, normalisation: str = "instance", spectral: bool = True
+    ) -> None:
         super().__init__()
         from monai.networks.nets import PatchDiscriminator
 
@@ -163,7 +168,7 @@ class Critic(nn.Module):
             norm="INSTANCE" if instance else None,
             bias=not instance,
         )
-        if not instance:
+        if spectral and not instance:
             for module in list(self.net.modules()):
                 if isinstance(module, nn.Conv2d):
                     nn.utils.parametrizations.spectral_norm(module)
