@@ -292,24 +292,15 @@ class Study(StudyModels):
         size = self.config["translation"]["subjects_per_shard"]
         return self.tested(run)[shard * size : (shard + 1) * size]
 
-    def shard_of(self, subject: str) -> int:
-        """The shard a test subject is in, in the runs of its fold."""
-        size = self.config["translation"]["subjects_per_shard"]
-        return self.subjects("test", fold=self.fold_of(subject)).index(subject) // size
-
-    def translation(self, method: str, source: str, subject: str) -> str:
-        """A translated volume."""
-        folder = self.paths.shard(method, source, self.shard_of(subject))
-        return f"{folder}/{subject}_{self.target}.nii.gz"
-
     def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
         """Test subject of a run to its translated volume and brain mask."""
         return {
             subject: {
-                "image": self.translation(method, source, subject),
+                "image": f"{self.paths.shard(method, source, n)}/{subject}_{self.target}.nii.gz",
                 "mask": self.paths.volume(subject, MASK),
             }
-            for subject in self.tested(method)
+            for n in self.shards(method)
+            for subject in self.shard_subjects(method, n)
         }
 
     def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:
