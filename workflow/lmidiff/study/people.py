@@ -144,11 +144,6 @@ class StudyData:
             and cohort in (None, member.cohort)
         ]
 
-    def fold_of(self, subject: str) -> int:
-        """The fold in which a test subject is tested."""
-        splits = self.subject(subject).split_in
-        return next(fold for fold in self.folds if splits(fold) == "test")
-
     @property
     def roll(self) -> list[tuple[str, str, str]]:
         """Everybody's id, split and cohort; with folds, in the first."""

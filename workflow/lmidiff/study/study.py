@@ -5,7 +5,6 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lmidiff.common.declared import Declared
@@ -299,30 +298,15 @@ class Study(StudyModels):
         size = self.config["translation"]["subjects_per_shard"]
         return self.tested(run)[shard * size : (shard + 1) * size]
 
-    def shard_of(self, subject: str) -> int:
-        """The shard a test subject is in, in the runs of its fold."""
-        size = self.config["translation"]["subjects_per_shard"]
-        return self._places[subject] // size
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """Test subject to its place among those of its fold."""
-        folds = (self.subjects("test", fold=fold) for fold in self.folds)
-        return {who: place for people in folds for place, who in enumerate(people)}
-
-    def translation(self, method: str, source: str, subject: str) -> str:
-        """A translated volume."""
-        folder = self.paths.shard(method, source, self.shard_of(subject))
-        return f"{folder}/{subject}_{self.target}.nii.gz"
-
     def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
         """Test subject of a run to its translated volume and brain mask."""
         return {
             subject: {
-                "image": self.translation(method, source, subject),
+                "image": f"{self.paths.shard(method, source, n)}/{subject}_{self.target}.nii.gz",
                 "mask": self.paths.volume(subject, MASK),
             }
-            for subject in self.tested(method)
+            for n in self.shards(method)
+            for subject in self.shard_subjects(method, n)
         }
 
     def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:

@@ -94,11 +94,9 @@ class Whole:
     def translations(self, method: str, source: str) -> dict[str, str]:
         """Test subject to the translation of the whole brain."""
         return {
-            who: (
-                f"{self.paths.shard(method, source, self.study.shard_of(who))}"
-                f"/{who}_{self.study.target}.nii.gz"
-            )
-            for who in self.study.tested(method)
+            who: f"{self.paths.shard(method, source, n)}/{who}_{self.study.target}.nii.gz"
+            for n in self.study.shards(method)
+            for who in self.study.shard_subjects(method, n)
         }
 
     def targets(self) -> dict[str, str]:
