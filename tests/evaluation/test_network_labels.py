@@ -11,7 +11,8 @@ from clusters import long_test
 from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.evaluation.meshnet import MeshNet
-from lmidiff.evaluation.network_labels import MOST_MM, NETWORKS, label_whole, score_labels
+from lmidiff.evaluation.network_labels import label_whole, score_labels
+from lmidiff.evaluation.published import MOST_MM, NETWORKS
 from meshnets import publish
 from workflows import ROOT
 

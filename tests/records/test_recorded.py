@@ -97,6 +97,18 @@ def test_record_keeps_files_with_checksums(finished, tmp_path):
         check_record(kept)
 
 
+def test_pictures_from_training_are_kept_unless_nobody_wants_them(finished, tmp_path):
+    taken = finished / "models" / "some" / "previews.npz"
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(b"pictures")
+    (taken.parent / "curve.csv").write_text("step")
+    for wanted in (True, False):
+        kept = record(finished, tmp_path / str(wanted), previews=wanted)
+        check_record(kept)
+        assert (kept / "models/some/previews.npz.gz").exists() == wanted
+        assert (kept / "models/some/curve.csv").exists()
+
+
 @pytest.mark.parametrize("name", ["record/provenance.json", "verdicts.csv", "report.md"])
 def test_unfinished_study_is_not_recorded(finished, tmp_path, name):
     (finished / name).unlink()

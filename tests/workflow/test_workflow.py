@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from lmidiff.evaluation.network_labels import NETWORKS
+from lmidiff.evaluation.published import NETWORKS
 from meshnets import publish
 from shells import PDW, T1W, shells, write_shells
 from workflows import (

@@ -18,7 +18,7 @@ from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.common.outlook import Outlook
 from lmidiff.records.served import served
 from lmidiff.records.provenance import modules_behind
-from lmidiff.records.replay import recorded_config
+from lmidiff.records.replay import recorded_config, restorable
 from lmidiff.report.notes import note_of
 from lmidiff.study.paths import KMEANS
 from lmidiff.study.rates import read_costs

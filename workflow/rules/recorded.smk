@@ -1,6 +1,4 @@
 # In the place of all that leads to scores and pictures: the files of a recorded run.
-from lmidiff.records.replay import restorable
-
 try:
     RESTORED = {
         name: f"{OUT}/{place}" for name, place in restorable(config["recorded"]).items()

@@ -39,6 +39,14 @@ def figure(name, category):
     )
 
 
+def has_previews():
+    """Whether there are pictures from training: of networks trained here, or in the record."""
+    if "recorded" in config:
+        taken = [f"models/{m}/previews.npz.gz" for m in study.trained_models]
+        return bool(taken) and set(taken) <= set(restorable(config["recorded"]))
+    return bool(study.trained_models) and "checkpoints" not in config
+
+
 def figure_names():
     """The figures of the study, as far as it has what they show."""
     names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
@@ -48,8 +56,7 @@ def figure_names():
     names += ["curves"] if study.trained_models else []
     names += ["uncertainty"] if shown.has_spread(study) else []
     names += ["data_quality"]
-    if study.trained_models and "checkpoints" not in config:
-        names += ["previews"]
+    names += ["previews"] if has_previews() else []
     if study.unconditional_models and "recorded" not in config:
         names += ["samples"]
     names += ["lesions"] if has_lesions() else []

@@ -38,6 +38,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="MODEL",
         help="models whose weights are kept (default: the smallest, 4 MB in all)",
     )
+    parser.add_argument(
+        "--no-previews", action="store_true", help="leave out the pictures taken while training"
+    )
     parser.set_defaults(run=record)
     parser = commands.add_parser("ship", help="put a study's regression into the package")
     parser.add_argument("folder", type=Path, help="the study's folder, results/translator")
@@ -117,7 +120,10 @@ def record(given: argparse.Namespace) -> None:
     from lmidiff.records.crate import add_crate
 
     weights = partial(keep_weights, models=given.weights)
-    print(f"recorded in {recorded.record(given.folder, REFERENCE, weights, add_crate)}")
+    goal = recorded.record(
+        given.folder, REFERENCE, weights, add_crate, previews=not given.no_previews
+    )
+    print(f"recorded in {goal}")
 
 
 def ship(given: argparse.Namespace) -> None:

@@ -10,21 +10,6 @@ MIN_AREA = 0.10
 """Axial slices with less than this share of the largest brain area do not count as brain."""
 
 
-def kept_slices(slices: int, every: int) -> range:
-    """The middle one of every so many slices, by their numbers in the stack.
-
-    Raises:
-        StudyError: that is none.
-    """
-    kept = range((every - 1) // 2, slices, every)
-    if not kept:
-        raise StudyError(
-            f"config: data.test_every is {every}, and the grid has {slices} slices; "
-            "take a smaller number"
-        )
-    return kept
-
-
 @dataclass(frozen=True)
 class Grid:
     """The study grid: square axial slices, evenly spaced through part of the brain's height.

@@ -12,8 +12,9 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.dlmuse import is_dlmuse, tissues_of
 from lmidiff.data.foreground import DARKEST, head_mask
-from lmidiff.data.grid import MIN_AREA, Grid, kept_slices
+from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
+from lmidiff.data.splits import kept_slices
 from lmidiff.data.volumes import Volume, brain_of, require_same_grid
 
 TISSUES = (1, 2, 3)
@@ -79,7 +80,7 @@ def preprocess_subject(
         percentile: the intensity that becomes 1, in (0, 100].
         lesions: above 0.5 where there is one, on the same voxel grid; treated as the mask is.
         field: "brain" or "head", what the images keep.
-        every: of how many slices of the grid one is kept, see :func:`.grid.kept_slices`.
+        every: of how many slices of the grid one is kept, see :func:`.splits.kept_slices`.
 
     Raises:
         StudyError: volumes on different grids, labels other than the above, an empty mask, a

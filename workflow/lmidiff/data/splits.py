@@ -191,3 +191,18 @@ def _assign(rows: list[tuple[str, str, str]], path: str | Path) -> dict[str, lis
     if not found:
         raise StudyError(f"{path}: the split has no subject; list at least one")
     return {split: [s for s, of in found.items() if of == split] for split in SPLITS}
+
+
+def kept_slices(slices: int, every: int) -> range:
+    """The middle one of every so many slices, by their numbers in the stack.
+
+    Raises:
+        StudyError: that is none.
+    """
+    kept = range((every - 1) // 2, slices, every)
+    if not kept:
+        raise StudyError(
+            f"config: data.test_every is {every}, and the grid has {slices} slices; "
+            "take a smaller number"
+        )
+    return kept

@@ -7,7 +7,6 @@ it is given all of a brain, and compared over the heights that the study's slice
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,36 +15,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.volumes import Volume
 from lmidiff.evaluation.meshnet import MeshNet
 from lmidiff.evaluation.metrics import Score, dice
-
-MOST_MM = 3.0
-"""Slices further apart than this are no volume to a network of 1 mm."""
-
-METRIC = "dice_net"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A network of the ledger.
-
-    Attributes:
-        files: ``<dataset>/<file>``, ``model.json`` first.
-        labels: tissue to its label.
-    """
-
-    files: tuple[str, ...]
-    labels: Mapping[str, int]
-
-
-NETWORKS = {
-    "model5_gw_ae": Published(
-        (
-            "meshnet/model5_gw_ae/model.json",
-            "meshnet/model5_gw_ae/group1-shard1of1.bin",
-        ),
-        {"gm": 2, "wm": 1},
-    ),
-}
-"""By the names that Brainchop gives them."""
+from lmidiff.evaluation.published import METRIC, MOST_MM
 
 
 def label_whole(network: MeshNet, volume: Volume) -> NDArray[np.uint8]:

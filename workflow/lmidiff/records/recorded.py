@@ -10,6 +10,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic_folder, sha256
 from lmidiff.study.repeats import FOLD_MARK, MARK
 
+PREVIEWS = "models/*/previews.npz"
 KEPT = (
     "metrics.csv",
     "slices.csv",  # compressed, see PACKED
@@ -34,7 +35,7 @@ KEPT = (
     "record/*",
     "tuning/*.csv",
     "models/*/curve.csv",
-    "models/*/previews.npz",
+    PREVIEWS,
     "models/*/config.json",
     "models/kmeans*/kmeans.json",
 )
@@ -50,14 +51,19 @@ PACKED = (
     "table1.tex",
     "extracts/*.safetensors",
     "extracts/sparsification.csv",
-    "models/*/previews.npz",
+    PREVIEWS,
 )
 NEEDED = ("metrics.csv", "slices.csv", "table1.csv", "verdicts.csv", "comparisons.csv", "report.md")
 NEEDED += tuple(f"record/{name}" for name in ("config.yaml", "cost.csv", "provenance.json"))
 SUMS = "SHA256SUMS"
 
 
-def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], object]) -> Path:
+def record(
+    folder: Path,
+    reference: Path,
+    *additions: Callable[[Path, Path], object],
+    previews: bool = True,
+) -> Path:
     """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
 
     Figures and their numbers are drawn from what is kept (``make figures``); kept are those that
@@ -67,6 +73,7 @@ def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], obj
         folder: the finished study's.
         reference: where recorded runs lie.
         *additions: called with ``folder`` and the record's folder, to write more into the latter.
+        previews: whether to keep pictures taken while training; the figure goes with them.
 
     Raises:
         StudyError: the study has not finished.
@@ -78,7 +85,8 @@ def record(folder: Path, reference: Path, *additions: Callable[[Path, Path], obj
     if goal.exists() and goal.samefile(folder):
         raise StudyError(f"{folder}: is the record itself; name the finished study's folder")
     with atomic_folder(goal) as temporary:
-        left = {path for pattern in LEFT for path in folder.glob(pattern)}
+        unwanted = LEFT if previews else (*LEFT, PREVIEWS)
+        left = {path for pattern in unwanted for path in folder.glob(pattern)}
         files = sorted({path for pattern in KEPT for path in folder.glob(pattern)} - left)
         for path in files:
             copy = temporary / path.relative_to(folder)

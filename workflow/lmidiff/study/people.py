@@ -12,9 +12,9 @@ from lmidiff.common.outputs import check_apart
 from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.cohorts import Subject, recorded_members, subjects_of
 from lmidiff.data.downloads import Downloads
-from lmidiff.data.grid import kept_slices
 from lmidiff.data.ixi import SUFFIXES, archive_of, member_of
 from lmidiff.data.ledger import Entry
+from lmidiff.data.splits import kept_slices
 from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
 from lmidiff.study.repeats import FIRST_FOLD
 

@@ -8,7 +8,7 @@ weights and settings; nothing else of the study reads these volumes.
 from typing import Any
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.network_labels import MOST_MM, NETWORKS, Published
+from lmidiff.evaluation.published import MOST_MM, NETWORKS, Published
 from lmidiff.study.paths import MASK, Paths
 from lmidiff.study.study import Study
 
