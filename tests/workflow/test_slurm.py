@@ -127,10 +127,10 @@ def test_a_gpu_job_goes_to_the_gpu_partition_and_sees_its_device(lab, small, tmp
 
 def test_a_job_out_of_memory_is_tried_again_with_more(lab, small, tmp_path) -> None:
     folder = with_data(small, tmp_path / "project")
-    # As if the recorded costs were a quarter of what they are: too little from its first imports,
+    # As if the recorded costs were a seventh of what they are: too little from its first imports,
     # so that the cluster, which looks once a second, cannot miss it.
     costs = pd.read_csv(folder / "config/costs.csv")
-    costs["megabytes"] *= 0.25
+    costs["megabytes"] *= 0.15
     costs.to_csv(folder / "config/costs.csv", index=False)
     arguments = (*overlay(folder, LONG), "--rerun-triggers", "mtime")
     arguments += ("--allowed-rules", "train_segmenter", "--slurm-jobname-prefix", "memory")
