@@ -43,7 +43,7 @@ class Previews:
             images = self.show().float().clamp(0, 1).mul(255).round().byte().cpu().numpy()
         network.load_state_dict(own)
         network.train(mode)
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with atomic(self.folder / f"{step:08d}.npy") as temporary, open(temporary, "wb") as file:
             np.save(file, images[:, 0])
 
