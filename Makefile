@@ -108,8 +108,8 @@ record: env ## Keep CONFIG's finished study under results/reference (KEEP: model
 	@$(RUN) lmidiff readme
 
 test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): those without studies, then studies
-	$(RUN) pytest -m "not study" -n $(TESTERS)
-	$(RUN) pytest -m study -n $(TESTERS)
+	$(RUN) pytest -m "not study" -n $(TESTERS) --durations 20
+	$(RUN) pytest -m study -n $(TESTERS) --durations 20
 
 test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: kills of the smoke study, all of it on Slurm, 10,000 odd inputs
 	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/workflow/test_kills.py tests/workflow/test_slurm.py tests/evaluation/test_meshnet.py tests/cli/test_properties.py
