@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lmidiff.common.errors import StudyError
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.dots import DotPage
+from lmidiff.figures.style import OKABE_ITO, save, style
 
 PANELS = {
     "contrast": "lesion minus white\nmatter, mean\nintensity (0..1)",
@@ -40,45 +39,26 @@ def figure_lesions(
     """
     if table.empty:
         raise StudyError("lesions: nothing to draw")
-    methods = table.drop_duplicates("method").set_index("method")["label"]
+    labels = table.drop_duplicates("method").set_index("method")["label"]
     with style():
-        height = 18 + len(sources) * (9 + 5.0 * len(methods))
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
-        shape = len(sources), len(PANELS) + 1
-        grid = figure.subplots(*shape, squeeze=False, sharey=True, sharex="col")
-        for line, source in zip(grid, sources, strict=True):
+        page = DotPage(labels, sources, len(PANELS) + 1, 5.0, ceilings)
+        for line, source in zip(page.grid, sources, strict=True):
             cells = table[table["source"] == source].set_index(["measure", "method"])
             for axes, measure in zip(line, PANELS, strict=False):
-                _means(axes, cells.loc[measure], list(methods.index), ceilings)
+                page.dots(axes, cells.loc[measure].rename(columns={"mean": "middle"}))
+                axes.axvline(0, color="0.7", lw=0.6)
                 axes.set_title(f"from {source}", loc="left", weight="bold")
             truth = cells.loc["true_contrast", "mean"].iloc[0]
             line[0].axvline(truth, color="0.3", lw=0.8, ls="--")
-            _tissues(line[-1], cells, list(methods.index))
-        for axes, (measure, title) in zip(grid[-1], PANELS.items(), strict=False):
+            _tissues(line[-1], cells, list(labels.index))
+        for axes, (measure, title) in zip(page.grid[-1], PANELS.items(), strict=False):
             axes.set_xlabel(title)
             if measure != "contrast":
                 axes.set_xlim(-0.05, 1.05)  # a t interval of shares may end beyond
-        grid[-1, -1].set_xlabel("what K-Means\ncalls them, share\nof their pixels")
-        grid[0, 0].set_yticks(range(len(methods)), list(methods))
-        grid[0, 0].set_ylim(len(methods) - 0.4, -0.6)
-        handles, names = grid[0, -1].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-        save(figure, out_png, out_pdf)
-
-
-def _means(
-    axes: Axes, cells: pd.DataFrame, methods: Sequence[str], ceilings: Collection[str]
-) -> None:
-    for place, method in enumerate(methods):
-        if method not in cells.index or pd.isna(cells.loc[method, "mean"]):
-            continue
-        mean, low, high = cells.loc[method, ["mean", "low", "high"]].astype(float)
-        colour = "black" if method in ceilings else OKABE_ITO["blue"]
-        axes.plot([low, high], [place, place], color=colour, lw=1.2)
-        axes.plot(mean, place, color=colour, marker="o", ms=3)
-    axes.axvline(0, color="0.7", lw=0.6)
-    axes.grid(axis="x", alpha=0.25, lw=0.4)
+        page.grid[-1, -1].set_xlabel("what K-Means\ncalls them, share\nof their pixels")
+        handles, names = page.grid[0, -1].get_legend_handles_labels()
+        page.figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+        save(page.figure, out_png, out_pdf)
 
 
 def _tissues(axes: Axes, cells: pd.DataFrame, methods: Sequence[str]) -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.segmentation import TISSUES
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.dots import DotPage
+from lmidiff.figures.style import save, style
 
 SLOPES = (-0.75, 2.0)
 """Shown; an interval may go on beyond."""
@@ -38,56 +37,31 @@ def figure_tissue_volumes(
     table = table[table["reference"] == REFERENCE]
     if table.empty:
         raise StudyError("volumes: nothing to draw")
-    methods = table.drop_duplicates("method").set_index("method")["label"]
+    labels = table.drop_duplicates("method").set_index("method")["label"]
     with style():
-        height = 18 + len(sources) * (9 + 4.0 * len(methods))
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
-        shape = len(sources), 2 * len(TISSUES)
-        grid = figure.subplots(*shape, squeeze=False, sharey=True, sharex="col")
-        for line, source in zip(grid, sources, strict=True):
+        page = DotPage(labels, sources, 2 * len(TISSUES), 4.0, ceilings)
+        for line, source in zip(page.grid, sources, strict=True):
             for place, tissue in enumerate(TISSUES):
                 own = table[(table["source"] == source) & (table["tissue"] == tissue)]
                 cells = own.set_index("method")
-                _slopes(line[place], cells, list(methods.index), ceilings)
-                _biases(line[place + len(TISSUES)], cells, list(methods.index), ceilings)
-            line[0].set_title(f"from {source}", loc="left", weight="bold")
+                _slopes(page, line[place], cells)
+                _biases(page, line[place + len(TISSUES)], cells)
         for place, tissue in enumerate(TISSUES):
-            grid[-1, place].set_xlabel(f"{tissue.upper()}: slope of\nshares on the truth's")
-            grid[-1, place + len(TISSUES)].set_xlabel(
+            page.grid[-1, place].set_xlabel(f"{tissue.upper()}: slope of\nshares on the truth's")
+            page.grid[-1, place + len(TISSUES)].set_xlabel(
                 f"{tissue.upper()}: too much [ml],\nmean ± SD"
             )
-        grid[0, 0].set_yticks(range(len(methods)), list(methods))
-        grid[0, 0].set_ylim(len(methods) - 0.4, -0.6)
-        save(figure, out_png, out_pdf)
+        save(page.figure, out_png, out_pdf)
 
 
-def _slopes(
-    axes: Axes, cells: pd.DataFrame, methods: Sequence[str], ceilings: Collection[str]
-) -> None:
-    for place, method in enumerate(methods):
-        if method in cells.index and pd.notna(cells.loc[method, "slope"]):
-            slope, low, high = cells.loc[method, ["slope", "low", "high"]].astype(float)
-            _mark(axes, place, (low, slope, high), method in ceilings)
+def _slopes(page: DotPage, axes: Axes, cells: pd.DataFrame) -> None:
+    page.dots(axes, cells.rename(columns={"slope": "middle"}))
     axes.axvline(0, color="0.7", lw=0.6)
     axes.axvline(1, color="0.3", lw=0.8, ls="--")
     axes.set_xlim(*SLOPES)
 
 
-def _biases(
-    axes: Axes, cells: pd.DataFrame, methods: Sequence[str], ceilings: Collection[str]
-) -> None:
-    for place, method in enumerate(methods):
-        if method in cells.index:
-            bias, spread = cells.loc[method, ["bias", "spread"]].astype(float)
-            spread = 0.0 if pd.isna(spread) else spread
-            _mark(axes, place, (bias - spread, bias, bias + spread), method in ceilings)
+def _biases(page: DotPage, axes: Axes, cells: pd.DataFrame) -> None:
+    bias, spread = cells["bias"].astype(float), cells["spread"].astype(float).fillna(0)
+    page.dots(axes, pd.DataFrame({"middle": bias, "low": bias - spread, "high": bias + spread}))
     axes.axvline(0, color="0.3", lw=0.8, ls="--")
-
-
-def _mark(axes: Axes, place: int, ends: tuple[float, float, float], ceiling: bool) -> None:
-    low, middle, high = ends
-    colour = "black" if ceiling else OKABE_ITO["blue"]
-    axes.plot([low, high], [place, place], color=colour, lw=1.2)
-    axes.plot(middle, place, color=colour, marker="o", ms=3)
-    axes.grid(axis="x", alpha=0.25, lw=0.4)
