@@ -144,6 +144,23 @@ def test_every_model_that_ships_says_what_it_is(capsys):
         shipped.weights_of("telepathy")
 
 
+# -- how far off it may be -------------------------------------------------------------------------
+
+
+def test_one_pass_knows_where_it_does_not_find_its_own_translation_again(tmp_path):
+    scan = head(tmp_path / "a.nii.gz")
+    assert main(["translate", str(scan), "--uncertainty", "--qc"]) == 0
+    out = tmp_path / "a_desc-lmidiff_T1w"
+    source, made = nib.load(scan), nib.load(f"{out}_uncertainty.nii.gz")
+    assert made.shape == source.shape
+    np.testing.assert_allclose(made.affine, source.affine, atol=1e-5)
+    values, brain = made.get_fdata(), nib.load(f"{out}.nii.gz").get_fdata() > 0
+    assert 0.001 < values[brain].mean() < 0.5
+    assert not values[source.get_fdata() == 0].any()
+    assert "random contrasts" in json.loads(Path(f"{out}.json").read_text())["Uncertainty"]
+    assert Path(f"{out}_qc.png").stat().st_size > 10_000
+
+
 # -- the scan's own detail ------------------------------------------------------------------------
 
 
