@@ -32,8 +32,8 @@ from lmidiff.benchmarks.overhead import plans
 from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256, sha256_of
-from lmidiff.guidance import PAPER
 from lmidiff.lmi import local_mutual_information
+from lmidiff.options import PAPER
 from lmidiff.records.provenance import modules_behind, versions
 from lmidiff.study.rates import OVERHEAD
 from workflows import ROOT, SMOKE, copy_project, jobs_of, run

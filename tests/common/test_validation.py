@@ -13,15 +13,21 @@ from lmidiff.common.settings import settings_of
 from lmidiff.data.grid import Grid
 from lmidiff.data.simulate import _RANGES, SimulationSettings
 from lmidiff.data.splits import SPLITS
-from lmidiff.diffusion import PARAMETERISATIONS, SAMPLERS, VARIANCES
-from lmidiff.guidance import CONDITIONS, Guidance
+from lmidiff.diffusion import PARAMETERISATIONS
 from lmidiff.images.contrast import ContrastSettings
-from lmidiff.lmi import ESTIMATORS
 from lmidiff.models.cyclegan import CycleGANSettings
 from lmidiff.models.diffusion import RANGES, DiffusionSettings
 from lmidiff.models.stylegan import StyleGANSettings
 from lmidiff.networks.unet import UNetSettings
-from lmidiff.sampler import PRECISIONS, Sampling
+from lmidiff.options import (
+    CONDITIONS,
+    ESTIMATORS,
+    PRECISIONS,
+    SAMPLER_NAMES,
+    VARIANCES,
+    Guidance,
+    Sampling,
+)
 from lmidiff.training.learner import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +103,7 @@ def test_the_grids_keys() -> None:
         ("guidance", "estimator", ESTIMATORS),
         ("training", "precision", PRECISIONS),
         ("sampling", "precision", PRECISIONS),
-        ("sampling", "sampler", SAMPLERS),
+        ("sampling", "sampler", SAMPLER_NAMES),
         ("sampling", "variance", VARIANCES),
     ],
 )

@@ -7,10 +7,10 @@ from scipy import ndimage
 
 from lmidiff import guidance as module
 from lmidiff.diffusion import SAMPLERS, Schedule, SliceNoise, final
-from lmidiff.guidance import CONDITIONS, LIMIT, PAPER, Guidance, edges, steer
+from lmidiff.guidance import LIMIT, condition_maps, edges, lmi_maps, static_maps, steer
 from lmidiff.lmi import local_mutual_information
 from lmidiff.models.diffusion import DiffusionModel
-from lmidiff.sampler import Sampling
+from lmidiff.options import CONDITIONS, PAPER, Guidance, Sampling
 from method_cases import brains
 
 CPU = torch.device("cpu")
@@ -49,7 +49,7 @@ def model_of(guidance, **diffusion):
 def test_maps_have_the_channels_that_are_promised(condition, bandwidths):
     guidance = Guidance(condition=condition, bandwidths=bandwidths, cutoffs=(1.0, 2.0, 3.0))
     y, x = images(), images(seed=1)
-    maps = guidance.maps(y, x, guidance.static(y))
+    maps = condition_maps(y, x, static_maps(y, guidance), guidance)
     count = len(bandwidths)
     expected = {"none": 0, "image": 1, "edges": 1, "self": count, "cross": count, "both": 2 * count}
     expected["frequency"] = 3
@@ -69,7 +69,9 @@ def test_maps_are_cross_then_self_a_channel_for_each_bandwidth():
         for other in (x, y)
         for bandwidth in (3.0, 20.0)
     ]
-    assert torch.equal(guidance.maps(y, x, guidance.static(y)), torch.cat(by_hand, 1))
+    assert torch.equal(
+        condition_maps(y, x, static_maps(y, guidance), guidance), torch.cat(by_hand, 1)
+    )
 
 
 def test_edges_are_the_sobel_gradient_in_units_of_its_root_mean_square():
@@ -88,16 +90,18 @@ def test_edges_are_the_sobel_gradient_in_units_of_its_root_mean_square():
 def test_image_condition_is_the_image_and_none_is_nothing():
     y, x = images(), images(seed=1)
     image, none = Guidance(condition="image"), Guidance(condition="none")
-    assert torch.equal(image.maps(y, x, image.static(y)), y)
-    assert none.static(y) is None
-    assert none.maps(y, x, None) is None
+    assert torch.equal(condition_maps(y, x, static_maps(y, image), image), y)
+    assert static_maps(y, none) is None
+    assert condition_maps(y, x, None, none) is None
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_needs_sample_says_whether_the_maps_follow_the_sample(condition):
     guidance = Guidance(condition=condition)
     y = images()
-    one, other = (guidance.maps(y, images(seed=s), guidance.static(y)) for s in (1, 2))
+    one, other = (
+        condition_maps(y, images(seed=s), static_maps(y, guidance), guidance) for s in (1, 2)
+    )
     changes = one is not None and not torch.equal(one, other)
     assert guidance.needs_sample == changes
 
@@ -227,7 +231,7 @@ def test_steering_raises_the_score_and_stays_finite(estimator, normalized):
     guided = steer(SCHEDULE, half, y, guidance, 0.02, unchanged)
 
     def score(x0):
-        return guidance.lmi(y, x0).mean((1, 2, 3))
+        return lmi_maps(y, x0, guidance).mean((1, 2, 3))
 
     with torch.no_grad():  # as translation runs
         x0 = guided(x, 300)
@@ -254,7 +258,7 @@ def test_steering_raises_the_score_of_a_whole_run(estimator):
         guided = steer(SCHEDULE, denoise, y, guidance, scale, unchanged)
         noise = SliceNoise([1, 2])
         x0 = final(SAMPLERS["ddim"](SCHEDULE, guided, noise((1, 16, 16)), [999, 600, 300, 100]))
-        scores.append(guidance.lmi(y, x0).mean((1, 2, 3)))
+        scores.append(lmi_maps(y, x0, guidance).mean((1, 2, 3)))
     assert (scores[1] > scores[0] + 0.01).all()
 
 
@@ -295,7 +299,7 @@ def test_the_score_sees_the_image_and_not_the_models_range():
     x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     guided = steer(SCHEDULE, half, y, guidance, 0.1, to_image)(x, 300)
     leaf = x.clone().requires_grad_()
-    score = guidance.lmi(y, (half(leaf, 300) + 1) / 2).mean((1, 2, 3)).sum()
+    score = lmi_maps(y, (half(leaf, 300) + 1) / 2, guidance).mean((1, 2, 3)).sum()
     (gradient,) = torch.autograd.grad(score, leaf)
     shift = guided - half(x, 300)
     cosine = torch.nn.functional.cosine_similarity(shift.flatten(1), gradient.flatten(1))

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from lmidiff import Guidance, GuidedDenoiser, Sampling, Schedule, draw
-from lmidiff.diffusion import SliceNoise
+from lmidiff.diffusion import SAMPLERS, SliceNoise
 from lmidiff.lmi import local_mutual_information
-from lmidiff.sampler import path
+from lmidiff.options import SAMPLER_NAMES
+from lmidiff.sampler import path, times_of
 
 SCHEDULE = Schedule.linear()
 T = 400
@@ -81,7 +82,7 @@ def test_a_path_begins_where_it_is_told_and_a_draw_is_its_mean():
     def denoise(x, t):  # noqa: ARG001
         return 0.5 * x
 
-    times = sampling.times(SCHEDULE, 0.4)
+    times = times_of(SCHEDULE, sampling, 0.4)
     assert times[0] == 399
     ends = []
     for of_draw in seeds:
@@ -97,3 +98,7 @@ def test_a_path_begins_where_it_is_told_and_a_draw_is_its_mean():
     one, none = draw(SCHEDULE, denoise, sampling, seeds[:1], shape, begin=begin, start=0.4)
     assert torch.equal(one, ends[0])
     assert none is None
+
+
+def test_every_sampler_that_can_be_named_is_there():
+    assert tuple(SAMPLERS) == SAMPLER_NAMES

@@ -18,8 +18,8 @@ from lmidiff.evaluation.samples import (
     sample_distances,
 )
 from lmidiff.figures.samples import figure_samples, sample_rows
-from lmidiff.methods.unconditional import draw, is_unconditional
-from lmidiff.models import diffusion, stylegan
+from lmidiff.methods.unconditional import draw
+from lmidiff.models import diffusion, is_unconditional, stylegan
 from method_cases import travelling
 
 

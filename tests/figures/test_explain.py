@@ -26,11 +26,12 @@ from lmidiff.evaluation.uncertainty import (
     sparsification,
 )
 from lmidiff.figures.panels import cut_panels, drawn_cells, read_panels
-from lmidiff.methods.lmidiffusion import LMIDiffusion
+from lmidiff.guidance import condition_maps, static_maps
+from lmidiff.methods import make
 from lmidiff.methods.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.models.diffusion import DiffusionModel
+from lmidiff.options import Sampling
 from lmidiff.report.table_writers import tidy
-from lmidiff.sampler import Sampling
 from lmidiff.study.shown import figure1_models, flow
 from lmidiff.study.study import Study, merge
 
@@ -310,7 +311,7 @@ def test_paths_end_where_the_translation_is(config):
     path, times = sample_paths(model, source, ("sub-1", 2), sampling, seed=5)
     assert path.shape == (5, 3, 16, 16)
     assert (times[0], times[-1]) == (999, -1)
-    method = LMIDiffusion(block, model, 5)
+    method = make("lmidiffusion", block, model, 5)
     with torch.no_grad():
         translated = method.translate(source, [("sub-1", 2)]).image[0, 0].numpy()
     ends = path[-1].clip(0, 1).mean(0)
@@ -326,7 +327,8 @@ def test_maps_along_the_way_are_the_models_own(config):
     path = np.random.default_rng(0).random((5, 16, 16)).astype(np.float32)
     cross, own = lmi_along(model, source, path, [0, 4])
     sample = torch.from_numpy(path[4])[None, None]
-    maps = model.guidance.maps(source, sample, model.guidance.static(source))[0].numpy()
+    static = static_maps(source, model.guidance)
+    maps = condition_maps(source, sample, static, model.guidance)[0].numpy()
     assert cross[1] == pytest.approx(maps[0], abs=1e-6)
     assert own == pytest.approx(maps[1], abs=1e-6)
     assert spaced(24, 6) == [0, 5, 10, 14, 19, 24]

@@ -8,7 +8,7 @@ import torch
 
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
-from lmidiff.models import stylegan
+from lmidiff.models import FAMILIES, stylegan
 
 CPU = torch.device("cpu")
 SMALL = {"channels": [8, 6, 4], "latent": 8, "mapping_layers": 2}
@@ -51,5 +51,5 @@ def trained_on_discs():
         folder = Path(name)
         path = folder / "sub-01_T1w.nii.gz"
         write_nifti(path, discs(24)[:, 0].permute(1, 2, 0).numpy(), torch.eye(4).numpy())
-        data = TrainingData({"target": [path]}, stylegan.needs)
+        data = TrainingData({"target": [path]}, FAMILIES["stylegan"].needs)
         return settings, *stylegan.fit(settings, data, folder / "state", CPU, "stylegan")

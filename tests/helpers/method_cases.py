@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from lmidiff.data.nifti import write_nifti
-from lmidiff.methods import method_of
+from lmidiff.methods import make, method_of
 from lmidiff.models import cyclegan, diffusion, histogram, regression, stylegan
 from lmidiff.networks.cyclegan import Generator
 
@@ -95,10 +95,9 @@ WHICH = {
 
 
 def method(models, name, seed=1, **settings):
-    kind = method_of(name)
-    which = WHICH.get(name, kind.family)
+    which = WHICH.get(name, method_of(name).family)
     block = {**(FAST if name in WHICH else OWN.get(name, {})), **settings}
-    return kind(block, models[which], seed)
+    return make(name, block, models[which], seed)
 
 
 def write(path, stack):

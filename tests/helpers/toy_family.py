@@ -15,9 +15,6 @@ from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.loop import LossLearner, draw_batch
 from lmidiff.training.loop import fit as train
 
-PARALLEL = True
-needs = frozenset({"target"})
-
 
 def fit(
     settings: Mapping[str, Any],

@@ -7,8 +7,9 @@ from skimage.exposure import match_histograms
 
 from lmidiff.common.errors import StudyError
 from lmidiff.images.rim import inside_of
-from lmidiff.methods import METHODS, method_of
-from lmidiff.methods.base import Method
+from lmidiff.methods import METHODS, make, method_of
+from lmidiff.methods.base import Ceiling, Method
+from lmidiff.methods.consistency import towards_histogram
 from lmidiff.models import FAMILIES, family_of, histogram
 from lmidiff.sampler import autocast
 from method_cases import CPU, IDS, SIZE, SOURCE, SUBJECTS, WHICH, brains, method
@@ -28,10 +29,13 @@ def test_every_method_and_family_is_known_by_name():
     simple = {"source", "histogram", "inverted_histogram", "lookup", "oracle"}
     assert set(WHICH) | simple <= set(METHODS)
     for name in METHODS:
-        kind = method_of(name)
-        assert issubclass(kind, Method)
-        assert kind.family is None or kind.family in FAMILIES
-        assert kind.sees_test_target == (name in ("lookup", "oracle"))
+        declared = method_of(name)
+        assert declared.family is None or declared.family in FAMILIES
+        made = make(name, {}, None, 1)
+        assert isinstance(made, Method)
+        assert made.label == declared.label
+        assert isinstance(made, Ceiling) == declared.sees_test_target
+        assert (declared.conditions is None) == (declared.family != "diffusion")
     with pytest.raises(StudyError, match="'cyclegun'"):
         method_of("cyclegun")
     with pytest.raises(StudyError, match="'gun'"):
@@ -183,7 +187,7 @@ def test_histogram_matching_is_scikit_images_in_the_brain():
     template = brains(40, seed=9).square()
     inside, within = inside_of(SOURCE > 0), template[inside_of(template > 0)]
     target = histogram.load({}, histogram.measure(template), CPU)
-    ours = method_of("histogram")({}, target, 1).translate(SOURCE, IDS).image
+    ours = make("histogram", {}, target, 1).translate(SOURCE, IDS).image
     for rows in SUBJECTS:
         brain = inside[rows]
         theirs = match_histograms(SOURCE[rows][brain].numpy(), within.numpy())
@@ -197,7 +201,7 @@ def test_histogram_matching_is_scikit_images_in_the_brain():
 
 def test_histogram_matching_to_its_own_histogram_changes_nothing():
     many = brains(50, seed=3)
-    kind = method_of("histogram")({}, histogram.load({}, histogram.measure(many), CPU), 1)
+    kind = make("histogram", {}, histogram.load({}, histogram.measure(many), CPU), 1)
     same = kind.translate(many, [("sub-01", z) for z in range(50)]).image
     inside = inside_of(many > 0)
     torch.testing.assert_close(same[inside], many[inside], rtol=0, atol=2e-3)
@@ -214,7 +218,7 @@ def test_tied_voxels_share_the_middle_of_their_ranks():
             [15 / 16, 11 / 16, 11 / 16, 11 / 16, 4 / 16, 4 / 16, 4 / 16, 4 / 16],
         ),
     ):
-        image = method_of(name)({}, uniform, 1).translate(levels, [("sub-01", 0)]).image
+        image = make(name, {}, uniform, 1).translate(levels, [("sub-01", 0)]).image
         torch.testing.assert_close(image.flatten(), torch.tensor(middles))
 
 
@@ -305,7 +309,7 @@ def test_the_prior_moves_the_image_by_its_share(models):
     def moved(share):
         translator = method(models, "self_consistent", prior=share)
         target = translator.model.target
-        return translator.held.towards_histogram(image, SOURCE, people, target)
+        return towards_histogram(image, SOURCE, people, target, translator.settings)
 
     inside = inside_of(SOURCE > 0)
     wanted = 0.75 * image + 0.25 * moved(1.0)

@@ -16,7 +16,7 @@ class Answer(Method):
     """Gives what a function makes of what it is shown."""
 
     def __init__(self, function, seed=1):
-        super().__init__({}, None, seed)
+        super().__init__(None, None, seed, "answer")
         self.function, self.shown = function, []
 
     def translate(self, source, ids):  # noqa: ARG002

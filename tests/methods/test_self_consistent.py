@@ -9,9 +9,9 @@ from sklearn.isotonic import IsotonicRegression
 from lmidiff.common.errors import StudyError
 from lmidiff.images.intensities import by_subject, conditional_mean, explained, match_quantiles
 from lmidiff.images.rim import inside_of
-from lmidiff.methods.consistency import Consistency
-from lmidiff.methods.self_consistent import ConsistentRegression, SelfConsistentLMIDiffusion
-from lmidiff.methods.simple import Lookup
+from lmidiff.methods import make
+from lmidiff.methods.consistency import towards_function, towards_histogram
+from lmidiff.methods.settings import Consistency
 from lmidiff.models.histogram import TargetIntensities
 
 
@@ -131,14 +131,14 @@ def constant(image):
 def test_full_consistency_makes_the_inside_of_the_guess_a_function_of_the_source():
     source = images(2, seed=11)
     guess = images(2, seed=12)
-    method = SelfConsistentLMIDiffusion({"consistency": 1, "prior": 0}, Model(), 1)
+    method = make("self_consistent", {"consistency": 1, "prior": 0}, Model(), 1)
     guided = method.consistent(constant(guess), source, ["sub-1", "sub-1"])
     image = Model.to_image(guided(guess, 5))
     inside, air = inside_of(source > 0), source == 0
     wanted = conditional_mean(guess, source, inside, 256)
     torch.testing.assert_close(image[inside], wanted[inside], rtol=0, atol=1e-6)
     torch.testing.assert_close(image[air], guess[air], rtol=0, atol=1e-6)  # air is free
-    free = SelfConsistentLMIDiffusion({"consistency": 0, "prior": 0}, Model(), 1)
+    free = make("self_consistent", {"consistency": 0, "prior": 0}, Model(), 1)
     same = free.consistent(constant(guess), source, ["sub-1", "sub-1"])
     torch.testing.assert_close(same(guess, 5), Model.to_range(guess), rtol=0, atol=1e-6)
 
@@ -148,7 +148,7 @@ def test_the_share_is_what_the_source_explains_of_each_subject():
     subjects = ["sub-1"] * 10 + ["sub-2"] * 10
     image = torch.cat([0.9 - 0.7 * source[:10], unrelated[10:]]) * (source > 0)
     held = Consistency(consistency="eta2", bins=32)
-    moved = held.towards_function(image, source, subjects)
+    moved = towards_function(image, source, subjects, held)
     inside = inside_of(source > 0)
     fitted = by_subject(
         lambda x, y, w: conditional_mean(x, y, w > 0, 32), subjects, image, source, inside.float()
@@ -167,10 +167,12 @@ def test_the_rim_follows_what_lies_beside_it():
     source = torch.full((1, 1, 12, 12), 0.0)
     source[..., 2:-2, 2:-2], source[..., 3:-3, 3:-3] = 0.3, 0.6
     guess = source * 0.5
-    moved = Consistency(consistency=1.0, prior=0.0).towards_function(guess, source, ["sub-1"])
+    fully = Consistency(consistency=1.0, prior=0.0)
+    moved = towards_function(guess, source, ["sub-1"], fully)
     torch.testing.assert_close(moved, guess, rtol=0, atol=1e-6)
-    raised = Consistency(consistency=0.0, prior=1.0).towards_histogram(
-        guess, source, ["sub-1"], TargetIntensities(torch.full((1025,), 0.8), torch.tensor(0.1))
+    bright = TargetIntensities(torch.full((1025,), 0.8), torch.tensor(0.1))
+    raised = towards_histogram(
+        guess, source, ["sub-1"], bright, Consistency(consistency=0.0, prior=1.0)
     )
     assert raised[0, 0, 5, 5].item() == pytest.approx(0.8)
     assert raised[0, 0, 2, 5].item() == pytest.approx(0.4)
@@ -183,7 +185,9 @@ def test_one_pass_is_made_consistent_too():
         def __call__(self, source):
             return answer * (source > 0)
 
-    method = ConsistentRegression({"consistency": 1, "prior": 0, "bins": 16}, Regression(), 1)
+    method = make(
+        "cr_regression_consistent", {"consistency": 1, "prior": 0, "bins": 16}, Regression(), 1
+    )
     image = method.translate(source, [("sub-1", n) for n in range(4)]).image
     inside = inside_of(source > 0)
     wanted = conditional_mean(answer * (source > 0), source, inside, 16)
@@ -195,7 +199,7 @@ def test_no_function_of_intensity_comes_nearer_than_the_look_up():
     truth = ((0.9 - 0.7 * source + 0.05 * torch.randn(source.shape)) * (source > 0)).clamp(0, 1)
     ids = [("sub-1", n) for n in range(6)]
     inside = inside_of(source > 0)
-    fitted = Lookup({"bins": 16}, None, 1).answer(source, truth, ids).image
+    fitted = make("lookup", {"bins": 16}, None, 1).answer(source, truth, ids).image
 
     def error(image):
         return (image - truth)[inside].square().mean().item()
@@ -217,4 +221,4 @@ def test_no_function_of_intensity_comes_nearer_than_the_look_up():
 )
 def test_settings_that_make_no_sense(settings, says):
     with pytest.raises(StudyError, match=f"methods.self_consistent: {says}"):
-        SelfConsistentLMIDiffusion(settings, None, 1)
+        make("self_consistent", settings, None, 1)

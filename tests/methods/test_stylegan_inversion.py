@@ -7,7 +7,8 @@ from discs import CPU, trained_on_discs
 from lmidiff.common.errors import StudyError
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.images.structure import edge_features, silhouette_error
-from lmidiff.methods.stylegan import StyleGANInversion, autocorrelation, normalise
+from lmidiff.methods import make
+from lmidiff.methods.stylegan import autocorrelation, normalise
 from lmidiff.models import stylegan
 
 FAST = {"candidates": 32, "steps": 15, "scales": [1]}
@@ -103,7 +104,7 @@ def model():
 
 
 def inversion(model, **settings):
-    return StyleGANInversion({**FAST, **settings}, model, 1)
+    return make("stylegan", {**FAST, **settings}, model, 1)
 
 
 def contrast_changed(images, seed=0):
@@ -173,7 +174,7 @@ def test_noise_follows_study_seed_and_slice(model):
     source = contrast_changed(model.sample([1, 1]))
     with torch.no_grad():
         image = inversion(model, candidates=0).translate(source, ids_of(2)).image
-        other = StyleGANInversion({**FAST, "candidates": 0}, model, 2)
+        other = make("stylegan", {**FAST, "candidates": 0}, model, 2)
         elsewhere = other.translate(source, ids_of(2)).image
     assert not torch.equal(image[0], image[1])
     assert not torch.equal(image[0], elsewhere[0])
@@ -212,4 +213,4 @@ def test_the_prior_draws_codes_to_the_mean(model):
 )
 def test_wrong_settings_are_refused_by_name(settings, says):
     with pytest.raises(StudyError, match=says):
-        StyleGANInversion(settings, None, 1)
+        make("stylegan", settings, None, 1)

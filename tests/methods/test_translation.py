@@ -9,9 +9,10 @@ from skimage.metrics import structural_similarity
 from lmidiff.common.errors import StudyError
 from lmidiff.images.contrast import ContrastSettings
 from lmidiff.images.rim import inside_of
-from lmidiff.methods import method_of, translation, tuning
+from lmidiff.methods import translation, tuning
 from lmidiff.methods.base import Method, Translation
 from lmidiff.methods.build import build_method
+from lmidiff.methods.simple import Source
 from method_cases import (
     AFFINE,
     CPU,
@@ -193,4 +194,4 @@ def test_tuning_takes_the_first_of_equals(volumes):
 
 def test_build_needs_no_weights_for_a_method_without_a_model():
     block = {"name": "source", "family": None, "settings": {}}
-    assert isinstance(build_method(block, {}, [], 1, CPU), method_of("source"))
+    assert isinstance(build_method(block, {}, [], 1, CPU), Source)

@@ -21,7 +21,7 @@ from lmidiff.data.training_data import TrainingData
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
 from lmidiff.methods import METHODS
 from lmidiff.methods.build import build_method
-from lmidiff.models import FAMILIES, family_of
+from lmidiff.models import FAMILIES, family_module, family_of
 from lmidiff.study.models import merge
 from lmidiff.training import loop
 from method_cases import brains
@@ -94,8 +94,8 @@ def train(folder: Path, name: str, state: Path, device: torch.device, **training
     block = model_block(name)
     if "training" in block:
         block["training"].update(training)
-    family = family_of(block["family"])
-    return family.fit(block, handed(folder, family.needs), state, device, name)[0]
+    seen = handed(folder, family_of(block["family"]).needs)
+    return family_module(block["family"]).fit(block, seen, state, device, name)[0]
 
 
 ONE_OF_EACH = {block["family"]: name for name, block in CONFIG["models"].items()}

@@ -17,9 +17,10 @@ import lmidiff
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
+from lmidiff.methods import make
 from lmidiff.methods.build import build_method
 from lmidiff.methods.cyclegan import CycleGAN, CycleGANUnseen
-from lmidiff.models import cyclegan
+from lmidiff.models import FAMILIES, cyclegan
 from lmidiff.models.cyclegan import CycleGANSettings, CycleLearner, LinearDecay
 from lmidiff.models.weights import publish
 from lmidiff.networks.cyclegan import (
@@ -476,7 +477,7 @@ def data(tmp_path):
         "target": files_of(tmp_path, "T1w", (1, 3), 10),
         "source": files_of(tmp_path, "PDw", (2, 4), 20, inverted=True),
     }
-    return TrainingData(files, cyclegan.needs)
+    return TrainingData(files, FAMILIES["cyclegan"].needs)
 
 
 def test_pictures_of_a_training_are_translations_of_the_source(tmp_path, data):
@@ -530,7 +531,7 @@ def test_what_does_not_fit_is_named(tmp_path, data):
     weights = Generator(4, 1, 1).state_dict()
     generator = cyclegan.load(block(), weights, CPU)
     with pytest.raises(StudyError, match="image_size 15 is not a multiple of 2"):
-        CycleGAN({}, generator, 1).translate(brains(1, 0)[..., :15], [("sub-01", 0)])
+        make("cyclegan", {}, generator, 1).translate(brains(1, 0)[..., :15], [("sub-01", 0)])
     for wrong in ({}, {"quantiles": torch.zeros(3)}, Generator(4, 2, 1).state_dict()):
         with pytest.raises(StudyError, match="do not fit"):
             cyclegan.load(block(), wrong, CPU)
@@ -538,6 +539,6 @@ def test_what_does_not_fit_is_named(tmp_path, data):
 
 def test_training_needs_both_sides(data):
     with pytest.raises(StudyError, match="'source' is needed"):
-        TrainingData({"target": data.paths("target")}, cyclegan.needs)
+        TrainingData({"target": data.paths("target")}, FAMILIES["cyclegan"].needs)
     with pytest.raises(StudyError, match="'pairs'"):
         data.pairs()

@@ -6,8 +6,9 @@ from safetensors.torch import save_file
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.training_data import TrainingData
+from lmidiff.guidance import static_maps
 from lmidiff.methods.build import build_method
-from lmidiff.models import diffusion, histogram
+from lmidiff.models import FAMILIES, diffusion, histogram
 from lmidiff.models.weights import publish, read_weights, state_folder
 from method_cases import (
     CPU,
@@ -74,7 +75,7 @@ def test_the_state_folder_is_named_by_settings_data_and_code(tmp_path, volumes):
 
 def test_trained_weights_go_out_and_come_back(tmp_path, volumes):
     settings = model_settings("both")
-    data = TrainingData({"target": volumes}, diffusion.needs)
+    data = TrainingData({"target": volumes}, FAMILIES["diffusion"].needs)
     weights, _ = diffusion.fit(settings, data, tmp_path / "state", CPU, "tiny")
     path = tmp_path / "out" / "model.safetensors"
     publish(path, weights, settings)
@@ -92,7 +93,7 @@ def test_trained_weights_go_out_and_come_back(tmp_path, volumes):
 @pytest.mark.parametrize("contrast", [False, True])
 def test_every_condition_trains(tmp_path, volumes, condition, contrast):
     settings = model_settings(condition, contrast_randomised=contrast)
-    data = TrainingData({"target": volumes}, diffusion.needs)
+    data = TrainingData({"target": volumes}, FAMILIES["diffusion"].needs)
     weights, _ = diffusion.fit(settings, data, tmp_path, CPU, "tiny")
     before = diffusion.DiffusionModel(settings, CPU).network.state_dict()
     assert any(not torch.equal(weights[name], before[name]) for name in before)
@@ -103,7 +104,7 @@ def test_precomputed_static_maps_are_those_of_the_batch():
     # fit() computes the self maps once and mirrors them with their images; without, each batch.
     model = diffusion.DiffusionModel(model_settings("both"), CPU)
     model.network.load_state_dict(loud_weights(model_settings("both")))
-    static = model.guidance.static(SOURCE)
+    static = static_maps(SOURCE, model.guidance)
     for seed in range(4):
         given, own = (
             model.loss(SOURCE, maps, torch.Generator().manual_seed(seed)) for maps in (static, None)
@@ -144,7 +145,7 @@ def test_weights_of_another_model_are_refused():
 def test_an_image_size_that_the_network_cannot_take_is_named(tmp_path, models):
     odd = brains()[..., :14]
     path = write(tmp_path / "sub-01_T1w.nii.gz", odd)
-    data = TrainingData({"target": [path]}, diffusion.needs)
+    data = TrainingData({"target": [path]}, FAMILIES["diffusion"].needs)
     with pytest.raises(StudyError, match="image_size 14 is not a multiple of 4"):
         diffusion.fit(model_settings(), data, tmp_path / "state", CPU, "tiny")
     with pytest.raises(StudyError, match="image_size 14 is not a multiple of 4"):

@@ -7,8 +7,8 @@ import torch
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
-from lmidiff.methods.regression import ContrastRandomisedRegression, Supervised
-from lmidiff.models import regression, supervised
+from lmidiff.methods import make
+from lmidiff.models import FAMILIES, regression, supervised
 
 CPU = torch.device("cpu")
 SETTINGS = {
@@ -47,12 +47,12 @@ def files(tmp_path_factory):
 
 
 def test_supervised_learns_the_map_between_the_modalities(files, tmp_path):
-    data = TrainingData({"pairs": files}, supervised.needs)
+    data = TrainingData({"pairs": files}, FAMILIES["supervised"].needs)
     weights, curve = supervised.fit(SETTINGS, data, tmp_path, CPU, "pairs")
     model = supervised.load(SETTINGS, weights, CPU)
     source = torch.from_numpy(volume(7)).permute(2, 0, 1)[:, None]
     wanted = torch.where(source > 0, 0.9 - 0.6 * source, 0)
-    made = Supervised({}, model, 1).translate(source, []).image
+    made = make("supervised", {}, model, 1).translate(source, []).image
     inside = source > 0
     assert (made - wanted)[inside].abs().mean() < 0.06
     assert (source - wanted)[inside].abs().mean() > 0.2  # what copying would give
@@ -63,14 +63,14 @@ def test_supervised_learns_the_map_between_the_modalities(files, tmp_path):
 def test_contrast_randomised_regression_sees_the_target_alone(files, tmp_path, kind):
     settings = {**SETTINGS, "regression": {"input": kind, "loss": "l2"}}
     settings["training"] = {**SETTINGS["training"], "steps": 3}
-    data = TrainingData({"target": files[1::2]}, regression.needs)
+    data = TrainingData({"target": files[1::2]}, FAMILIES["regression"].needs)
     runs = [
         regression.fit(settings, data, tmp_path / part, CPU, "cr")[0] for part in ("one", "two")
     ]
     assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
     model = regression.load(settings, runs[0], CPU)
     source = torch.from_numpy(volume(8)).permute(2, 0, 1)[:, None]
-    method = ContrastRandomisedRegression({}, model, 1)
+    method = make("cr_regression", {}, model, 1)
     whole = method.translate(source, []).image
     parts = torch.cat([method.translate(part, []).image for part in source.split(3)])
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
@@ -93,13 +93,13 @@ def test_unknown_choices_are_named(key, value):
 
 
 def test_pairs_must_be_of_the_same_people(files):
-    data = TrainingData({"pairs": [files[0], files[3]]}, supervised.needs)
+    data = TrainingData({"pairs": [files[0], files[3]]}, FAMILIES["supervised"].needs)
     with pytest.raises(StudyError, match="a source and a target per subject"):
         data.pairs()
 
 
 def test_pairs_come_slice_by_slice(files):
-    source, target = TrainingData({"pairs": files}, supervised.needs).pairs()
+    source, target = TrainingData({"pairs": files}, FAMILIES["supervised"].needs).pairs()
     assert source.shape == target.shape == (12, 1, 16, 16)
     inside = source > 0
     torch.testing.assert_close(target[inside], 0.9 - 0.6 * source[inside])

@@ -10,7 +10,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import SliceNoise
-from lmidiff.models import stylegan
+from lmidiff.models import FAMILIES, stylegan
 from lmidiff.networks.stylegan import (
     Discriminator,
     Generator,
@@ -445,7 +445,7 @@ def test_wrong_sizes_and_weights_are_told(trained, tmp_path):
     settings, weights, _ = trained
     path = tmp_path / "sub-01_T1w.nii.gz"
     write_nifti(path, torch.rand(18, 18, 2).numpy(), torch.eye(4).numpy())
-    data = TrainingData({"target": [path]}, stylegan.needs)
+    data = TrainingData({"target": [path]}, FAMILIES["stylegan"].needs)
     with pytest.raises(StudyError, match="image_size 18 is not a multiple of 4"):
         stylegan.fit(settings, data, tmp_path / "state", CPU, "gan")
     other = {**settings, "stylegan": {**settings["stylegan"], "latent": 9}}

@@ -248,11 +248,11 @@ def test_tuning_without_validation_subjects(config: dict) -> None:
         ("sdedit", {"model": "histogram"}, "methods.sdedit needs a model of family diffusion"),
         ("source", {"steps": 3}, "steps is not a known key"),
         ("sdedit", {"model": "unconditional", "stepz": 3}, "methods.sdedit.stepz is not a known"),
-        ("sdedit", {"model": "unconditional", "strength": 2}, "strength 2.0 is not in (0, 1]"),
+        ("sdedit", {"model": "unconditional", "strength": 2}, "strength 2 is not in (0, 1]"),
         (
             "sdedit",
             {"model": "unconditional", "tune": {"strength": [0.5, 2]}},
-            "strength 2.0 is not in (0, 1]",
+            "strength 2 is not in (0, 1]",
         ),
         (
             "sdedit",
@@ -773,15 +773,14 @@ def test_training_depends_on_the_core_and_not_on_what_comes_after() -> None:
     assert not any(name.startswith(others) for name in names)
 
 
-def test_modules_that_are_imported_late_or_asked_what_they_declare_count(tmp_path: Path) -> None:
+def test_modules_that_are_imported_late_count(tmp_path: Path) -> None:
     late = (
         "def f():\n    try:\n        pass\n    finally:\n        from lmidiff.data import upright\n"
     )
-    asked = 'CONTRASTS = Declared("lmidiff.methods.tuning").CONTRASTS\n'
-    (tmp_path / "script.py").write_text(f'"""import lmidiff.sampler"""\n{late}{asked}')
+    (tmp_path / "script.py").write_text(f'"""import lmidiff.sampler"""\n{late}')
     names = names_behind(tmp_path / "script.py")
-    assert {"data/upright.py", "methods/tuning.py"} <= names
-    assert "methods/self_consistent.py" not in names
+    assert "data/upright.py" in names
+    assert not {"sampler.py", "methods/self_consistent.py"} & names
 
 
 def test_every_import_of_the_package_is_followed() -> None:

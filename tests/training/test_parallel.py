@@ -16,7 +16,7 @@ from lmidiff.common.errors import Interrupted, StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.training_data import TrainingData
-from lmidiff.models import FAMILIES, diffusion, launch
+from lmidiff.models import FAMILIES, Family, launch
 from lmidiff.models.launch import train_model
 from lmidiff.models.weights import state_folder
 from lmidiff.models.worker import PATIENCE
@@ -58,13 +58,13 @@ def files(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture
 def data(files) -> TrainingData:
-    return TrainingData({"target": files}, diffusion.needs)
+    return TrainingData({"target": files}, FAMILIES["diffusion"].needs)
 
 
 @pytest.fixture(scope="module")
 def alone(files, tmp_path_factory):
     """The weights and the curve of one process."""
-    data = TrainingData({"target": files}, diffusion.needs)
+    data = TrainingData({"target": files}, FAMILIES["diffusion"].needs)
     state = tmp_path_factory.mktemp("alone")
     return train_model(block(steps=30), data, state, [CPU], "tiny", 1)
 
@@ -124,7 +124,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path, data, alone, log):
 @pytest.fixture
 def toy(monkeypatch):
     """The settings of a family whose processes start quickly."""
-    monkeypatch.setitem(FAMILIES, "toy", "toy_family")
+    monkeypatch.setitem(FAMILIES, "toy", Family("toy_family", frozenset({"target"}), parallel=True))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "helpers"))
 
     def settings(**training):

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.quantities import QUANTITIES
 from lmidiff.evaluation.scores import METRIC_COLUMNS, SLICE_COLUMNS, read_scores
 from lmidiff.evaluation.statistics import Interval
-from lmidiff.evaluation.tables import QUANTITIES
 from lmidiff.verdicts.claims import Claim, Claims, read_claims
 from lmidiff.verdicts.comparisons import compare_rows
 from lmidiff.verdicts.differences import PairedScores

@@ -33,7 +33,7 @@ def test_package_knows_nothing_of_snakemake(path):
     assert not {name for name in imports_of(path) if name.split(".")[0] == "snakemake"}
 
 
-CORE = ("lmi", "diffusion", "guidance", "sampler")
+CORE = ("lmi", "options", "diffusion", "guidance", "sampler")
 #: From the ground up: a room imports those below it, and of its own line itself alone.
 LAYERS = (
     {"common"},

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from clusters import SCORES, SMALL, Driver, has_plugin, long_test, overlay, training_in
 from lmidiff.benchmarks.measure import load_config
 from lmidiff.data.training_data import ROLES, TrainingData
-from lmidiff.models import family_of
+from lmidiff.models import family_module
 from lmidiff.study.study import Study
 from slurmlab import SlurmLab, why_not
 from workflows import copy_project, metrics, orphans, run
@@ -222,7 +222,7 @@ def test_a_training_over_its_time_limit_goes_on_and_ends_the_same(
     handed = {role: [str(folder / f) for f in files.get(role, [])] for role in ROLES}
     data = TrainingData(handed, study.needs("unconditional"))
     settings = study.model_settings("unconditional")
-    family = family_of(settings["family"])
+    family = family_module(settings["family"])
     weights, _ = family.fit(settings, data, tmp_path, torch.device("cpu"), "uninterrupted")
     published = load_file(folder / WEIGHTS)
     assert set(published) == set(weights)

@@ -71,7 +71,7 @@ def test_a_wrong_setting_is_said_without_what_computes():
     done = python(REFUSE.format(compute=COMPUTE), "--config", over)
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert last == "ERROR config: methods.sdedit.strength 7.0 is not in (0, 1]"
+    assert last == "ERROR config: methods.sdedit: strength 7 is not in (0, 1]"
 
 
 def test_that_check_finds_what_is_loaded():

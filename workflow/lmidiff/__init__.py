@@ -12,9 +12,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _CORE = {
-    "Guidance": "lmidiff.guidance",
+    "Guidance": "lmidiff.options",
     "GuidedDenoiser": "lmidiff.sampler",
-    "Sampling": "lmidiff.sampler",
+    "Sampling": "lmidiff.options",
     "Schedule": "lmidiff.diffusion",
     "draw": "lmidiff.sampler",
     "local_mutual_information": "lmidiff.lmi",

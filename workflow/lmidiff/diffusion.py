@@ -20,9 +20,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lmidiff.options import SPACINGS, VARIANCES
+
 PARAMETERISATIONS = ("epsilon", "velocity", "x0")
-VARIANCES = ("small", "large")
-SPACINGS = ("trailing", "quadratic", "log_snr")
 Denoiser = Callable[[Tensor, int], Tensor]
 
 

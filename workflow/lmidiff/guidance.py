@@ -1,121 +1,62 @@
 """What a sampler can be told about the source: maps of it as condition, or the LMI's gradient."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lmidiff.diffusion import Denoiser, Schedule
-from lmidiff.lmi import ESTIMATORS, local_mutual_information
+from lmidiff.lmi import local_mutual_information
+from lmidiff.options import Guidance
 
 LIMIT = 4.0
 """Root mean squares of a high-pass; more is rare and says nothing more."""
 
-CONDITIONS = ("none", "self", "cross", "both", "image", "edges", "frequency")
+
+def lmi_maps(source: Tensor, sample: Tensor, guidance: Guidance) -> Tensor:
+    """LMI maps of images in 0..1, (N, 1, H, W) each, to (N, len(bandwidths), H, W)."""
+    maps = [
+        local_mutual_information(
+            source,
+            sample,
+            estimator=guidance.estimator,
+            patch_size=guidance.patch_size,
+            bandwidth=bandwidth,
+            normalized=guidance.normalized,
+            search=guidance.search,
+        )
+        for bandwidth in guidance.bandwidths
+    ]
+    return torch.cat(maps, 1)
 
 
-@dataclass(frozen=True)
-class Guidance:
-    """The LMI condition of a denoiser (the paper's three-channel input, one channel x_t).
+def static_maps(source: Tensor, guidance: Guidance) -> Tensor | None:
+    """The part of the condition that no step changes, once an image; None if there is none."""
+    if guidance.condition == "image":
+        return source
+    if guidance.condition == "edges":
+        return edges(source)
+    if guidance.condition == "frequency":
+        return high_pass(source, guidance.cutoffs, guidance.signed)
+    return lmi_maps(source, source, guidance) if guidance.condition in ("self", "both") else None
 
-    Attributes:
-        condition: "none", "self" = LMI(y, y), "cross" = LMI(y, x_t), "both" = cross then self,
-            "image", the (contrast-randomised) image itself instead of a map of it,
-            "edges", the magnitude of its gradient (:func:`edges`), or "frequency", high-pass
-            filtered images (:mod:`lmidiff.methods.fgdm`).
-        estimator: see :mod:`lmidiff.lmi`.
-        patch_size: pixels, odd.
-        bandwidths: kernel standard deviations in grey levels of 0..255, a channel each.
-        normalized: NMI (0..1) instead of MI (bits).
-        search: maximise over the offsets of a patch.
-        cross_time: the noise level of x in the cross map during training: "same" as the
-            network's, or "next", one step noisier, as the authors' code has it.
-        cutoffs: of "frequency", standard deviations of the low-passes in pixels, a channel each.
-        signed: of "frequency", keep the sign of the high-pass, which a reversed contrast turns.
+
+def condition_maps(
+    source: Tensor, sample: Tensor, static: Tensor | None, guidance: Guidance
+) -> Tensor | None:
+    """The condition (N, channels, H, W) of a denoiser; None if there is none.
+
+    Args:
+        source: (N, 1, H, W) in 0..1.
+        sample: x_t, shown as intensities in 0..1; same shape.
+        static: what :func:`static_maps` gives for ``source``.
+        guidance: which maps.
     """
-
-    condition: str = "both"
-    estimator: str = "renyi2"
-    patch_size: int = 3
-    bandwidths: tuple[float, ...] = (8.0,)
-    normalized: bool = True
-    search: bool = True
-    cross_time: str = "same"
-    cutoffs: tuple[float, ...] = (1.0, 3.0)
-    signed: bool = False
-
-    def __post_init__(self) -> None:
-        for key, value, allowed in (
-            ("condition", self.condition, CONDITIONS),
-            ("estimator", self.estimator, ESTIMATORS),
-            ("cross_time", self.cross_time, ("same", "next")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{key} must be one of {allowed}, got {value!r}")
-        if self.patch_size < 3 or self.patch_size % 2 == 0:
-            raise ValueError(f"patch_size must be odd and at least 3, got {self.patch_size}")
-        for key in ("bandwidths", "cutoffs"):
-            values = getattr(self, key)
-            if not values or not all(value > 0 for value in values):
-                raise ValueError(f"{key} must be positive and at least one, got {values}")
-
-    @property
-    def channels(self) -> int:
-        """Number of condition channels that :meth:`maps` gives."""
-        if self.condition in ("none", "image", "edges"):
-            return int(self.condition != "none")
-        if self.condition == "frequency":
-            return len(self.cutoffs)
-        return len(self.bandwidths) * (2 if self.condition == "both" else 1)
-
-    @property
-    def needs_sample(self) -> bool:
-        """Whether the condition changes from step to step."""
-        return self.condition in ("cross", "both")
-
-    @property
-    def has_static(self) -> bool:
-        """Whether a part of the condition is the same at every step."""
-        return self.condition not in ("none", "cross")
-
-    def lmi(self, source: Tensor, sample: Tensor) -> Tensor:
-        """LMI maps of images in 0..1, (N, 1, H, W) each, to (N, len(bandwidths), H, W)."""
-        maps = [
-            local_mutual_information(
-                source,
-                sample,
-                estimator=self.estimator,
-                patch_size=self.patch_size,
-                bandwidth=bandwidth,
-                normalized=self.normalized,
-                search=self.search,
-            )
-            for bandwidth in self.bandwidths
-        ]
-        return torch.cat(maps, 1)
-
-    def static(self, source: Tensor) -> Tensor | None:
-        """The part of the condition that no step changes, once an image; None if there is none."""
-        if self.condition == "image":
-            return source
-        if self.condition == "edges":
-            return edges(source)
-        if self.condition == "frequency":
-            return high_pass(source, self.cutoffs, self.signed)
-        return self.lmi(source, source) if self.condition in ("self", "both") else None
-
-    def maps(self, source: Tensor, sample: Tensor, static: Tensor | None) -> Tensor | None:
-        """The condition (N, channels, H, W) for a sample x_t shown as intensities in 0..1."""
-        if self.condition == "none":
-            return None
-        parts = [self.lmi(source, sample)] if self.needs_sample else []
-        return torch.cat([*parts, static] if static is not None else parts, 1)
-
-
-#: The authors' settings (public code, commit d2d05f3), see docs/method.md.
-PAPER = Guidance(condition="both", estimator="reference", normalized=True, cross_time="next")
+    if guidance.condition == "none":
+        return None
+    parts = [lmi_maps(source, sample, guidance)] if guidance.needs_sample else []
+    return torch.cat([*parts, static] if static is not None else parts, 1)
 
 
 def steer(
@@ -148,7 +89,7 @@ def steer(
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             x0 = denoise(x, t)
-            score = guidance.lmi(source, to_image(x0)).mean((1, 2, 3)).sum()
+            score = lmi_maps(source, to_image(x0), guidance).mean((1, 2, 3)).sum()
             (gradient,) = torch.autograd.grad(score, x)
         size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
         _, sigma = schedule.coefficients(t, x)

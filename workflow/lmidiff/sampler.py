@@ -1,7 +1,7 @@
 """The LMI-guided sampler: a denoiser that is told of the source at every step, and draws from it.
 
-This file, :mod:`lmidiff.diffusion`, :mod:`lmidiff.guidance` and :mod:`lmidiff.lmi` are the method.
-They need torch alone and can be lifted out as they are::
+This file, :mod:`lmidiff.diffusion`, :mod:`lmidiff.guidance`, :mod:`lmidiff.lmi` and
+:mod:`lmidiff.options` are the method. They need torch alone and can be lifted out as they are::
 
     schedule = Schedule.linear()
     denoise = GuidedDenoiser(network, schedule, Guidance(), source)
@@ -11,7 +11,6 @@ They need torch alone and can be lifted out as they are::
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,8 +18,6 @@ from torch import Tensor
 from lmidiff.diffusion import (
     PARAMETERISATIONS,
     SAMPLERS,
-    SPACINGS,
-    VARIANCES,
     Denoiser,
     Schedule,
     SliceNoise,
@@ -28,9 +25,9 @@ from lmidiff.diffusion import (
     final,
     timesteps,
 )
-from lmidiff.guidance import Guidance
+from lmidiff.guidance import condition_maps, static_maps
+from lmidiff.options import Guidance, Sampling
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 """Intensities that a diffusion works in: the authors' 0..1, or -1..1."""
 
@@ -102,7 +99,7 @@ class GuidedDenoiser:
         if range not in RANGES:
             raise ValueError(f"range must be one of {tuple(RANGES)}")
         self.network, self.schedule, self.guidance = network, schedule, guidance
-        self.source, self.static = source, guidance.static(source)
+        self.source, self.static = source, static_maps(source, guidance)
         self.parameterisation, self.range, self.clip = parameterisation, range, clip
         self.precision, self.at_once, self.watch = precision, at_once, watch
 
@@ -114,7 +111,7 @@ class GuidedDenoiser:
     def _part(self, x: Tensor, t: int, rows: slice) -> Tensor:
         x, source = x[rows], self.source[rows]
         static = None if self.static is None else self.static[rows]
-        condition = self.guidance.maps(source, to_image(x, self.range), static)
+        condition = condition_maps(source, to_image(x, self.range), static, self.guidance)
         times = torch.full((len(x),), t, device=x.device)
         with autocast(self.precision, x.device):
             output = self.network(x, condition, times)
@@ -124,53 +121,11 @@ class GuidedDenoiser:
         return x0.clamp(*RANGES[self.range]) if self.clip else x0
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How a diffusion method samples.
-
-    Attributes:
-        sampler: "ancestral", "ddim" or "dpm_solver".
-        steps: network evaluations over the whole schedule.
-        draws: samples a slice; their mean is the translation.
-        variance: of the ancestral sampler, "small" or "large".
-        final_noise: of the ancestral sampler, noise at the last step too (the authors' code).
-        spacing: of the times, see :func:`lmidiff.diffusion.timesteps`: "trailing", "quadratic" or
-            "log_snr".
-        precision: of the network, see :func:`resolve_precision`.
-    """
-
-    sampler: str = "dpm_solver"
-    steps: int = 8
-    draws: int = 6
-    variance: str = "small"
-    final_noise: bool = False
-    spacing: str = "trailing"
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        for key, allowed in (
-            ("sampler", tuple(SAMPLERS)),
-            ("variance", VARIANCES),
-            ("spacing", SPACINGS),
-            ("precision", PRECISIONS),
-        ):
-            if getattr(self, key) not in allowed:
-                raise ValueError(f"{key} must be one of {allowed}, got {getattr(self, key)!r}")
-        for key in ("steps", "draws"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}")
-
-    def options(self) -> dict:
-        """Keyword arguments of the sampler."""
-        if self.sampler != "ancestral":
-            return {}
-        return {"variance": self.variance, "final_noise": self.final_noise}
-
-    def times(self, schedule: Schedule, start: float = 1.0) -> list[int]:
-        """The times visited, falling, from the share ``start`` of the schedule."""
-        top = max(round(start * len(schedule)) - 1, 0)
-        steps = min(max(round(self.steps * start), 1), top + 1)
-        return timesteps(schedule, steps, top, self.spacing)
+def times_of(schedule: Schedule, sampling: Sampling, start: float = 1.0) -> list[int]:
+    """The times visited, falling, from the share ``start`` of the schedule."""
+    top = max(round(start * len(schedule)) - 1, 0)
+    steps = min(max(round(sampling.steps * start), 1), top + 1)
+    return timesteps(schedule, steps, top, sampling.spacing)
 
 
 def path(
@@ -198,7 +153,7 @@ def path(
     Yields:
         Steps; the first has no guess of x_0 yet, and repeats x in its place.
     """
-    times = sampling.times(schedule) if times is None else list(times)
+    times = times_of(schedule, sampling) if times is None else list(times)
     x = noise(shape)
     if begin is not None:
         x = schedule.add_noise(begin, x, times[0])
@@ -231,7 +186,7 @@ def draw(
     Returns:
         Mean and deviation, (N, 1, H, W) in 0..1; no deviation of a single draw.
     """
-    times = sampling.times(schedule, start)
+    times = times_of(schedule, sampling, start)
     images = []
     for of_draw in seeds:
         noise = SliceNoise(of_draw, device)

@@ -89,7 +89,7 @@ def sampling_methods():
     return [
         name
         for name in study.methods
-        if study.method_class(name).family == "diffusion"
+        if study.declared(name).family == "diffusion"
         and not study.methods[name].get("tune")
     ]
 

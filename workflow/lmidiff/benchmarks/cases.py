@@ -9,7 +9,7 @@ from torch import Tensor
 from lmidiff.benchmarks.lmi import image
 from lmidiff.common.settings import settings_of
 from lmidiff.models.diffusion import DiffusionModel
-from lmidiff.sampler import Sampling
+from lmidiff.options import Sampling
 from lmidiff.study.models import merge
 
 

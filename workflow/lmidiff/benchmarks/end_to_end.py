@@ -19,7 +19,8 @@ from lmidiff.benchmarks.cases import (
 from lmidiff.benchmarks.measure import one_block, synchronize, timed_lmi
 from lmidiff.common.devices import describe
 from lmidiff.diffusion import SliceNoise
-from lmidiff.sampler import Sampling, path
+from lmidiff.options import Sampling
+from lmidiff.sampler import path, times_of
 
 COLUMNS = (
     "setting",
@@ -109,7 +110,7 @@ def _translate(
     source = slices(batch, size, device)
     noise = SliceNoise(list(range(batch)), device)
     schedule = model.schedule
-    times = sampling.times(schedule)
+    times = times_of(schedule, sampling)
     if timed_steps is not None:  # spread over the schedule: histograms empty where it is noisy
         kept = range(0, len(times), max(1, len(times) // timed_steps))
         times = [times[k] for k in kept][:timed_steps]

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from lmidiff.common.errors import StudyError
-from lmidiff.diffusion import SPACINGS
 from lmidiff.evaluation.crossed import mean_interval
-from lmidiff.evaluation.tables import QUANTITIES, values_by_training
+from lmidiff.evaluation.quantities import QUANTITIES
+from lmidiff.evaluation.tables import values_by_training
+from lmidiff.options import SPACINGS
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 COLUMNS = (

@@ -11,6 +11,7 @@ from lmidiff.benchmarks.cases import build, model_settings, slices
 from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
 from lmidiff.benchmarks.names import MEASURED, PHASES
 from lmidiff.common.devices import describe
+from lmidiff.guidance import static_maps
 from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.loop import LossLearner
 
@@ -132,7 +133,7 @@ def _step(
         return torch.no_grad()(lambda: denoise(x, t))
     generator = torch.Generator().manual_seed(1)
     # As training does: maps of images that no contrast changes are computed once.
-    static = model.guidance.static(images) if model.contrast is None else None
+    static = static_maps(images, model.guidance) if model.contrast is None else None
     learner = LossLearner(
         model.network,
         lambda g: model.loss(images, static, g),

@@ -22,7 +22,7 @@ from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 from lmidiff.models.shipped import weights_of
-from lmidiff.sampler import Sampling
+from lmidiff.options import Sampling
 
 SAMPLING = asdict(Sampling(precision="auto"))
 

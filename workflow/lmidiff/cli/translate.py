@@ -29,6 +29,7 @@ from lmidiff.data.own_space import (
 from lmidiff.figures.own_scan import draw_scan
 from lmidiff.methods.base import Method
 from lmidiff.methods.retrace import CONTRASTS, retracing_error
+from lmidiff.options import Sampling
 
 logger = logging.getLogger("lmidiff")
 
@@ -203,8 +204,8 @@ def _watch(method: Method, target: str, slices: int) -> None:
 
     What a method takes from the brain as a whole, such as its histogram, is so of all of it.
     """
-    settings = getattr(method, "settings", None)
-    if method.family != "diffusion" or settings is None:
+    settings = method.settings
+    if not isinstance(settings, Sampling):
         logger.info("translate %d slices to %s", slices, target)
         return
     progress = Progress(f"translate to {target}", slices * settings.steps * settings.draws, every=4)

@@ -12,7 +12,9 @@ Settings = TypeVar("Settings")
 def settings_of(kind: type[Settings], block: Mapping[str, Any], where: str) -> Settings:
     """Build the dataclass ``kind`` from ``block``.
 
-    Lists become tuples, so that settings stay hashable.
+    Lists become tuples, so that settings stay hashable, and text a number where the default is one,
+    for a command line knows text alone. A key whose default is settings itself takes a block, which
+    is laid on that default.
 
     Args:
         kind: a dataclass.
@@ -28,8 +30,26 @@ def settings_of(kind: type[Settings], block: Mapping[str, Any], where: str) -> S
         raise StudyError(
             f"config: {where}.{unknown[0]} is not a known key; known are {', '.join(sorted(known))}"
         )
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in block.items()}
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    values = {key: _as(defaults[key], value, f"{where}.{key}") for key, value in block.items()}
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
         raise StudyError(f"config: {where}: {error}") from error
+
+
+def _as(default: Any, value: Any, where: str) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if dataclasses.is_dataclass(default) and isinstance(value, Mapping):
+        return settings_of(type(default), {**dataclasses.asdict(default), **value}, where)
+    if (
+        isinstance(value, str)
+        and isinstance(default, (int, float))
+        and not isinstance(default, bool)
+    ):
+        try:
+            return int(value) if value.lstrip("-").isdigit() else float(value)
+        except ValueError as error:
+            raise StudyError(f"config: {where}: {value!r} is not a number") from error
+    return value

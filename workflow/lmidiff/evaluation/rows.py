@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.tables import QUANTITIES
+from lmidiff.evaluation.quantities import QUANTITIES
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
 

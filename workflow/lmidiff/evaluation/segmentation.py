@@ -18,14 +18,8 @@ from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json
-from lmidiff.common.regions import BRAIN, HEAD
+from lmidiff.common.regions import BRAIN, CLUSTERS, HEAD, TISSUES
 from lmidiff.common.seeds import generator_of, seed_of
-
-TISSUES = ("csf", "gm", "wm")
-"""Names of labels 1, 2, 3."""
-
-CLUSTERS = ("dark", "middle", "bright")
-"""Names of labels 1, 2, 3 of whole slices."""
 
 NAMES = {BRAIN: TISSUES, HEAD: CLUSTERS}
 """Names of labels 1, 2, 3 by the field of the segmenter."""

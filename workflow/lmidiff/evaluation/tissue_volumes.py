@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmidiff.common.regions import TISSUES
 from lmidiff.common.seeds import generator_of
-from lmidiff.evaluation.segmentation import TISSUES, KMeansModel, segment
+from lmidiff.evaluation.segmentation import KMeansModel, segment
 from lmidiff.evaluation.statistics import SAMPLES, percentile_ends
 
 KEYS = ["study", "method", "source", "target", "subject", "seed", "tissue"]

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
-from lmidiff.evaluation.tables import QUANTITIES, MethodInfo, values_by_subject
+from lmidiff.evaluation.quantities import QUANTITIES
+from lmidiff.evaluation.tables import MethodInfo, values_by_subject
 from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "psnr_brain", "dice_kmeans_mean"))

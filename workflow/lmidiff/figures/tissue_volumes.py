@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.segmentation import TISSUES
+from lmidiff.common.regions import TISSUES
 from lmidiff.figures.dots import DotPage
 from lmidiff.figures.style import save, style
 

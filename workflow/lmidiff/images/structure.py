@@ -4,7 +4,7 @@
 fields of Haber and Modersitzki (2006): with n = grad u / sqrt(|grad u|^2 + e^2) their measure
 sums <n_y, n_x>^2 over the pixels. That is the inner product of the fields of outer products
 n n^T, and the loss here is one minus the cosine between those fields, so that edges of x where y
-has none count too. LMI is :meth:`lmidiff.guidance.Guidance.lmi`.
+has none count too. LMI is :func:`lmidiff.guidance.lmi_maps`.
 """
 
 import torch

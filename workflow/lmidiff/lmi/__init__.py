@@ -22,10 +22,9 @@ import torch
 from torch import Tensor
 
 from lmidiff.lmi import parzen, reference, renyi2
+from lmidiff.options import ESTIMATORS
 
 __all__ = ["ESTIMATORS", "local_mutual_information"]
-
-ESTIMATORS = ("reference", "parzen", "renyi2")
 
 
 def local_mutual_information(

@@ -1,9 +1,8 @@
 """The contract every translation method keeps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -26,33 +25,17 @@ class Translation:
 
 
 class Method(ABC):
-    """A translation method.
+    """A translation method; what a plan knows of it stands in :data:`lmidiff.methods.METHODS`.
 
-    Class attributes, which the rules read to build the DAG:
-
-    Attributes:
+    Args:
+        settings: of the dataclass that is declared there.
+        model: what its family loads; None for a method without a model.
+        seed: the study's.
         label: what tables and figures print.
-        family: the model family the method's ``model`` must be of, or None for no model.
-        conditions: of a diffusion model, the ``guidance.condition`` that the method can use, or
-            None for a family without.
-        sees_test_target: whether its rule is handed the true target image (:class:`Ceiling`).
     """
 
-    label: ClassVar[str]
-    family: ClassVar[str | None] = None
-    conditions: ClassVar[frozenset[str] | None] = None
-    sees_test_target: ClassVar[bool] = False
-
-    def __init__(self, settings: Mapping[str, Any], model: Any, seed: int) -> None:
-        """``settings`` is the method's block of the config, ``model`` what its family loads."""
-        self.model, self.seed = model, seed
-        self.configure(settings)
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Check and keep the settings; raises StudyError for an unknown key."""
-        from lmidiff.common.settings import settings_of
-
-        settings_of(NoSettings, settings, "methods")
+    def __init__(self, settings: Any, model: Any, seed: int, label: str) -> None:
+        self.settings, self.model, self.seed, self.label = settings, model, seed, label
 
     @abstractmethod
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
@@ -67,8 +50,6 @@ class Method(ABC):
 class Ceiling(Method):
     """What is made from the answer: a bound, not a method."""
 
-    sees_test_target = True
-
     @abstractmethod
     def answer(self, source: Tensor, target: Tensor, ids: list[SliceId]) -> Translation:
         """What the true target (N, 1, H, W) allows; arguments otherwise as for ``translate``."""
@@ -76,8 +57,3 @@ class Ceiling(Method):
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
         """Raise StudyError: without the answer there is no translation."""
         raise StudyError(f"{self.label}: it needs the true target image")
-
-
-@dataclass(frozen=True)
-class NoSettings:
-    """For methods that take none."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from lmidiff.methods import method_of
+from lmidiff.methods import make
 from lmidiff.methods.base import Method
-from lmidiff.models import family_of
+from lmidiff.models import family_module
 from lmidiff.models.weights import read_weights
 
 
@@ -30,6 +30,7 @@ def build_method(
     """
     model = None
     if block["family"]:
-        family = family_of(block["family"])
-        model = family.load(block["model"], read_weights(Path(weights[0])), device)
-    return method_of(block["name"])({**block["settings"], **tuned}, model, seed)
+        model = family_module(block["family"]).load(
+            block["model"], read_weights(Path(weights[0])), device
+        )
+    return make(block["name"], {**block["settings"], **tuned}, model, seed)

@@ -13,91 +13,64 @@ Both are of tissue: they are fitted inside the rim of the mask and carried to it
 (:mod:`lmidiff.images.rim`).
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from lmidiff.images.intensities import by_subject, conditional_mean, explained, match_quantiles
 from lmidiff.images.rim import through_the_inside
+from lmidiff.methods.settings import Consistency
 from lmidiff.models.histogram import TargetIntensities
 
-EXPLAINED = "eta2"
 
+def towards_function(
+    image: Tensor, source: Tensor, subjects: list[str], held: Consistency
+) -> Tensor:
+    """``image`` moved towards its mean given the intensity of ``source``, in each subject.
 
-@dataclass(frozen=True)
-class Bins:
-    """The ``bins`` of a function of intensity, at least 2."""
-
-    bins: int = 256
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.bins, int) or self.bins < 2:
-            raise ValueError(f"bins {self.bins} is not a whole number above 1")
-
-
-@dataclass(frozen=True)
-class Consistency(Bins):
-    """How far an image is moved.
-
-    Attributes:
-        consistency: share of the way to the function of the source, 0..1; or "eta2", the share of
-            the image's variance that the function explains, in each subject.
-        prior: share of the way to the target's histogram, 0..1.
+    Args:
+        image: (N, 1, H, W).
+        source: same shape, 0 outside the brain, where ``image`` is left as it is.
+        subjects: of each of the N slices.
+        held: how far.
     """
+    if held.consistency == 0:
+        return image
 
-    consistency: float | str = EXPLAINED
-    prior: float = 0.5
+    def moved(image: Tensor, source: Tensor, inside: Tensor) -> Tensor:
+        inside = inside > 0
+        mean = conditional_mean(image, source, inside, held.bins)
+        share = held.consistency
+        if isinstance(share, str):
+            share = explained(image, mean, inside)
+        return (1 - share) * image + share * mean
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.consistency, str) and self.consistency != EXPLAINED:
-            raise ValueError(f"consistency {self.consistency!r} is neither a share nor {EXPLAINED}")
-        for key in ("consistency", "prior"):
-            value = getattr(self, key)
-            if not isinstance(value, str) and not 0 <= value <= 1:
-                raise ValueError(f"{key} {value} is not in [0, 1]")
+    return through_the_inside(
+        lambda inside: by_subject(moved, subjects, image, source, inside.to(image)),
+        image,
+        source > 0,
+    )
 
-    def towards_function(self, image: Tensor, source: Tensor, subjects: list[str]) -> Tensor:
-        """``image`` moved towards its mean given the intensity of ``source``, in each subject.
 
-        Args:
-            image: (N, 1, H, W).
-            source: same shape, 0 outside the brain, where ``image`` is left as it is.
-            subjects: of each of the N slices.
-        """
-        if self.consistency == 0:
-            return image
+def towards_histogram(
+    image: Tensor,
+    source: Tensor,
+    subjects: list[str],
+    target: TargetIntensities,
+    held: Consistency,
+) -> Tensor:
+    """``image`` moved towards the target's training histogram, in each subject.
 
-        def moved(image: Tensor, source: Tensor, inside: Tensor) -> Tensor:
-            inside = inside > 0
-            mean = conditional_mean(image, source, inside, self.bins)
-            share = self.consistency
-            if isinstance(share, str):
-                share = explained(image, mean, inside)
-            return (1 - share) * image + share * mean
+    Args:
+        image, source, subjects: as in :func:`towards_function`.
+        target: the histogram.
+        held: how far.
+    """
+    if held.prior == 0:
+        return image
 
-        return through_the_inside(
-            lambda inside: by_subject(moved, subjects, image, source, inside.to(image)),
-            image,
-            source > 0,
-        )
+    def moved(image: Tensor, inside: Tensor) -> Tensor:
+        matched = match_quantiles(image, inside > 0, target.quantiles)
+        return (1 - held.prior) * image + held.prior * matched
 
-    def towards_histogram(
-        self, image: Tensor, source: Tensor, subjects: list[str], target: TargetIntensities
-    ) -> Tensor:
-        """``image`` moved towards the target's training histogram, in each subject.
-
-        Args:
-            image, source, subjects: as in :meth:`towards_function`.
-            target: the histogram.
-        """
-        if self.prior == 0:
-            return image
-
-        def moved(image: Tensor, inside: Tensor) -> Tensor:
-            matched = match_quantiles(image, inside > 0, target.quantiles)
-            return (1 - self.prior) * image + self.prior * matched
-
-        return through_the_inside(
-            lambda inside: by_subject(moved, subjects, image, inside.to(image)), image, source > 0
-        )
+    return through_the_inside(
+        lambda inside: by_subject(moved, subjects, image, inside.to(image)), image, source > 0
+    )

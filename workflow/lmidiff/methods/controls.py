@@ -6,9 +6,6 @@ from lmidiff.methods.lmidiffusion import LMIDiffusion
 class ImageGuidedDiffusion(LMIDiffusion):
     """Contrast-randomised diffusion whose condition is the image itself: no mutual information."""
 
-    label = "Image-guided diffusion, contrast-randomised"
-    conditions = frozenset({"image"})
-
 
 class EdgeGuidedDiffusion(LMIDiffusion):
     """The magnitude of the image's gradient as condition, in place of its LMI.
@@ -17,6 +14,3 @@ class EdgeGuidedDiffusion(LMIDiffusion):
     which takes Canny contours. The magnitude of the gradient is their continuous form
     (:func:`lmidiff.guidance.edges`) and has the same training and budget as the LMI here.
     """
-
-    label = "Edge-guided diffusion, contrast-randomised"
-    conditions = frozenset({"edges"})

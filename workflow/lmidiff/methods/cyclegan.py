@@ -17,9 +17,6 @@ class CycleGAN(Method):
     It is not zero-shot: each source modality needs a training of its own.
     """
 
-    label = "CycleGAN"
-    family = "cyclegan"
-
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
         """G(source), (N, 1, H, W) in 0..1; raises StudyError for a size it cannot take."""
         check_size(source, self.model.multiple)
@@ -34,8 +31,6 @@ class CycleGANUnseen(CycleGAN):
     The network knows brains of the mean and the spread of the modality it was trained on, so the
     volume at hand is brought to those, as instance normalisation would have it.
     """
-
-    label = "CycleGAN, other modality in training"
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """G(source), standardised by the mean and spread of each subject's own brain."""

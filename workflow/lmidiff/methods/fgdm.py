@@ -14,6 +14,3 @@ from lmidiff.methods.lmidiffusion import LMIDiffusion
 
 class FGDM(LMIDiffusion):
     """Sampling from pure noise under the source's high frequencies."""
-
-    label = "FGDM"
-    conditions = frozenset({"frequency"})

@@ -8,30 +8,13 @@ the closed-form estimator, fewer steps of a better solver, the mean of several d
 clipped to the range of images.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
-from lmidiff.common.settings import settings_of
-from lmidiff.guidance import CONDITIONS
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.sampler import Sampling
-
-GUIDED = frozenset(CONDITIONS) - {"none"}
-"""Conditions that come from the source; without one a translation would have nothing of it."""
 
 
 class LMIDiffusion(Method):
     """The paper's method: from pure noise, guided by the maps of the unseen source."""
-
-    label = "LMIDiffusion"
-    family = "diffusion"
-    conditions = GUIDED
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Keep the sampler's settings."""
-        self.settings = settings_of(Sampling, settings, "methods.lmidiffusion")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean and standard deviation over the draws."""
@@ -46,5 +29,3 @@ class ContrastRandomisedLMIDiffusion(LMIDiffusion):
     randomised contrast keeps the model from relying on the target's own distances. Still
     zero-shot: no source image is seen. This is the study's variant, not the paper's.
     """
-
-    label = "LMIDiffusion, contrast-randomised"

@@ -13,9 +13,6 @@ class ContrastRandomisedRegression(Method):
     model of label maps. Zero-shot: no source image is seen.
     """
 
-    label = "Contrast-randomised regression"
-    family = "regression"
-
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
         """The network's one answer."""
         return Translation(self.model(source).clamp(0, 1))
@@ -27,12 +24,6 @@ class SyntheticRegression(ContrastRandomisedRegression):
     It sees no source image, but label maps, which the other zero-shot rows do without.
     """
 
-    label = "Regression from painted label maps (SynthSR)"
-    family = "synthetic"
-
 
 class Supervised(ContrastRandomisedRegression):
     """Trained on pairs of the very source modality, which is more than a zero-shot row may see."""
-
-    label = "Supervised, paired"
-    family = "supervised"

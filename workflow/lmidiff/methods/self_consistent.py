@@ -9,39 +9,16 @@ guess; the mean of the draws is moved towards the target's histogram
 gain without any diffusion.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import Denoiser
 from lmidiff.methods.base import Method, SliceId, Translation
-from lmidiff.methods.consistency import Consistency
-from lmidiff.methods.lmidiffusion import GUIDED
-from lmidiff.sampler import Sampling
-
-SHARES = frozenset(field.name for field in fields(Consistency))
+from lmidiff.methods.consistency import towards_function, towards_histogram
 
 
 class SelfConsistentLMIDiffusion(Method):
     """LMI-guided sampling held to be a function of the source, with the target's histogram."""
-
-    label = "Self-consistent LMIDiffusion (ours)"
-    family = "diffusion"
-    conditions = GUIDED
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Keep the shares and the sampler's settings."""
-        self.held = settings_of(
-            Consistency,
-            {k: v for k, v in settings.items() if k in SHARES},
-            "methods.self_consistent",
-        )
-        rest = {k: v for k, v in settings.items() if k not in SHARES}
-        self.settings = settings_of(Sampling, rest, "methods.self_consistent")
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """Mean over the draws, made consistent and moved to the histogram; and the deviation."""
@@ -49,8 +26,8 @@ class SelfConsistentLMIDiffusion(Method):
         denoise = self.model.denoiser(source, self.settings.precision)
         guided = self.consistent(denoise, source, subjects)
         mean, spread = self.model.sample(guided, self.settings, source, ids, self.seed)
-        image = self.held.towards_function(mean, source, subjects)
-        image = self.held.towards_histogram(image, source, subjects, self.model.target)
+        image = towards_function(mean, source, subjects, self.settings)
+        image = towards_histogram(image, source, subjects, self.model.target, self.settings)
         return Translation(image.clamp(0, 1), spread)
 
     def consistent(self, denoise: Denoiser, source: Tensor, subjects: list[str]) -> Denoiser:
@@ -59,7 +36,8 @@ class SelfConsistentLMIDiffusion(Method):
         @torch.no_grad()
         def guided(x: Tensor, t: int) -> Tensor:
             image = self.model.to_image(denoise(x, t))
-            return self.model.to_range(self.held.towards_function(image, source, subjects))
+            held = towards_function(image, source, subjects, self.settings)
+            return self.model.to_range(held)
 
         return guided
 
@@ -67,17 +45,10 @@ class SelfConsistentLMIDiffusion(Method):
 class ConsistentRegression(Method):
     """One pass of the contrast-randomised regression, then the function and the histogram."""
 
-    label = "One pass, made self-consistent"
-    family = "regression"
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Keep the shares."""
-        self.held = settings_of(Consistency, settings, "methods.cr_regression_consistent")
-
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
         """The network's answer, made consistent and moved to the histogram."""
         subjects = [subject for subject, _ in ids]
-        image = self.held.towards_function(self.model(source).clamp(0, 1), source, subjects)
-        return Translation(
-            self.held.towards_histogram(image, source, subjects, self.model.target).clamp(0, 1)
-        )
+        image = self.model(source).clamp(0, 1)
+        image = towards_function(image, source, subjects, self.settings)
+        image = towards_histogram(image, source, subjects, self.model.target, self.settings)
+        return Translation(image.clamp(0, 1))

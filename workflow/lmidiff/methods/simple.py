@@ -1,22 +1,15 @@
 """The rows that need no network: the untouched source, matched histograms, and the ceilings."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
-from lmidiff.common.settings import settings_of
 from lmidiff.images.intensities import by_subject, conditional_mean, match_quantiles
 from lmidiff.images.rim import dimming, inside_of, through_the_inside
 from lmidiff.methods.base import Ceiling, Method, SliceId, Translation
-from lmidiff.methods.consistency import Bins
 from lmidiff.models.histogram import TargetIntensities
 
 
 class Source(Method):
     """The source image as it is: what a segmenter gets without any translation."""
-
-    label = "Source, untouched"
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
         """The source itself."""
@@ -54,8 +47,6 @@ def matched(
 class HistogramMatching(Method):
     """The source's brain intensities mapped onto the target's histogram (:func:`matched`)."""
 
-    label = "Histogram matching"
-    family = "histogram"
     inverted = False
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
@@ -70,7 +61,6 @@ class InvertedHistogramMatching(HistogramMatching):
     It needs no training, and for PDw to T1w it is a strong row.
     """
 
-    label = "Inverted, histogram matching"
     inverted = True
 
 
@@ -81,12 +71,6 @@ class Lookup(Ceiling):
     one for the dimming of its rim: the most that any method can have that looks at one voxel.
     """
 
-    label = "Look-up table, fitted on the answer"
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Keep the number of bins of a table."""
-        self.bins = settings_of(Bins, settings, "methods.lookup").bins
-
     def answer(self, source: Tensor, target: Tensor, ids: list[SliceId]) -> Translation:
         """The mean of ``target`` given the intensity of ``source``, in each subject."""
         subjects = [subject for subject, _ in ids]
@@ -95,7 +79,7 @@ class Lookup(Ceiling):
 
         def fitted(image: Tensor, given: Tensor, where: Tensor) -> Tensor:
             return by_subject(
-                lambda x, y, w: conditional_mean(x, y, w > 0, self.bins),
+                lambda x, y, w: conditional_mean(x, y, w > 0, self.settings.bins),
                 subjects,
                 image,
                 given,
@@ -110,8 +94,6 @@ class Lookup(Ceiling):
 
 class Oracle(Ceiling):
     """The true target image through the same segmenter: the ceiling, not a method."""
-
-    label = "True target (ceiling)"
 
     def answer(self, source: Tensor, target: Tensor, ids: list[SliceId]) -> Translation:  # noqa: ARG002
         """The answer."""

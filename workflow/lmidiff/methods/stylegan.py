@@ -24,82 +24,26 @@ The noise of a slice is seeded by subject and slice. Slices are optimised CHUNK 
 the batch, and a short chunk is filled up, so that a split into batches does not change a bit.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmidiff.common.errors import StudyError
 from lmidiff.common.seeds import seed_of
-from lmidiff.common.settings import settings_of
 from lmidiff.diffusion import SliceNoise
-from lmidiff.guidance import Guidance
+from lmidiff.guidance import lmi_maps
 from lmidiff.images.structure import edge_features, silhouette_error
 from lmidiff.methods.base import Method, SliceId, Translation
 
 CHUNK = 10
-LOSSES = ("edges", "lmi", "both")
-
-
-@dataclass(frozen=True)
-class InversionSettings:
-    """How a slice is inverted; the loss is stated in the module's docstring.
-
-    Attributes:
-        candidates: random samples among which the start is chosen.
-        truncation: how far candidates go from the mean of w, 1 being as far as training did.
-        steps: of Adam; 0 gives the best candidate with noise of its own.
-        rate: first step of a latent, in units of the spread of w; the noise's is the same.
-        loss: "edges", "lmi" or "both".
-        silhouette: weight of that term of the loss.
-        edge_noise: see :func:`lmidiff.images.structure.edge_features`.
-        scales: at which edges are compared, in pixels.
-        prior: weight of the squared distance to the mean of w, in units of its spread.
-        noise: weight of the penalty on the noise's autocorrelation.
-    """
-
-    candidates: int = 512
-    truncation: float = 1.0
-    steps: int = 30
-    rate: float = 0.1
-    loss: str = "edges"
-    silhouette: float = 1.0
-    edge_noise: float = 0.5
-    scales: tuple[int, ...] = (1, 2)
-    prior: float = 0.01
-    noise: float = 0.1
-
-    def __post_init__(self) -> None:
-        for key in ("candidates", "steps", "silhouette", "prior", "noise"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"{key} must not be negative, got {getattr(self, key)}")
-        if self.rate <= 0:
-            raise ValueError(f"rate must be above 0, got {self.rate}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
 
 
 class StyleGANInversion(Method):
     """The image of a target-only StyleGAN2 whose structure is the source's."""
 
-    label = "StyleGAN2, inverted"
-    family = "stylegan"
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Keep the inversion's settings and, under ``guidance``, the LMI maps'."""
-        settings = dict(settings)
-        where = "methods.stylegan"
-        maps = {"bandwidths": (8.0, 24.0), "normalized": False, "search": False}
-        block = {**maps, **settings.pop("guidance", {})}
-        self.guidance = settings_of(Guidance, block, f"{where}.guidance")
-        self.settings = settings_of(InversionSettings, settings, where)
-        if self.settings.loss != "edges" and self.guidance.estimator == "reference":
-            raise StudyError(
-                f"config: {where}.guidance.estimator 'reference' passes no gradient; "
-                "use renyi2 or parzen"
-            )
+    def __init__(self, settings: Any, model: Any, seed: int, label: str) -> None:
+        """Keep what is given, and room for the candidates, which are the same for every slice."""
+        super().__init__(settings, model, seed, label)
         self._candidates: tuple[Tensor, Tensor] | None = None
 
     def translate(self, source: Tensor, ids: list[SliceId]) -> Translation:
@@ -153,7 +97,7 @@ class StyleGANInversion(Method):
             features = self._edges(source) if features is None else features
             loss = loss + 1 - (features * self._edges(image)).sum(1)
         if settings.loss != "edges":
-            maps = self.guidance.lmi(source, image).mean(1, keepdim=True) * brain
+            maps = lmi_maps(source, image, settings.guidance).mean(1, keepdim=True) * brain
             area = brain.sum((1, 2, 3)).clamp(min=1)
             loss = loss + 1 - maps.sum((1, 2, 3)) / area
         return loss

@@ -22,10 +22,12 @@ from lmidiff.common.seeds import seed_of
 from lmidiff.common.settings import settings_of
 from lmidiff.data.slices import load_slices
 from lmidiff.diffusion import SliceNoise
+from lmidiff.guidance import lmi_maps
 from lmidiff.models import diffusion
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.models.weights import read_weights
-from lmidiff.sampler import Sampling, path
+from lmidiff.options import Sampling
+from lmidiff.sampler import path
 
 GUIDED, UNGUIDED = "guided", "unguided"
 POINTS = ("kind", "draw", "step", "time", "pc1", "pc2")
@@ -126,8 +128,8 @@ def lmi_along(
         bandwidth; NMI (0..1) or MI (bits), as the model's condition has it.
     """
     samples = torch.as_tensor(path[list(shown)]).unsqueeze(1).to(source)
-    cross = model.guidance.lmi(source.expand_as(samples), samples)[:, 0]
-    own = model.guidance.lmi(source, source)[0, 0]
+    cross = lmi_maps(source.expand_as(samples), samples, model.guidance)[:, 0]
+    own = lmi_maps(source, source, model.guidance)[0, 0]
     return cross.cpu().numpy(), own.cpu().numpy()
 
 

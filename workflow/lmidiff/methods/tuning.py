@@ -22,10 +22,8 @@ from lmidiff.images.contrast import ContrastSettings
 from lmidiff.images.recontrast import in_another_contrast
 from lmidiff.images.similarity import ssim_map
 from lmidiff.methods.base import Method
+from lmidiff.methods.settings import CONTRASTS
 from lmidiff.methods.translation import translate_batches
-
-CONTRASTS = 2
-"""Random contrasts in which each validation subject is shown."""
 
 
 def tune(

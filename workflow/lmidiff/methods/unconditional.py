@@ -8,17 +8,10 @@ from torch import Tensor
 
 from lmidiff.common.seeds import seed_of
 from lmidiff.common.settings import settings_of
-from lmidiff.models import family_of
-from lmidiff.sampler import Sampling
+from lmidiff.models import family_module
+from lmidiff.options import Sampling
 
 CHUNK = 32
-
-
-def is_unconditional(settings: Mapping[str, Any]) -> bool:
-    """Whether a model, by its settings, draws images without any source."""
-    if settings["family"] == "diffusion":
-        return settings["guidance"]["condition"] == "none"
-    return settings["family"] == "stylegan"
 
 
 @torch.no_grad()
@@ -45,7 +38,7 @@ def draw(
     Returns:
         (count, 1, H, W) in 0..1 on the CPU.
     """
-    model = family_of(settings["family"]).load(settings, weights, device)
+    model = family_module(settings["family"]).load(settings, weights, device)
     images = []
     for first in range(0, count, CHUNK):
         numbers = range(first, min(first + CHUNK, count))

@@ -42,8 +42,6 @@ from lmidiff.training.loop import draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 
-needs = frozenset({"target", "source"})
-defaults = ("cyclegan", "training")
 BETAS = (0.5, 0.999)
 PUBLISHED = "to_target."
 

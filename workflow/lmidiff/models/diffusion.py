@@ -14,16 +14,16 @@ from lmidiff.common.seeds import seed_of
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule, SliceNoise, final
-from lmidiff.guidance import Guidance
+from lmidiff.guidance import condition_maps, static_maps
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.objective import Objective
 from lmidiff.networks.unet import UNet, UNetSettings
+from lmidiff.options import Guidance, Sampling
 from lmidiff.sampler import (
     RANGES,
     GuidedDenoiser,
-    Sampling,
     draw,
     path,
     resolve_precision,
@@ -35,10 +35,6 @@ from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.loop import LossLearner, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
-
-needs = frozenset({"target"})
-PARALLEL = True  # several processes can share its training
-defaults = ("diffusion", "objective", "guidance", "contrast", "unet", "training")
 
 
 @dataclass(frozen=True)
@@ -127,12 +123,12 @@ class DiffusionModel:
             x0 = self.to_range(image)
             x_t = self.schedule.add_noise(x0, noise, times)
             if static is None:
-                static = self.guidance.static(source)
+                static = static_maps(source, self.guidance)
             later = times
             if self.guidance.cross_time == "next":
                 later = (times + 1).clamp(max=len(self.schedule) - 1)
             sample = self.to_image(self.schedule.add_noise(x0, noise, later))
-            condition = self.guidance.maps(source, sample, static)
+            condition = condition_maps(source, sample, static, self.guidance)
         output = self.network(x_t, condition, times.to(self.device))
         target = self.schedule.training_target(x0, noise, times, self.diffusion.parameterisation)
         return self.objective.of(output, target)
@@ -212,7 +208,7 @@ def fit(
     training = TrainingSettings(**{**asdict(model.training), "precision": precision})
     static = None
     if model.contrast is None and model.guidance.has_static and not model.objective.blurs:
-        static = torch.cat([model.guidance.static(chunk) for chunk in images.split(64)])
+        static = torch.cat([static_maps(part, model.guidance) for part in images.split(64)])
     network = model.network
     network.drop(model.objective.dropout)
     model.network = ranks.averaging(network)

@@ -13,8 +13,6 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.training_data import TrainingData
 from lmidiff.images.rim import dimming, inside_of
 
-needs = frozenset({"target"})
-defaults: tuple[str, ...] = ()
 QUANTILES = 1025
 PREFIX = "target."
 """Before the names of these numbers where they travel with a network's weights."""

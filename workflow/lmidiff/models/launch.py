@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lmidiff.common.errors import Interrupted, StudyError
 from lmidiff.data.training_data import TrainingData
-from lmidiff.models import family_of
+from lmidiff.models import family_module, family_of
 from lmidiff.training.ranks import LIFELINE
 from lmidiff.training.stopping import BY_LAUNCHER, StopRequest
 
@@ -54,9 +54,9 @@ def train_model(
         StudyError: the family trains in one process only, or a process failed.
         Interrupted: training was asked to stop and left a checkpoint.
     """
-    family = family_of(settings["family"])
+    family = family_module(settings["family"])
     if len(devices) > 1:
-        if not getattr(family, "PARALLEL", False):
+        if not family_of(settings["family"]).parallel:
             raise StudyError(
                 f"config: models.{name}.training.processes is {len(devices)}, but family "
                 f"{settings['family']} trains in one process only"

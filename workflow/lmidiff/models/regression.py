@@ -18,19 +18,18 @@ from torch import Tensor
 from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
-from lmidiff.guidance import Guidance
+from lmidiff.guidance import lmi_maps
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.unet import UNet, UNetSettings
+from lmidiff.options import Guidance
 from lmidiff.sampler import resolve_precision
 from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.loop import LossLearner, draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 
-needs = frozenset({"target"})
-defaults = ("guidance", "contrast", "unet", "training")
 INPUTS = ("image", "maps", "image_and_maps")
 LOSSES = {"l1": F.l1_loss, "l2": F.mse_loss}
 
@@ -84,7 +83,7 @@ class RegressionModel:
         with torch.autocast(self.device.type, enabled=False):
             parts = [] if self.regression.input == "maps" else [source]
             if self.regression.input != "image":
-                parts.append(self.guidance.lmi(source, source))
+                parts.append(lmi_maps(source, source, self.guidance))
             return torch.cat(parts, 1)
 
     def __call__(self, source: Tensor) -> Tensor:

@@ -37,8 +37,6 @@ from lmidiff.training.loop import draw_batch
 from lmidiff.training.loop import fit as train
 from lmidiff.training.previews import COUNT
 
-needs = frozenset({"target"})
-defaults = ("stylegan", "training")
 PREFIX = "generator."
 BETAS = (0.0, 0.99)
 STATISTICS = 4096

@@ -13,10 +13,7 @@ from lmidiff.models.checks import check_size
 from lmidiff.models.regression import RegressionModel, load
 from lmidiff.training.loop import draw_batch
 
-__all__ = ["defaults", "fit", "load", "needs"]
-
-needs = frozenset({"pairs"})
-defaults = ("guidance", "unet", "training")
+__all__ = ["fit", "load"]
 
 
 def fit(

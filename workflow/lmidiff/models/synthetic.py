@@ -28,10 +28,8 @@ from lmidiff.models.checks import check_size
 from lmidiff.models.regression import RegressionModel, load
 from lmidiff.training.loop import draw_batch
 
-__all__ = ["defaults", "fit", "load", "needs"]
+__all__ = ["fit", "load"]
 
-needs = frozenset({"target", "labels"})
-defaults = ("guidance", "contrast", "unet", "training")
 TISSUES = (1, 2, 3)
 
 

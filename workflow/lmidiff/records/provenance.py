@@ -5,14 +5,12 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lmidiff.common.declared import file_of
 from lmidiff.common.files import sha256, sha256_of
 
 PACKAGE = Path(__file__).parents[1]
@@ -31,8 +29,6 @@ PLUMBING = frozenset(
         *(f".training.{name}" for name in ("lease", "stopping")),
     )
 )
-
-_DECLARED = re.compile(r"\bDeclared\(\"(lmidiff[\w.]*)\"\)")
 
 DISTRIBUTIONS = (
     "snakemake",
@@ -55,8 +51,7 @@ DISTRIBUTIONS = (
 def modules_behind(script: str | Path, *modules: str) -> list[str]:
     """Files of the package that a script's result depends on, by following its imports.
 
-    Those inside functions count, and modules that are only asked what they declare
-    (:mod:`lmidiff.common.declared`).
+    Those inside functions count.
 
     Args:
         script: a Python file that imports the package.
@@ -89,10 +84,9 @@ def versions() -> dict[str, str]:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    """The modules of the package that a file imports, anywhere in it, or asks what they declare."""
-    text = path.read_text()
-    names: list[str] = _DECLARED.findall(text)
-    for statement in _inside(ast.parse(text)):
+    """The modules of the package that a file imports, anywhere in it."""
+    names: list[str] = []
+    for statement in _inside(ast.parse(path.read_text())):
         if isinstance(statement, ast.Import):
             names += [alias.name for alias in statement.names]
         elif isinstance(statement, ast.ImportFrom) and statement.module:
@@ -109,7 +103,15 @@ def _inside(node: ast.AST) -> Iterator[ast.AST]:
             yield from _inside(each)
 
 
-_file_of = cache(file_of)
+@cache
+def _file_of(module: str) -> Path | None:
+    """The file of a module of the package, None if there is none."""
+    root, *parts = module.split(".")
+    if root != PACKAGE.name:
+        return None
+    stem = PACKAGE.joinpath(*parts)
+    places = (stem.with_suffix(".py"), stem / "__init__.py")
+    return next((path for path in places if path.is_file()), None)
 
 
 def record(

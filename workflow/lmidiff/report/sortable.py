@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmidiff.evaluation.tables import QUANTITIES, measured_quantities, values_by_subject
+from lmidiff.evaluation.quantities import QUANTITIES
+from lmidiff.evaluation.tables import measured_quantities, values_by_subject
 from lmidiff.report.html import write_html
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from lmidiff.common.files import write_text
+from lmidiff.evaluation.quantities import Quantity
 from lmidiff.evaluation.statistics import LEVEL, SAMPLES
-from lmidiff.evaluation.tables import NOT_OBTAINED, Quantity, table_quantities
+from lmidiff.evaluation.tables import NOT_OBTAINED, table_quantities
 from lmidiff.images.similarity import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
 
 MISSING = "missing"

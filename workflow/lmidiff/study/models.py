@@ -7,7 +7,7 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.common.regions import BRAIN, HEAD
 from lmidiff.data.ledger import Entry
-from lmidiff.models import declared_family
+from lmidiff.models import family_of
 from lmidiff.study.paths import LABELS
 from lmidiff.study.people import StudyData
 from lmidiff.study.repeats import fold_of_run, in_fold, repeated, row_of, seed_of_run
@@ -105,12 +105,12 @@ class StudyModels(StudyData):
 
     def family_module(self, model: str) -> str:
         """The module that trains a model."""
-        return declared_family(self.models[row_of(model)]["family"]).__name__
+        return family_of(self.models[row_of(model)]["family"]).module
 
     def model_settings(self, name: str) -> dict[str, Any]:
         """A model's block, complete with the defaults that its family takes and the seed."""
         defaults, own = self.config["model_defaults"], self.models[row_of(name)]
-        taken = declared_family(own["family"]).defaults
+        taken = family_of(own["family"]).defaults
         block = merge({key: defaults[key] for key in taken if key in defaults}, own)
         if "training" in block:
             training = {"seed": self.seed, **block["training"]}
@@ -120,7 +120,7 @@ class StudyModels(StudyData):
 
     def needs(self, model: str) -> frozenset[str]:
         """What a model's training may see."""
-        return declared_family(self.models[row_of(model)]["family"]).needs
+        return family_of(self.models[row_of(model)]["family"]).needs
 
     def training_files(self, model: str) -> dict[str, list[str]]:
         """The training volumes by declared role; there is no other way to a training image.

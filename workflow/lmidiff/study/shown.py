@@ -122,7 +122,7 @@ def drawn_methods(study: Study) -> dict[str, str]:
     return {
         name: label
         for name, label in study.labels.items()
-        if name != "source" and not study.method_class(name).sees_test_target
+        if name != "source" and not study.declared(name).sees_test_target
     }
 
 
@@ -210,7 +210,7 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
             edges.append(("model", model, "method", method, "weights"))
         if study.tuning_file(method):
             edges.append(("data", f"val|{target}", "method", method, "settings"))
-        ceiling = study.method_class(method).sees_test_target
+        ceiling = study.declared(method).sees_test_target
         given = f"{target} + {sources}" if ceiling else sources
         edges.append(("data", f"test|{given}", "method", method, people["test"]))
         edges.append(("method", method, "step", "segment", "translations"))

@@ -5,24 +5,21 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lmidiff.common.declared import Declared
 from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
-from lmidiff.methods import METHODS, check_settings, declared_method
+from lmidiff.methods import METHODS, Declared, method_of, settings_for
+from lmidiff.methods.settings import CONTRASTS
+from lmidiff.models import is_unconditional
 from lmidiff.study.models import StudyModels, merge
 from lmidiff.study.paths import KMEANS, LABELS, LESIONS, MASK
 from lmidiff.study.repeats import fold_of_run, in_fold, repeated, row_of, seed_of_run
 
-if TYPE_CHECKING:
-    from lmidiff.methods.base import Method
-
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
 TUNED_ON = "target images of validation people in random contrasts"
-CONTRASTS: int = Declared("lmidiff.methods.tuning").CONTRASTS
-is_unconditional = Declared("lmidiff.methods.unconditional").is_unconditional
+SETTINGS = "lmidiff.methods.settings"
 OWN_KEYS = ("method", "label", "model", "tune")
 
 
@@ -46,7 +43,7 @@ class Study(StudyModels):
             if self.config["methods"].get(name) is None:
                 raise StudyError(f"config: rows names {name}, which is not under methods")
         for name, block in self._blocks().items():
-            family, model = self.method_class(name).family, block.get("model")
+            family, model = self.declared(name).family, block.get("model")
             if family is None and model is not None:
                 raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
             if family is not None:
@@ -75,16 +72,10 @@ class Study(StudyModels):
         self.check_trainable(model)
 
     def _check_settings(self, name: str) -> None:
-        """Build the method once for each of its values, without a model: it checks its settings."""
+        """Check the method's settings, with each of the values that it may be tuned to."""
         tried = [(key, v) for key, values in self.method_tune(name).items() for v in values]
         for chosen in [{}, *({key: value} for key, value in tried)]:
-            try:
-                settings = {**self.method_settings(name), **chosen}
-                check_settings(self._kind(name), settings, self.seed)
-            except (TypeError, ValueError) as error:
-                raise StudyError(
-                    f"config: methods.{name}: a setting is of the wrong kind ({error})"
-                ) from error
+            settings_for(self._kind(name), {**self.method_settings(name), **chosen})
 
     # -- methods --------------------------------------------------------------------------------
 
@@ -142,12 +133,9 @@ class Study(StudyModels):
         """The seed of a run's training, tuning and translation."""
         return seed_of_run(run, self.seed)
 
-    def method_class(self, name: str) -> "type[Method]":
-        """The class behind a row, as a plan needs it: :func:`lmidiff.methods.declared_method`.
-
-        A row is a method by its own key, or by its ``method`` key.
-        """
-        return declared_method(self._kind(name))
+    def declared(self, name: str) -> Declared:
+        """The method behind a row, which has its key, or is named by its ``method`` key."""
+        return method_of(self._kind(name))
 
     def _kind(self, name: str) -> str:
         row = row_of(name)
@@ -160,7 +148,7 @@ class Study(StudyModels):
     def method_settings(self, name: str) -> dict[str, Any]:
         """A method's own settings, with the sampling defaults where it samples."""
         block = {k: v for k, v in self.methods[row_of(name)].items() if k not in OWN_KEYS}
-        samples = self.method_class(name).family == "diffusion"
+        samples = self.declared(name).family == "diffusion"
         return merge(self.config["sampling"], block) if samples else block
 
     def model_of(self, name: str, source: str) -> str | None:
@@ -195,7 +183,7 @@ class Study(StudyModels):
     def method_modules(self, name: str) -> list[str]:
         """The modules a method's translation runs."""
         families = dict.fromkeys(self.family_module(model) for model in self.models_of(name))
-        return [self.method_class(name).__module__, *families]
+        return [self.declared(name).module, SETTINGS, *families]
 
     def weights_of(self, name: str, source: str) -> list[str]:
         """The weights a method translates a source with, if any."""
@@ -213,7 +201,7 @@ class Study(StudyModels):
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
-        if self.method_class(method).sees_test_target:
+        if self.declared(method).sees_test_target:
             return "the answer"
         texts = dict.fromkeys(self._seen_by(method, source) for source in self.sources)
         return "; ".join(texts)
@@ -232,7 +220,7 @@ class Study(StudyModels):
 
     def zero_shot(self, method: str) -> bool:
         """Whether no training of the method, over all sources, saw the source it translates."""
-        if self.method_class(method).sees_test_target:
+        if self.declared(method).sees_test_target:
             return False
         shown = {
             s: self.models[m].get("source") for s in self.sources if (m := self.model_of(method, s))
@@ -241,7 +229,7 @@ class Study(StudyModels):
 
     def ceiling(self, method: str) -> bool:
         """Whether a row is a bound that is shown the answer, and no method."""
-        return self.method_class(method).sees_test_target
+        return self.declared(method).sees_test_target
 
     def tuned(self, method: str) -> str:
         """What was tuned, and on what, for the table."""
@@ -268,7 +256,7 @@ class Study(StudyModels):
     def labels(self) -> dict[str, str]:
         """Method key to the name that tables and figures print."""
         return {
-            name: block.get("label", self.method_class(name).label)
+            name: block.get("label", self.declared(name).label)
             for name, block in self.methods.items()
         }
 
@@ -315,14 +303,14 @@ class Study(StudyModels):
 
     def answers(self, method: str, shard: int) -> list[str]:
         """The target volumes that a translation job reads: none but for a ceiling."""
-        if not self.method_class(method).sees_test_target:
+        if not self.declared(method).sees_test_target:
             return []
         people = self.shard_subjects(method, shard)
         return [self.paths.volume(subject, self.target) for subject in people]
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
-        networks = self.method_class(method).family not in (None, "histogram")
+        networks = self.declared(method).family not in (None, "histogram")
         return self.config["threads"] if networks else 1
 
     def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
@@ -369,7 +357,7 @@ class Study(StudyModels):
                     files = self.files_of_row(method, source)[subject]
                     if self._kind(method) == "oracle":
                         labels["target"] = files["labels"]
-                    elif self.method_class(method).sees_test_target:
+                    elif self.declared(method).sees_test_target:
                         continue
                     elif method == "source":
                         labels["source"] = files["labels"]

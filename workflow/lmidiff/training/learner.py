@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from lmidiff.sampler import PRECISIONS
+from lmidiff.options import PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from lmidiff.common.declared import Declared
 from lmidiff.common.errors import StudyError
 from lmidiff.common.schema import check, read_yaml
+from lmidiff.evaluation.quantities import QUANTITIES
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Claim:
         sentence: what it says, in words.
         row: the row it speaks of.
         against: the rows it is compared with; it must hold against each.
-        quantities: keys of :data:`lmidiff.evaluation.tables.QUANTITIES`; it must hold in each.
+        quantities: keys of :data:`lmidiff.evaluation.quantities.QUANTITIES`; it must hold in each.
         shows: ``better`` (by more than what matters) or ``not_worse`` (by no more than it).
         least_sources: it is about several source modalities, and not run on fewer.
     """
@@ -72,7 +72,7 @@ def read_claims(path: str | Path) -> Claims:
     except yaml.YAMLError as error:
         raise StudyError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
     check(found, "claims", str(path))
-    known = [quantity.key for quantity in Declared("lmidiff.evaluation.tables").QUANTITIES]
+    known = [quantity.key for quantity in QUANTITIES]
     for key in found["matters"]:
         if key not in known:
             raise StudyError(f"{path}: matters.{key} is no quantity; known are {', '.join(known)}")

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmidiff.evaluation.tables import Quantity, measured_quantities
+from lmidiff.evaluation.quantities import Quantity
+from lmidiff.evaluation.tables import measured_quantities
 from lmidiff.verdicts.differences import PairedScores
 from lmidiff.verdicts.over_trainings import crossed_interval, crossed_p
 from lmidiff.verdicts.paired import hierarchical_intervals, holm, sign_flip_p

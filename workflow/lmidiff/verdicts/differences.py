@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
-from lmidiff.evaluation.tables import QUANTITIES, Quantity
+from lmidiff.evaluation.quantities import QUANTITIES, Quantity
 
 _QUANTITY = {quantity.key: quantity for quantity in QUANTITIES}
 

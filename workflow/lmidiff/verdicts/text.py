@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
-from lmidiff.evaluation.tables import QUANTITIES
+from lmidiff.evaluation.quantities import QUANTITIES
 from lmidiff.verdicts.rule import NOT_RUN, UNDECIDED, UNKNOWN, VERDICTS
 
 COUNTS = frozenset({"subjects", "trainings", "parts", "parts_above", "parts_below"})
