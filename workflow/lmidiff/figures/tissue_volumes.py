@@ -47,10 +47,9 @@ def figure_tissue_volumes(
                 _slopes(page, line[place], cells)
                 _biases(page, line[place + len(TISSUES)], cells)
         for place, tissue in enumerate(TISSUES):
-            page.grid[-1, place].set_xlabel(f"{tissue.upper()}: slope of\nshares on the truth's")
-            page.grid[-1, place + len(TISSUES)].set_xlabel(
-                f"{tissue.upper()}: too much [ml],\nmean ± SD"
-            )
+            name = tissue.upper()
+            page.grid[-1, place].set_xlabel(f"{name}\nslope")
+            page.grid[-1, place + len(TISSUES)].set_xlabel(f"{name}\nbias [ml]")
         save(page.figure, out_png, out_pdf)
 
 
