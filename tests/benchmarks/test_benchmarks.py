@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import ndimage
 
 from brain_mask.alignment import summarise_subjects
+from brain_mask.real_alignment import edge_agreement, summarise_pairs
 from lmidiff.benchmarks import end_to_end, lmi, throughput
 from lmidiff.benchmarks.cases import build, model_settings, sampling_settings, slices
 from lmidiff.benchmarks.charts import (
@@ -268,9 +270,43 @@ def test_the_making_of_the_mask_network_can_be_planned(tmp_path):
         "compare",
         "benchmark_masks",
         "benchmark_real_masks",
+        "benchmark_real_alignment",
         "benchmark_alignment",
         "benchmark_alignment_cost",
     }
     weights = "results/benchmarks/brain_network/brain_network.safetensors"
     (trained,) = jobs_of(run(tmp_path, weights, *options))
     assert len([path for path in trained.inputs if path.endswith(".nii.gz")]) == 2  # but the last 4
+
+
+# -- registration of real scans -------------------------------------------------------------------
+
+
+def test_edges_agree_whatever_the_contrast_and_only_where_they_lie():
+    draw = np.random.default_rng(0)
+    image = ndimage.gaussian_filter(draw.normal(size=(24, 24, 24)), 2)
+    brain = np.ones(image.shape, bool)
+    assert edge_agreement(image, image, brain) == pytest.approx(1)
+    assert edge_agreement(image, 3 - 2 * image, brain) == pytest.approx(
+        1
+    )  # sign and scale are not edges
+    shifts = [edge_agreement(image, np.roll(image, by, 0), brain) for by in (0, 1, 2, 4)]
+    assert shifts == sorted(shifts, reverse=True)
+    assert abs(edge_agreement(image, draw.normal(size=image.shape), brain)) < 0.1
+    outside = np.where(np.arange(24)[:, None, None] < 12, image, draw.normal(size=image.shape))
+    half = np.zeros_like(brain)
+    half[:12] = True
+    assert edge_agreement(image, outside, half) > 0.95
+
+
+def test_registrations_are_summed_up_by_kind():
+    rows = [("as it came", "", np.nan), ("moved", "", 0.4), ("moved", "turned", 3.0)]
+    table = pd.DataFrame(rows, columns=["kind", "flags", "error95_mm"])
+    columns = ("edges_before", "edges_after", "masks_before", "masks_after")
+    table = table.assign(**dict.fromkeys(columns, 0.5), edges_after=[0.7, 0.6, 0.8])
+    summary = summarise_pairs(table).set_index("kind")
+    assert list(summary.index) == ["as it came", "moved"]
+    assert summary.loc["moved", "flagged"] == 0.5
+    assert summary.loc["moved", "error95_worst_mm"] == 3.0
+    assert summary.loc["moved", "edges_after"] == pytest.approx(0.7)
+    assert np.isnan(summary.loc["as it came", "error95_worst_mm"])
