@@ -24,6 +24,16 @@ FOLDED = {
     "folds": 2,
     "data": {"cohorts": {"simulated": {"subjects": {"train": 2, "val": 1, "test": 3}}}},
 }
+# Three test people, of whom the others teach what needs their sources; all else from two seeds.
+CROSSED = {
+    "study": "crossed",
+    "seeds": 2,
+    "data": FOLDED["data"],
+    "models": {
+        **{f"cyclegan_{source}": {"cross_fit": 3} for source in ("PDw", "T2w")},
+        **{f"supervised_{source}": {"cross_fit": 2} for source in ("PDw", "T2w")},
+    },
+}
 
 
 @pytest.fixture
@@ -452,6 +462,49 @@ def test_a_person_is_shown_as_translated_by_the_run_that_tested_them(folded: dic
             assert [subject_of(path) for path in inputs] == subjects
 
 
+@pytest.fixture
+def crossed(config: dict) -> dict:
+    return merge(config, CROSSED)
+
+
+def test_test_people_teach_by_turns_where_only_they_have_the_source(crossed: dict) -> None:
+    study = Study(crossed)
+    people, train = study.subjects("test"), study.subjects("train")
+    assert study.trainings("supervised_PDw") == ["supervised_PDw", "supervised_PDw_fold-2"]
+    assert study.trainings("lmidiffusion") == ["lmidiffusion", "lmidiffusion_seed-2"]
+    runs = [run for run in study.runs if run.startswith("supervised")]
+    assert runs == ["supervised", "supervised_fold-2"], "one training a part, whatever the seeds"
+    assert [study.tested(run) for run in runs] == [people[::2], people[1::2]]
+    for run, taught in zip(runs, (people[1::2], people[::2]), strict=True):
+        assert study.weights_of(run, "PDw") == [
+            study.paths.model(run.replace("vised", "vised_PDw"))
+        ]
+        pairs = study.training_files(study.model_of(run, "PDw"))["pairs"]
+        assert [subject_of(path) for path in pairs[::2]] == taught
+        assert study.segmenter(run) == study.segmenter("source")
+    files = study.training_files("cyclegan_PDw_fold-3")
+    assert [subject_of(path) for path in files["target"]] == train
+    assert [subject_of(path) for path in files["source"]] == people[:2]
+    assert list(study.files_of_row("cyclegan", "T2w")) == people
+    assert study.seen("supervised") == "pairs of target and the source, of others who are tested"
+    assert study.seen("cyclegan") == "target + the source, unpaired, of others who are tested"
+    assert not study.zero_shot("cyclegan")
+    assert study.tested("lmidiffusion_seed-2") == people
+
+
+def test_only_what_sees_a_source_is_cross_fitted(crossed: dict, folded: dict) -> None:
+    crossed["models"]["supervised_PDw"]["cross_fit"] = 4
+    assert "cross_fit 4 is more than the 3 people who are tested" in message_of(crossed)
+    crossed["models"]["supervised_PDw"]["cross_fit"] = 3
+    assert "methods.supervised takes models that are cross-fitted in dif" in message_of(crossed)
+    folded["models"]["supervised_PDw"]["cross_fit"] = 2
+    assert "everybody who is tested has trained in another fold" in message_of(folded)
+    del folded["folds"]
+    folded["models"]["lmidiffusion"]["cross_fit"] = 2
+    with pytest.raises(StudyError, match="cross_fit is not a known key"):
+        check_config(folded)
+
+
 def test_folds_that_are_refused(folded: dict, tmp_path: Path) -> None:
     assert "folds: 2 and seeds: 3: a network is trained" in message_of({**folded, "seeds": 3})
     people = folded["data"]["cohorts"]["simulated"]["subjects"]
@@ -706,8 +759,8 @@ def test_nothing_behind_a_score_has_seen_the_people_it_is_of(project: Path, fold
     [
         (
             "lmidiff/study/models.py",
-            'self.subjects("train", fold=fold_of_run(model))',
-            'self.subjects("train", fold=1)',
+            'self.subjects("train", fold=FIRST_FOLD if crossed else fold)',
+            'self.subjects("train", fold=FIRST_FOLD)',
             "models/unconditional_fold-2/weights.safetensors has seen sub-01",
         ),
         (
@@ -748,6 +801,41 @@ def test_that_check_finds_who_was_seen(
     finally:
         path.write_text(text)
     assert any(leak in each for each in found), found
+
+
+@pytest.mark.study
+def test_nothing_behind_the_score_of_a_cross_fitted_row_has_seen_the_person(
+    project: Path, crossed: dict
+) -> None:
+    (project / "crossed.yaml").write_text(yaml.safe_dump(CROSSED))
+    wanted = "results/crossed/metrics.csv", "results/crossed/slices.csv"
+    jobs, study = planned(project, *wanted, *SMOKE, "crossed.yaml"), Study(crossed)
+    assert seen_in_making(jobs) == []
+    tested: dict[str, list[str]] = {}
+    for score in (job for job in jobs if job.rule == "score" and "_from-PDw_" in job.outputs[0]):
+        run = Path(score.outputs[0]).stem.split("_from-")[0]
+        tested.setdefault(run.split("_fold-")[0].split("_seed-")[0], []).extend(people_of(score))
+    everybody = study.subjects("test")
+    assert sorted(tested["supervised"]) == sorted(tested["cyclegan"]) == everybody
+    assert sorted(tested["lmidiffusion"]) == sorted(2 * everybody), "from two seeds"
+    trained = [
+        job for job in jobs if job.rule == "train_model" and "cyclegan_PDw" in str(job.outputs)
+    ]
+    assert len(trained) == 3
+    for job in trained:
+        assert len(people_of(job) & set(everybody)) == 2
+    path = project / "workflow" / "lmidiff" / "study" / "models.py"
+    text = path.read_text()
+    line = "if person not in tested]"
+    assert text.count(line) == 1
+    path.write_text(text.replace(line, "]"))
+    try:
+        found = seen_in_making(planned(project, *wanted, *SMOKE, "crossed.yaml"))
+    finally:
+        path.write_text(text)
+    assert any("models/supervised_PDw/weights.safetensors has seen" in each for each in found), (
+        found
+    )
 
 
 # -- code as input --------------------------------------------------------------------------------

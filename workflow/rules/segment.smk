@@ -32,7 +32,7 @@ rule train_segmenter:
 rule segment:
     input:
         shards=shard_folders,
-        masks=lambda w: study.volumes("test", MASK, fold_of_run(w.method)),
+        masks=lambda w: [paths.volume(person, MASK) for person in study.tested(w.method)],
         model=lambda w: [study.segmenter(w.method)],
         code=code("segment.py"),
     output:

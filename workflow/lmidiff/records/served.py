@@ -14,7 +14,7 @@ def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any
     """A study's config without the rows whose trained weights a folder does not hold.
 
     Of a study of several seeds it is the first alone: no record holds the weights of more. A row of
-    a study with folds needs the weights of every fold.
+    a study with folds, or one of cross-fitted models, needs the weights of every fold.
 
     Args:
         config: the study's.
@@ -33,11 +33,16 @@ def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any
         for name, block in config["methods"].items()
         if block and block.get("model")
     }
-    folds = range(FIRST_FOLD, FIRST_FOLD + config.get("folds", 1))
+
+    def trained(model: str) -> list[str]:
+        block = (config.get("models") or {}).get(model) or {}
+        folds = block.get("cross_fit", config.get("folds", 1))
+        return [in_fold(model, fold) for fold in range(FIRST_FOLD, FIRST_FOLD + folds)]
+
     left = [
         name
         for name, used in models.items()
-        if missing_weights([in_fold(model, fold) for model in used for fold in folds], folder)
+        if missing_weights([each for model in used for each in trained(model)], folder)
     ]
     if models and len(left) == len(models):
         raise StudyError(

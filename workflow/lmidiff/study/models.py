@@ -10,7 +10,7 @@ from lmidiff.data.ledger import Entry
 from lmidiff.models import family_of
 from lmidiff.study.paths import LABELS
 from lmidiff.study.people import StudyData
-from lmidiff.study.repeats import fold_of_run, in_fold, repeated, row_of, seed_of_run
+from lmidiff.study.repeats import FIRST_FOLD, fold_of_run, in_fold, repeated, row_of, seed_of_run
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,17 +49,25 @@ class StudyModels(StudyData):
     def check_trainable(self, model: str) -> None:
         """Raise StudyError unless the study has the images that a model's training sees."""
         source, needs = self.models[model].get("source"), self.needs(model)
+        if "cross_fit" in self.models[model]:
+            self._check_cross_fit(model)
         if needs & {"source", "pairs"} and source not in self.sources:
             raise StudyError(
                 f"config: models.{model}.source {source!r} is not in data.sources; its training "
                 f"sees a source, so name one of {', '.join(self.sources)}, or set the methods "
                 "that use it to null"
             )
-        blind = [s for s in self.subjects("train") if source not in self.modalities_of(s)]
+        teachers = {
+            person for fold in self.folds_of(model) for person in self.teachers(model, fold)
+        }
+        blind = [
+            s for s in self.subjects() if s in teachers and source not in self.modalities_of(s)
+        ]
         if needs & {"source", "pairs"} and blind:
             raise StudyError(
-                f"config: models.{model} sees {source} in training, and {blind[0]} of the train "
-                "split has none; set the methods that use it to null"
+                f"config: models.{model} sees {source} in training, and {blind[0]} of the "
+                f"{self.subject(blind[0]).split} split has none; set the methods that use it to "
+                "null, or train it on those who are tested, by turns (cross_fit)"
             )
         unlabelled = [s for s in self.subjects("train") if not self.subject(s).labels]
         if "labels" in needs and unlabelled:
@@ -73,11 +81,51 @@ class StudyModels(StudyData):
                 f"set the methods that use it to null, or data.field: {BRAIN}"
             )
         fewest = min(len(self.subjects("train", fold=fold)) for fold in self.folds)
-        if {"target", "source"} <= needs and fewest < 2:
+        if {"target", "source"} <= needs and fewest < 2 and not self.is_cross_fitted(model):
             raise StudyError(
                 f"config: models.{model} takes target and source from different people, but "
                 "data.cohorts gives only one to the train split"
             )
+
+    def _check_cross_fit(self, model: str) -> None:
+        parts, people = self.models[model]["cross_fit"], len(self.subjects("test"))
+        if not self.needs(model) & {"source", "pairs"}:
+            raise StudyError(
+                f"config: models.{model} sees the target alone, of those who train; drop its "
+                "cross_fit"
+            )
+        if len(self.folds) > 1:
+            raise StudyError(
+                f"config: models.{model}.cross_fit: with folds, everybody who is tested has "
+                "trained in another fold already; drop it, or set folds to 1"
+            )
+        if parts > people:
+            raise StudyError(
+                f"config: models.{model}.cross_fit {parts} is more than the {people} people who "
+                "are tested"
+            )
+
+    def is_cross_fitted(self, model: str) -> bool:
+        """Whether a model's sources are those of test people, by turns, each but the one tested."""
+        return "cross_fit" in self.models[row_of(model)]
+
+    def folds_of(self, model: str) -> list[int]:
+        """The folds that a model is trained for: the study's, or those of its cross-fitting."""
+        parts = self.models[row_of(model)].get("cross_fit")
+        return list(range(FIRST_FOLD, FIRST_FOLD + parts)) if parts else self.folds
+
+    def tested_in(self, model: str, fold: int) -> list[str]:
+        """The test people of a model's fold; cross-fitting deals them out one by one."""
+        if not self.is_cross_fitted(model):
+            return self.subjects("test", fold=fold)
+        return self.subjects("test")[fold - FIRST_FOLD :: len(self.folds_of(model))]
+
+    def teachers(self, model: str, fold: int) -> list[str]:
+        """The people whose source a model's training sees, and who are not tested with it."""
+        if not self.is_cross_fitted(model):
+            return self.subjects("train", fold=fold)
+        tested = set(self.tested_in(model, fold))
+        return [person for person in self.subjects("test") if person not in tested]
 
     @property
     def seeds(self) -> list[int]:
@@ -87,11 +135,14 @@ class StudyModels(StudyData):
     def trainings(self, model: str) -> list[str]:
         """A model as trained for each fold, or from each seed.
 
-        Where there is nothing random to train, the first seed is all.
+        Where there is nothing random to train, and of a cross-fitted one, the first seed is all.
         """
-        seeds = self.seeds if self.is_trained(model) else self.seeds[:1]
+        again = self.is_trained(model) and not self.is_cross_fitted(model)
+        seeds = self.seeds if again else self.seeds[:1]
         return [
-            in_fold(repeated(model, seed, self.seed), fold) for fold in self.folds for seed in seeds
+            in_fold(repeated(model, seed, self.seed), fold)
+            for fold in self.folds_of(model)
+            for seed in seeds
         ]
 
     def is_trained(self, model: str | None) -> bool:
@@ -127,23 +178,27 @@ class StudyModels(StudyData):
 
         They are the same from every seed, and those of the model's own fold.
         Target and source of an unpaired model come from different people, every other one of
-        the training subjects each. Pairs are source and target of a subject, one after the other.
+        the training subjects each; a cross-fitted one has its sources of those who are tested in
+        another fold (:meth:`teachers`). Pairs are source and target of a subject, one after the
+        other.
         """
-        needs, people = self.needs(model), self.subjects("train", fold=fold_of_run(model))
+        crossed, fold = self.is_cross_fitted(model), fold_of_run(model)
+        people = self.subjects("train", fold=FIRST_FOLD if crossed else fold)
+        teachers, needs = self.teachers(model, fold), self.needs(model)
         source = self.models[row_of(model)].get("source")
-        unpaired = {"target", "source"} <= needs
+        apart = {"target", "source"} <= needs and not crossed
         files = {}
         if "target" in needs:
-            shown = people[::2] if unpaired else people
+            shown = people[::2] if apart else people
             files["target"] = [self.paths.volume(subject, self.target) for subject in shown]
         if "source" in needs:
-            shown = people[1::2] if unpaired else people
+            shown = teachers[1::2] if apart else teachers
             files["source"] = [self.paths.volume(subject, source) for subject in shown]
         if "labels" in needs:
             files["labels"] = [self.paths.volume(subject, LABELS) for subject in people]
         if "pairs" in needs:
             both = (source, self.target)
             files["pairs"] = [
-                self.paths.volume(subject, each) for subject in people for each in both
+                self.paths.volume(subject, each) for subject in teachers for each in both
             ]
         return files

@@ -14,7 +14,7 @@ from lmidiff.methods.settings import CONTRASTS
 from lmidiff.models import is_unconditional
 from lmidiff.study.models import StudyModels, merge
 from lmidiff.study.paths import KMEANS, LABELS, LESIONS, MASK
-from lmidiff.study.repeats import fold_of_run, in_fold, repeated, row_of, seed_of_run
+from lmidiff.study.repeats import FIRST_FOLD, fold_of_run, in_fold, repeated, row_of, seed_of_run
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
@@ -60,6 +60,17 @@ class Study(StudyModels):
                     "data.cohorts gives none to the val split"
                 )
             self._check_settings(name)
+            self._check_folds(name, bool(block.get("tune")))
+
+    def _check_folds(self, name: str, tuned: bool) -> None:
+        models = self.models_of(name)
+        if len({len(self.folds_of(model)) for model in models}) > 1:
+            raise StudyError(
+                f"config: methods.{name} takes models that are cross-fitted in different numbers "
+                f"of parts: {', '.join(models)}"
+            )
+        if tuned and any(map(self.is_cross_fitted, models)):
+            raise StudyError(f"config: methods.{name}.tune: a cross-fitted row is not tuned")
 
     def _check_model(self, name: str, family: str, model: str | None) -> None:
         if model not in self.models:
@@ -109,25 +120,36 @@ class Study(StudyModels):
             in_fold(repeated(row, seed, self.seed), fold)
             for row in self.methods
             for seed in (self.seeds if self.is_repeated(row) else self.seeds[:1])
-            for fold in self.folds
+            for fold in self.folds_of_row(row)
         ]
+
+    def folds_of_row(self, row: str) -> list[int]:
+        """The folds in which a row's people are tested: those of its models, or the study's."""
+        return next(map(self.folds_of, self.models_of(row)), self.folds)
 
     @property
     def shown_runs(self) -> list[str]:
         """The runs that pictures are of: from the first seed, every test subject once a row."""
-        return [in_fold(row, fold) for row in self.methods for fold in self.folds]
+        return [in_fold(row, fold) for row in self.methods for fold in self.folds_of_row(row)]
 
     def tested(self, run: str) -> list[str]:
         """The test subjects of a run: those of its fold, whom none of its trainings saw."""
-        return self.subjects("test", fold=fold_of_run(run))
+        fold, crossed = fold_of_run(run), self._cross_fitted(run)
+        return self.tested_in(crossed[0], fold) if crossed else self.subjects("test", fold=fold)
 
     def segmenter(self, run: str) -> str:
         """The K-Means of a run's translations, fitted on the training subjects of its fold."""
-        return self.paths.segmenter(in_fold(KMEANS, fold_of_run(run)))
+        fold = FIRST_FOLD if self._cross_fitted(run) else fold_of_run(run)
+        return self.paths.segmenter(in_fold(KMEANS, fold))
+
+    def _cross_fitted(self, run: str) -> list[str]:
+        row = row_of(run)
+        models = self.models_of(row) if row in self.methods else []
+        return [model for model in models if self.is_cross_fitted(model)]
 
     def is_repeated(self, row: str) -> bool:
         """Whether another seed makes another row: some network of it is trained."""
-        return any(self.is_trained(model) for model in self.models_of(row))
+        return any(len(self.trainings(m)) > len(self.folds_of(m)) for m in self.models_of(row))
 
     def seed_of(self, run: str) -> int:
         """The seed of a run's training, tuning and translation."""
@@ -212,11 +234,12 @@ class Study(StudyModels):
             return "nothing"
         needs, shown = self.needs(model), self.models[model].get("source")
         which = "the source" if shown == source else "another modality"
+        of = ", of others who are tested" if self.is_cross_fitted(model) else ""
         if "pairs" in needs:
-            return f"pairs of target and {which}"
+            return f"pairs of target and {which}{of}"
         if "labels" in needs:
             return "target + label maps"
-        return f"target + {which}, unpaired" if "source" in needs else "target"
+        return f"target + {which}, unpaired{of}" if "source" in needs else "target"
 
     def zero_shot(self, method: str) -> bool:
         """Whether no training of the method, over all sources, saw the source it translates."""
@@ -338,7 +361,7 @@ class Study(StudyModels):
 
     def files_of_row(self, row: str, source: str) -> dict[str, dict[str, str]]:
         """Every test subject to its :meth:`scored_files`, of the row's run that tested it."""
-        runs = (in_fold(row, fold) for fold in self.folds)
+        runs = (in_fold(row, fold) for fold in self.folds_of_row(row))
         found = {s: files for run in runs for s, files in self.scored_files(run, source).items()}
         return {subject: found[subject] for subject in self.subjects("test")}
 
