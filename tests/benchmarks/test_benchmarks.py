@@ -302,8 +302,8 @@ def test_edges_agree_whatever_the_contrast_and_only_where_they_lie():
 def test_registrations_are_summed_up_by_kind():
     rows = [("as it came", "", np.nan), ("moved", "", 0.4), ("moved", "turned", 3.0)]
     table = pd.DataFrame(rows, columns=["kind", "flags", "error95_mm"])
-    columns = ("edges_before", "edges_after", "masks_before", "masks_after")
-    table = table.assign(**dict.fromkeys(columns, 0.5), edges_after=[0.7, 0.6, 0.8])
+    table[["edges_before", "masks_before", "masks_after"]] = 0.5
+    table["edges_after"] = [0.7, 0.6, 0.8]
     summary = summarise_pairs(table).set_index("kind")
     assert list(summary.index) == ["as it came", "moved"]
     assert summary.loc["moved", "flagged"] == 0.5

@@ -8,7 +8,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.diffusion import Schedule, SliceNoise, dpm_solver, final
 from lmidiff.guidance import LIMIT, high_pass
 from lmidiff.images.frequency import low_pass
-from lmidiff.methods.ilvr import ILVR
+from lmidiff.methods import make
 
 
 def brain(size=40, seed=0):
@@ -80,7 +80,7 @@ def shrink(x, t):  # noqa: ARG001
 @pytest.mark.parametrize(("factor", "stop"), [(1, 0.0), (4, 0.0), (4, 0.3)])
 def test_ilvr_ends_with_the_low_frequencies_of_the_source(factor, stop):
     source = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(3))
-    method = ILVR({"factor": factor, "stop": stop}, Model(), 1)
+    method = make("ilvr", {"factor": factor, "stop": stop}, Model(), 1)
     noise = SliceNoise([1, 2])
     times = Model.schedule.timesteps(10)
     guided = method.guided(shrink, source)
@@ -99,5 +99,5 @@ def test_ilvr_ends_with_the_low_frequencies_of_the_source(factor, stop):
     [({"factor": 0}, "factor 0"), ({"factor": 2.5}, "factor 2.5"), ({"stop": 1}, "stop 1.0")],
 )
 def test_settings_of_ilvr_that_make_no_sense(settings, says):
-    with pytest.raises(StudyError, match=f"methods.ilvr.{says}"):
-        ILVR(settings, None, 1)
+    with pytest.raises(StudyError, match=f"methods.ilvr: {says}"):
+        make("ilvr", settings, None, 1)
