@@ -96,7 +96,7 @@ def test_ilvr_ends_with_the_low_frequencies_of_the_source(factor, stop):
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"factor": 0}, "factor 0"), ({"factor": 2.5}, "factor 2.5"), ({"stop": 1}, "stop 1.0")],
+    [({"factor": 0}, "factor 0"), ({"factor": 2.5}, "factor 2.5"), ({"stop": 1}, "stop 1")],
 )
 def test_settings_of_ilvr_that_make_no_sense(settings, says):
     with pytest.raises(StudyError, match=f"methods.ilvr: {says}"):
