@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
-from workflows import ROOT
+from workflows import ROOT, SMOKE, copy_project, run
 
 COMPUTE = ("torch", "scipy", "sklearn", "skimage", "nibabel", "matplotlib", "SimpleITK", "monai")
 
@@ -78,3 +79,15 @@ def test_that_check_finds_what_is_loaded():
     done = python(REFUSE.format(compute=(*COMPUTE, "yaml")))
     assert done.returncode != 0
     assert "a plan must not load yaml" in done.stderr
+
+
+@pytest.mark.study
+def test_the_scheduler_looks_when_something_has_happened_and_not_all_the_time(tmp_path):
+    folder = copy_project(tmp_path / "a project")
+    few = {"rows": ["source", "histogram", "inverted_histogram", "sdedit_inverted", "oracle"]}
+    (folder / "few.yaml").write_text(yaml.safe_dump({"study": "few", **few}))
+    said = run(folder, "table", "--verbose", *SMOKE, "few.yaml")
+    jobs = len(re.findall(r"^Finished jobid", said, re.MULTILINE))
+    looks = len(re.findall(r"Ready jobs", said))
+    assert jobs > 20
+    assert looks <= 2 * jobs + 2, f"{looks} looks at what is ready for {jobs} jobs"
