@@ -153,6 +153,9 @@ outlook = Outlook(study.name)
 
 
 onstart:
+    # With it, each job that ends sets off one more look a second at all jobs that wait, and at all of
+    # their files, until the study ends; a study of hundreds of jobs then keeps a core busy.
+    workflow.scheduler.job_rate_limiter = None
     last_words.begin()
     dag = workflow.dag
     estimates = {job: seconds_of(job) for job in dag.needrun_jobs()}
