@@ -30,6 +30,14 @@ def test_only_what_this_run_said_last(tmp_path):
     log(tmp_path, "mended.log", "ERROR no", "and then went well")
     log(tmp_path, "empty.log")
     assert words.errors() == ["ERROR x.nii: is empty; copy it again"]
+    log(
+        tmp_path,
+        "train/net.log",
+        "STOPPED net: asked to stop at step 3 of 9; it goes on from there",
+    )
+    assert words.errors()[1:] == [
+        "STOPPED net: asked to stop at step 3 of 9; it goes on from there"
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 1, MOST + 3])

@@ -8,8 +8,8 @@ from pathlib import Path
 MOST = 10
 """Lines at most; where one cause fails a hundred jobs, ten of them say it."""
 
-_MARK = " ERROR "
-"""How a job's log begins an error, after the time of day."""
+_MARKS = ("ERROR", "STOPPED")
+"""How a log begins an error, or what became of a training that was stopped, after the time of day."""
 
 
 class LastWords:
@@ -28,14 +28,15 @@ class LastWords:
         self.before = self._logs()
 
     def errors(self) -> list[str]:
-        """The last line of every log written since, where it is an error: ``ERROR ...``."""
+        """The last line of every log written since, where it is an error, or that it was stopped."""
         changed = [path for path, state in self._logs().items() if self.before.get(path) != state]
         said = []
         for path in sorted(changed):
             lines = path.read_text(errors="replace").rstrip().splitlines()
-            _, mark, words = lines[-1].partition(_MARK) if lines else ("", "", "")
-            if mark and f"ERROR {words}" not in said:
-                said.append(f"ERROR {words}")
+            for mark in _MARKS:
+                _, found, words = lines[-1].partition(f" {mark} ") if lines else ("", "", "")
+                if found and f"{mark} {words}" not in said:
+                    said.append(f"{mark} {words}")
         return said
 
     def tell(self, log: str | Path | Sequence[str | Path]) -> None:
