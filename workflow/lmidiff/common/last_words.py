@@ -9,7 +9,7 @@ MOST = 10
 """Lines at most; where one cause fails a hundred jobs, ten of them say it."""
 
 _MARKS = ("ERROR", "STOPPED")
-"""How a log begins an error, or what became of a training that was stopped, after the time of day."""
+"""How a job's log begins what it has to say, after the time of day."""
 
 
 class LastWords:
@@ -28,7 +28,7 @@ class LastWords:
         self.before = self._logs()
 
     def errors(self) -> list[str]:
-        """The last line of every log written since, where it is an error, or that it was stopped."""
+        """Last lines of logs written since that say what went wrong, or that a job was stopped."""
         changed = [path for path, state in self._logs().items() if self.before.get(path) != state]
         said = []
         for path in sorted(changed):
