@@ -32,7 +32,9 @@ rule train_segmenter:
 rule segment:
     input:
         shards=shard_folders,
-        masks=lambda w: [paths.volume(person, MASK) for person in study.tested(w.method)],
+        masks=lambda w: [
+            paths.volume(person, MASK) for person in study.tested(w.method)
+        ],
         model=lambda w: [study.segmenter(w.method)],
         code=code("segment.py"),
     output:

@@ -5,6 +5,7 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from lmidiff.common.errors import StudyError
@@ -90,7 +91,7 @@ class Study(StudyModels):
 
     # -- methods --------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def methods(self) -> dict[str, dict[str, Any]]:
         """The rows of the table: method blocks by key, in the order of the registry.
 
