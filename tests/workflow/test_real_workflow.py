@@ -34,6 +34,7 @@ SMALL = {
         "training": {"steps": 20, "warmup": 3, "checkpoint_every": 4, "log_every": 4},
     },
     "methods": {"cr_regression_consistent": {"tune": {"prior": [0.4]}}},
+    "segmentation": {"network": None},  # it needs pixels of 3 mm at most
     "sampling": {"steps": 2},
 }
 
