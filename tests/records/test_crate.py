@@ -190,6 +190,18 @@ def test_rows_without_weights_are_left_out_by_name(tmp_path):
         served(config, tmp_path / "nowhere")
 
 
+def test_a_cross_fitted_row_needs_the_weights_of_every_part(tmp_path):
+    methods = {"a": {"model": "one"}, "b": {"model": "two"}}
+    config = {"methods": methods, "models": {"one": {"cross_fit": 2}, "two": {}}}
+    for name in ("one", "two"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "weights.safetensors").write_bytes(b"x")
+    assert served(config, tmp_path)[1] == ["a"]
+    (tmp_path / "models" / "one_fold-2").mkdir()
+    (tmp_path / "models" / "one_fold-2" / "weights.safetensors").write_bytes(b"x")
+    assert served(config, tmp_path)[1] == []
+
+
 # -- taking back ----------------------------------------------------------------------------------
 
 
