@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -91,3 +92,13 @@ def test_the_scheduler_looks_when_something_has_happened_and_not_all_the_time(tm
     looks = len(re.findall(r"Ready jobs", said))
     assert jobs > 20
     assert looks <= 2 * jobs + 2, f"{looks} looks at what is ready for {jobs} jobs"
+
+
+@pytest.mark.study
+def test_a_limit_of_jobs_that_somebody_asked_for_stays(tmp_path):
+    folder = copy_project(tmp_path / "a project")
+    asked = run(folder, "data", "--max-jobs-per-timespan", "1/2s", *SMOKE)
+    shutil.rmtree(folder / "results")
+    free = run(folder, "data", *SMOKE)
+    assert "Execute 2 jobs..." in free
+    assert "Execute 2 jobs..." not in asked

@@ -153,9 +153,12 @@ outlook = Outlook(study.name)
 
 
 onstart:
-    # With it, each job that ends sets off one more look a second at all jobs that wait, and at all of
-    # their files, until the study ends; a study of hundreds of jobs then keeps a core busy.
-    workflow.scheduler.job_rate_limiter = None
+    # With Snakemake's own limit, each job that ends sets off one more look a second at all jobs that
+    # wait, and at all of their files, until the study ends; a study of hundreds of jobs then keeps a
+    # core busy. A limit that somebody asked for stays.
+    limit = workflow.scheduler.job_rate_limiter
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
     last_words.begin()
     dag = workflow.dag
     estimates = {job: seconds_of(job) for job in dag.needrun_jobs()}

@@ -137,13 +137,16 @@ class StudyModels(StudyData):
 
         Where there is nothing random to train, and of a cross-fitted one, the first seed is all.
         """
-        again = self.is_trained(model) and not self.is_cross_fitted(model)
-        seeds = self.seeds if again else self.seeds[:1]
+        seeds = self.seeds if self.is_seeded(model) else self.seeds[:1]
         return [
             in_fold(repeated(model, seed, self.seed), fold)
             for fold in self.folds_of(model)
             for seed in seeds
         ]
+
+    def is_seeded(self, model: str) -> bool:
+        """Whether a model is trained from every seed of the study."""
+        return self.is_trained(model) and not self.is_cross_fitted(model)
 
     def is_trained(self, model: str | None) -> bool:
         """Whether a model is trained by gradient descent."""

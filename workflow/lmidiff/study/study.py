@@ -150,7 +150,7 @@ class Study(StudyModels):
 
     def is_repeated(self, row: str) -> bool:
         """Whether another seed makes another row: some network of it is trained."""
-        return any(len(self.trainings(m)) > len(self.folds_of(m)) for m in self.models_of(row))
+        return any(self.is_seeded(model) for model in self.models_of(row))
 
     def seed_of(self, run: str) -> int:
         """The seed of a run's training, tuning and translation."""
@@ -184,7 +184,7 @@ class Study(StudyModels):
         if model is None:
             return None
         seed = self.seed_of(name)
-        again = seed != self.seed and self.is_trained(model)
+        again = seed != self.seed and self.is_seeded(model)
         of_seed = repeated(model, seed, self.seed) if again else model
         return in_fold(of_seed, fold_of_run(name))
 
