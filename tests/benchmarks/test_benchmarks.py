@@ -310,3 +310,13 @@ def test_registrations_are_summed_up_by_kind():
     assert summary.loc["moved", "error95_worst_mm"] == 3.0
     assert summary.loc["moved", "edges_after"] == pytest.approx(0.7)
     assert np.isnan(summary.loc["as it came", "error95_worst_mm"])
+
+
+def test_recorded_real_pairs_are_aligned_and_two_people_are_told_apart():
+    path = ROOT / "results" / "reference" / "benchmarks" / "real_alignment_summary.csv"
+    summary = pd.read_csv(path).set_index("kind")
+    assert (summary["pairs"] == 15).all()
+    assert summary.loc["moved", "error95_worst_mm"] < 2
+    assert dict(summary["flagged"]) == {"as it came": 0, "moved": 0, "of two people": 1}
+    assert (summary["edges_after"] > summary["edges_before"]).loc["moved"]
+    assert summary.loc["of two people", "edges_after"] < summary.loc["as it came", "edges_after"]

@@ -7,6 +7,7 @@ again. Two people's scans fit nowhere and have to be flagged.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def _registered(
         quality = scan_quality("T1w", raw, moving, found_brain, field, found)
         laid = [resample_onto(placed, matrix, fixed) for matrix in (np.eye(4), found.matrix)]
         before, after = (edge_agreement(fixed.data, image, brain) for image in laid)
-        row = {"kind": kind, "flair": fixed.name, "t1w": moving.name}
+        row = {"kind": kind, "flair": Path(fixed.name).name, "t1w": Path(moving.name).name}
         row |= {"edges_before": before, "edges_after": after}
         row |= {"masks_before": found.dice_before, "masks_after": found.dice_after}
         if kind == "as it came":
