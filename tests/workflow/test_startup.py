@@ -102,3 +102,22 @@ def test_a_limit_of_jobs_that_somebody_asked_for_stays(tmp_path):
     free = run(folder, "data", *SMOKE)
     assert "Execute 2 jobs..." in free
     assert "Execute 2 jobs..." not in asked
+
+
+ASK_FOR_SECONDS = """
+from types import SimpleNamespace as Of
+for name, wildcards in (("train_model", Of(model="lmidiffusion")), ("write_table", Of())):
+    print("SECONDS", seconds_of(Of(rule=workflow.get_rule(name), wildcards=wildcards)))
+print("SECONDS", needs.train("lmidiffusion")[0], costs["start"].seconds)
+"""
+
+
+@pytest.mark.study
+def test_the_estimate_of_the_whole_study_weighs_jobs_by_what_they_take(tmp_path):
+    folder = copy_project(tmp_path / "a project")
+    with open(folder / "Snakefile", "a") as snakefile:
+        snakefile.write(ASK_FOR_SECONDS)
+    said = re.findall(r"^SECONDS (.*)$", run(folder, "-n", *SMOKE), re.MULTILINE)
+    training, table, wanted = said[0], said[1], said[2].split()
+    assert [training, table] == wanted
+    assert float(training) > float(table)

@@ -144,7 +144,9 @@ def tested_volumes(wildcards):
 
 def seconds_of(job):
     """About how long a job takes: what it asks a cluster for, or a start."""
-    asked = getattr(job.rule.resources.get("runtime"), "seconds", None)
+    runtime = job.rule.resources.get("runtime")
+    # Snakemake keeps what a rule was given behind a name of its own.
+    asked = getattr(getattr(runtime, "_evaluator", runtime), "seconds", None)
     return asked(job.wildcards) if asked else costs["start"].seconds
 
 
