@@ -8,13 +8,8 @@ import pytest
 
 from clusters import SCORES, SMALL, overlay
 from method_cases import SOURCE, SUBJECTS, untrained_models, write
+from together import TOGETHER
 from workflows import SMOKE, copy_project, run
-
-#: Tests that stand on the same fixture, which takes minutes, go to the same process.
-TOGETHER = {
-    **dict.fromkeys(("test_workflow.py", "test_report.py"), "finished"),
-    **dict.fromkeys(("test_slurm.py", "test_kills.py"), "small"),
-}
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TOGETHER
+
+from together import TOGETHER
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow" / "lmidiff"
@@ -152,5 +153,5 @@ def test_files_of_one_costly_fixture_run_in_one_process(path):
     costly = asked & {"finished", "small"}
     marked = "pytest.mark.study" in path.read_text()
     assert not marked or costly <= {TOGETHER.get(path.name)}, (
-        f"{path.name} asks for {costly}: name it in conftest.TOGETHER, or they are made twice"
+        f"{path.name} asks for {costly}: name it in helpers/together.py, or they are made twice"
     )
