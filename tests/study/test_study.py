@@ -362,6 +362,20 @@ def test_each_network_is_trained_from_every_seed_and_nothing_else_is(config: dic
     assert seeds == [40, 41, 42]
 
 
+def test_a_model_may_be_trained_once_whatever_the_studys_seeds_are(config: dict) -> None:
+    before = Study(copy.deepcopy({**config, "seeds": 3}))
+    config["models"]["image_cr"]["seeds"] = 1
+    check_config(config)
+    study = Study({**config, "seeds": 3})
+    assert study.trainings("image_cr") == ["image_cr"]
+    assert set(before.runs) - set(study.runs) == {"image_cr_seed-2", "image_cr_seed-3"}
+    settings = [each.model_settings("image_cr") for each in (before, study)]
+    assert settings[0] == settings[1], "the training is the same one"
+    config["models"]["image_cr"]["seeds"] = 2
+    with pytest.raises(StudyError, match="models.image_cr.seeds"):
+        check_config(config)
+
+
 def test_a_translation_depends_on_the_settings_that_its_method_takes(config: dict) -> None:
     study = Study(config)
     behind = modules_behind(ROOT / "workflow/scripts/translate.py", *study.method_modules("sdedit"))

@@ -135,7 +135,8 @@ class StudyModels(StudyData):
     def trainings(self, model: str) -> list[str]:
         """A model as trained for each fold, or from each seed.
 
-        Where there is nothing random to train, and of a cross-fitted one, the first seed is all.
+        Where there is nothing random to train, of a cross-fitted one, and of one whose ``seeds``
+        are 1, the first seed is all.
         """
         seeds = self.seeds if self.is_seeded(model) else self.seeds[:1]
         return [
@@ -146,7 +147,8 @@ class StudyModels(StudyData):
 
     def is_seeded(self, model: str) -> bool:
         """Whether a model is trained from every seed of the study."""
-        return self.is_trained(model) and not self.is_cross_fitted(model)
+        once = self.is_cross_fitted(model) or "seeds" in self.models[row_of(model)]
+        return self.is_trained(model) and not once
 
     def is_trained(self, model: str | None) -> bool:
         """Whether a model is trained by gradient descent."""
@@ -166,6 +168,7 @@ class StudyModels(StudyData):
         defaults, own = self.config["model_defaults"], self.models[row_of(name)]
         taken = family_of(own["family"]).defaults
         block = merge({key: defaults[key] for key in taken if key in defaults}, own)
+        block.pop("seeds", None)
         if "training" in block:
             training = {"seed": self.seed, **block["training"]}
             training["seed"] += seed_of_run(name, self.seed) - self.seed
