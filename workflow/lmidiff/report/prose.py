@@ -131,17 +131,13 @@ class Recorded:
 
     def counts(self, study: str) -> str:
         """Such as "5 held, 3 did not hold, 2 undecided"."""
-        folder = self.reference / study
-        if not (folder / "verdicts.csv").is_file():
-            return NOT_RUN
-        return verdict_counts(read_verdicts(folder))
+        verdicts = self._verdicts(study)
+        return NOT_RUN if verdicts is None else verdict_counts(verdicts)
 
     def trainings(self, study: str) -> str:
         """How often each network of a study was trained, such as "one training"."""
-        folder = self.reference / study
-        if not (folder / "verdicts.csv").is_file():
-            return NOT_RUN
-        return trainings_text(read_verdicts(folder))
+        verdicts = self._verdicts(study)
+        return NOT_RUN if verdicts is None else trainings_text(verdicts)
 
     def rows(self, study: str, methods: Sequence[str]) -> str:
         """Rows of a study's table in Markdown, in the order given, for each source."""
@@ -172,13 +168,14 @@ class Recorded:
         return frame[list(columns)] if columns else frame
 
     def _claim(self, study: str, claim: str) -> dict[str, str]:
+        verdicts = self._verdicts(study)
+        if verdicts is None or claim not in set(verdicts["claim"]):
+            return {}
+        return verdicts.set_index("claim").loc[claim].to_dict()
+
+    def _verdicts(self, study: str) -> pd.DataFrame | None:
         folder = self.reference / study
-        if not (folder / "verdicts.csv").is_file():
-            return {}
-        verdicts = read_verdicts(folder).set_index("claim")
-        if claim not in verdicts.index:
-            return {}
-        return verdicts.loc[claim].to_dict()
+        return read_verdicts(folder) if (folder / "verdicts.csv").is_file() else None
 
 
 def _rounded(cell: str, digits: int) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from lmidiff.evaluation.quantities import QUANTITIES
 from lmidiff.evaluation.tables import measured_quantities, values_by_subject
 from lmidiff.report.html import write_html
+from lmidiff.report.summary import interval, short_rows
 
 _NUMBER = re.compile(r"^([-−]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|∞))(?:\s*[\[(%].*)?$")
 
@@ -48,14 +49,8 @@ def table1_frame(tidy: pd.DataFrame) -> pd.DataFrame:
         tidy: ``table1.csv`` read with ``keep_default_na=False``: ``source, label, training,
             quantity, mean, low, high``, texts or numbers; "" is missing.
     """
-    rows = []
-    for (source, label), group in tidy.groupby(["source", "label"], sort=False):
-        row = {"source": source, "method": label, "training saw": group["training"].iloc[0]}
-        for cell in group.itertuples():
-            title = TITLES.get(cell.quantity, cell.quantity)
-            row[title] = _interval(str(cell.mean), str(cell.low), str(cell.high))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    titles = {key: TITLES.get(key, key) for key in tidy["quantity"].unique()}
+    return pd.DataFrame(short_rows(tidy, titles, missing=""))
 
 
 def subjects_frame(metrics: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
@@ -90,7 +85,7 @@ def verdicts_frame(verdicts: pd.DataFrame) -> pd.DataFrame:
             "claim": row["sentence"],
             "of": row["origin"],
             "verdict": row["verdict"],
-            "difference": _interval(row["effect"], row["low"], row["high"]),
+            "difference": interval(row[["effect", "low", "high"]], missing=""),
             "must exceed": _number(row["margin"]),
             "weakest against": row["against"] if row["effect"] else "",
             "source": row["source"],
@@ -108,15 +103,6 @@ def verdicts_frame(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def _number(text: str) -> str:
     return f"{float(text):.3g}" if text else ""
-
-
-def _interval(mean: str, low: str, high: str) -> str:
-    if mean in ("", "nan"):
-        return ""
-    if mean == "inf":
-        return "∞"
-    text = f"{float(mean):.3f}"
-    return text + (f" [{float(low):.3f}, {float(high):.3f}]" if low not in ("", "nan") else "")
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """A finished study in short: its scores and its cost as text, read from its files."""
 
 import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -34,15 +35,23 @@ def read_table(folder: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False)
 
 
-def short_rows(table: pd.DataFrame) -> list[dict[str, str]]:
-    """Table 1 with a few columns, a mapping of titles to text for each source and method."""
+def short_rows(
+    table: pd.DataFrame, titles: Mapping[str, str] = SHORT_COLUMNS, missing: str = "missing"
+) -> list[dict[str, str]]:
+    """Table 1 with a few columns, a mapping of titles to text for each source and method.
+
+    Args:
+        table: ``table1.csv``, "" where there is no number.
+        titles: quantity to the title of its column.
+        missing: printed where there is no mean.
+    """
     rows = []
     for (source, label), group in table.groupby(["source", "label"], sort=False):
         cells = group.set_index("quantity")
         row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
         row |= {
-            title: interval(cells.loc[key, ["mean", "low", "high"]])
-            for key, title in SHORT_COLUMNS.items()
+            title: interval(cells.loc[key, ["mean", "low", "high"]], missing)
+            for key, title in titles.items()
         }
         rows.append(row)
     return rows
@@ -66,11 +75,11 @@ def narrow_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
-def interval(cells: pd.Series) -> str:
+def interval(cells: Iterable[object], missing: str = "missing") -> str:
     """A table cell from mean, low and high as text: "" is missing, one subject has no interval."""
     mean, low, high = (str(cell) for cell in cells)
     if not mean:
-        return "missing"
+        return missing
     if mean == "inf":
         return "∞"
     return f"{float(mean):.3f}" + (f" [{float(low):.3f}, {float(high):.3f}]" if low else "")

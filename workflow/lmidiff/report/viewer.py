@@ -85,16 +85,9 @@ def volume_of(
 def keep_volumes(path: str | Path, volumes: Sequence[Volume]) -> None:
     """Write volumes to one file, see :mod:`lmidiff.evaluation.pictures`; a record keeps it."""
     arrays = {f"{number:02d}": volume.levels for number, volume in enumerate(volumes)}
-    index = [
-        {
-            "title": volume.title,
-            "kind": volume.kind,
-            "affine": volume.affine.tolist(),
-            "low": volume.low,
-            "high": volume.high,
-        }
-        for volume in volumes
-    ]
+    index = [{**vars(volume), "affine": volume.affine.tolist()} for volume in volumes]
+    for entry in index:
+        del entry["levels"]
     write_pictures(path, arrays, index)
 
 
