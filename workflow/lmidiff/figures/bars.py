@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.rows import SHOWN
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.style import OKABE_ITO, sheet
 
 
 def figure_bars(
@@ -37,10 +35,8 @@ def figure_bars(
     """
     if table.empty or not labels:
         raise StudyError("ablation: nothing to draw")
-    with style():
-        height = 16 + len(sources) * (9 + 4.6 * len(labels))
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
+    height = 16 + len(sources) * (9 + 4.6 * len(labels))
+    with sheet(height, out_png, out_pdf) as figure:
         grid = figure.subplots(len(sources), len(SHOWN), squeeze=False, sharey=True, sharex="col")
         for row, source in zip(grid, sources, strict=True):
             for axes, quantity in zip(row, SHOWN, strict=True):
@@ -54,7 +50,6 @@ def figure_bars(
             "paired difference from it, full if its 95 % interval excludes 0 (not corrected)."
         )
         figure.supxlabel(note, fontsize=6, color="0.3")
-        save(figure, out_png, out_pdf)
 
 
 def _bars(axes: Axes, rows: pd.DataFrame, labels: Mapping[str, str], reference: str) -> None:

@@ -1,15 +1,18 @@
 """A page addressed in millimetres, and what is drawn on a slice of a brain."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from lmidiff.evaluation.panel import Box
-from lmidiff.figures.style import inches
+from lmidiff.figures.style import WIDTH_MM, inches, save, style
 
 OUTLINE = [effects.withStroke(linewidth=1.4, foreground="black")]
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 1}
@@ -20,7 +23,6 @@ class Page:
 
     def __init__(self, width: float, height: float) -> None:
         self.figure = Figure(figsize=(inches(width), inches(height)))
-        FigureCanvasAgg(self.figure)
         self.width, self.height = width, height
 
     def axes(self, x: float, y: float, width: float, height: float, bare: bool = True) -> Axes:
@@ -40,6 +42,14 @@ class Page:
         self.figure.text(x / self.width, 1 - y / self.height, text, **settings)
 
 
+@contextmanager
+def drawn_page(height: float, png: str | Path, pdf: str | Path) -> Iterator[Page]:
+    """A page of the printed width to draw on, its height in mm; saved when the block succeeds."""
+    with style():
+        yield (page := Page(WIDTH_MM, height))
+        save(page.figure, png, pdf)
+
+
 def show_slice(axes: Axes, array: NDArray, box: Box, **look) -> None:
     """Show the box ``(x, y, width, height)`` of an (X, Y) slice, anterior up, left at the left."""
     left, low, width, height = box
@@ -55,13 +65,13 @@ def show_missing(axes: Axes) -> None:
     axes.text(0.5, 0.5, "missing", transform=axes.transAxes, ha="center", va="center")
 
 
-def content_box(shown: NDArray[np.bool_], margin: int = 2) -> Box:
-    """The box around what is true, with a margin; the whole array where nothing is."""
+def content_box(shown: NDArray[np.bool_]) -> Box:
+    """The box around what is true, with 2 pixels of margin; the whole array where nothing is."""
     content = np.argwhere(shown)
     if len(content) == 0:
         content = np.argwhere(np.ones_like(shown, dtype=bool))
-    x0, y0 = np.maximum(content.min(0) - margin, 0)
-    x1, y1 = np.minimum(content.max(0) + 1 + margin, shown.shape)
+    x0, y0 = np.maximum(content.min(0) - 2, 0)
+    x1, y1 = np.minimum(content.max(0) + 3, shown.shape)
     return int(x0), int(y0), int(x1 - x0), int(y1 - y0)
 
 
@@ -94,13 +104,11 @@ def scale_bar(axes: Axes, box: Box, pixel_size: float) -> None:
 
 def left_and_right(axes: Axes) -> None:
     """The letters L and R: the subject's left is at the left."""
-    for place, side in ((0.02, "L"), (0.98, "R")):
-        axes.text(
-            *(place, 0.985, side),
-            transform=axes.transAxes,
-            ha="left" if side == "L" else "right",
-            va="top",
-            fontsize=6,
-            color="white",
-            path_effects=OUTLINE,
-        )
+    for place, side, edge in ((0.02, "L", "left"), (0.98, "R", "right")):
+        write_on(axes, place, 0.985, side, ha=edge, va="top")
+
+
+def write_on(axes: Axes, x: float, y: float, text: str, **settings) -> None:
+    """Small white text with a dark rim, at shares of the axes' width and height."""
+    look = {"fontsize": 6, "color": "white", "path_effects": OUTLINE, **settings}
+    axes.text(x, y, text, transform=axes.transAxes, **look)

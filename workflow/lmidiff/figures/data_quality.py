@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.evaluation.pictures import intensities, read_pictures
-from lmidiff.figures.canvas import GREY, Page, content_box, show_slice
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
+from lmidiff.figures.canvas import GREY, Page, content_box, drawn_page, show_slice
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM
 
 _QUANTITIES = {
     "brain_ml": "brain in the volume [ml]",
@@ -47,11 +47,10 @@ def figure_data(
     shown = np.any([intensities(image) > 0.05 for image in pictures.values()], axis=0)
     box = content_box(shown)
     tall = cell * box[3] / box[2]
-    with style():
-        height = _PLOTS + 22 + _HEAD + len(modalities) * (tall + _GAP) + _FOOT
-        page = Page(WIDTH_MM, height)
+    first = _PLOTS + 22 + _HEAD
+    height = first + len(modalities) * (tall + _GAP) + _FOOT
+    with drawn_page(height, out_png, out_pdf) as page:
         _numbers(page, quality, modalities)
-        first = _PLOTS + 22 + _HEAD
         for column, entry in enumerate(index):
             x = _LABEL + column * (cell + _GAP)
             title = f"{entry['subject']}\n{entry['reason']}"
@@ -64,7 +63,6 @@ def figure_data(
         for row, modality in enumerate(modalities):
             y = first + row * (tall + _GAP) + tall / 2
             page.text(_LABEL - 2, y, modality, ha="right", va="center", fontsize=7)
-        save(page.figure, out_png, out_pdf)
 
 
 def _numbers(page: Page, quality: pd.DataFrame, modalities: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import SOURCE, TARGET
 from lmidiff.evaluation.pictures import intensities, read_pictures
-from lmidiff.figures.canvas import GREY, Page, content_box, show_slice
-from lmidiff.figures.style import WIDTH_MM, save, style
+from lmidiff.figures.canvas import GREY, Page, content_box, drawn_page, show_slice
+from lmidiff.figures.style import WIDTH_MM
 
 _CELLS = {SOURCE: "source", TARGET: "true target", "image": "translation", "error": "error"}
 _ERROR = {"cmap": "inferno", "vmin": 0, "vmax": 0.5}
@@ -42,8 +42,8 @@ def figure_failures(
     cell = (block - _GAP * (len(_CELLS) - 1)) / len(_CELLS)
     tall = cell * box[3] / box[2]
     lines = -(-len(rows) // _COLUMNS)
-    with style():
-        page = Page(WIDTH_MM, _HEAD + lines * (tall + _SUBHEAD) + _FOOT)
+    height = _HEAD + lines * (tall + _SUBHEAD) + _FOOT
+    with drawn_page(height, out_png, out_pdf) as page:
         for number, (row, images) in enumerate(zip(rows, shown, strict=True)):
             left = 1.5 + (number % _COLUMNS) * (block + 3)
             top = _HEAD + number // _COLUMNS * (tall + _SUBHEAD)
@@ -55,7 +55,6 @@ def figure_failures(
                 if number < _COLUMNS:
                     page.text(x + cell / 2, 3.2, name, ha="center", va="bottom", fontsize=6)
         _foot(page)
-        save(page.figure, out_png, out_pdf)
 
 
 def _images(pictures: Mapping[str, NDArray], number: int) -> dict[str, NDArray]:

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from lmidiff.evaluation.pictures import intensities, read_pictures
-from lmidiff.figures.canvas import GREY, OUTLINE, Page, content_box, show_slice
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
+from lmidiff.figures.canvas import GREY, Page, content_box, drawn_page, show_slice, write_on
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM
 
 GUIDED, UNGUIDED = "guided", "unguided"
 _PLANE, _MAP_HEAD, _LABEL, _GAP, _FOOT = 84.0, 8.0, 22.0, 0.8, 5.0
@@ -53,13 +53,11 @@ def figure1(
     box = content_box(intensities(pictures["truth"]) > 0.05)
     tall = cell * box[3] / box[2]
     rows = [UNGUIDED, GUIDED, "cross"]
-    with style():
-        height = _PLANE + 10 + _MAP_HEAD + len(rows) * (tall + _GAP) + _FOOT
-        page = Page(WIDTH_MM, height)
+    top = _PLANE + 10 + _MAP_HEAD
+    height = top + len(rows) * (tall + _GAP) + _FOOT
+    with drawn_page(height, out_png, out_pdf) as page:
         _plane(page, points, index, (source_label, target_label))
-        top = _PLANE + 10 + _MAP_HEAD
         _strip(page, pictures, index, rows, (top, cell, tall), box, (source_label, target_label))
-        save(page.figure, out_png, out_pdf)
 
 
 def _plane(page: Page, points: pd.DataFrame, index: Mapping[str, Any], labels) -> None:
@@ -158,15 +156,7 @@ def _strip(
         x = _LABEL + len(index["steps"]) * (cell + _GAP) + 1
         axes = page.axes(x, y, cell, tall)
         show_slice(axes, intensities(picture), box, **look)
-        axes.text(
-            *(0.5, 0.02, name),
-            transform=axes.transAxes,
-            ha="center",
-            va="bottom",
-            fontsize=6,
-            color="white",
-            path_effects=OUTLINE,
-        )
+        write_on(axes, 0.5, 0.02, name, ha="center", va="bottom")
     largest = f"{index['largest_lmi']:.2f}{'' if index['normalized'] else ' bits'}"
     note = f"{index['subject']}, slice {index['slice'] + 1}. Grey: intensity 0..1. "
     note += f"Maps: {unit} from 0 (dark) to {largest} (bright)."

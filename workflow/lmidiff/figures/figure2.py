@@ -19,13 +19,14 @@ from lmidiff.figures.canvas import (
     GREY,
     Page,
     content_box,
+    drawn_page,
     left_and_right,
     outline,
     scale_bar,
     show_missing,
     show_slice,
 )
-from lmidiff.figures.style import LABEL_COLOURS, WIDTH_MM, save, style
+from lmidiff.figures.style import LABEL_COLOURS, WIDTH_MM
 
 LINES = {"image": "image", "closeup": "close-up", "labels": "K-Means"}
 _LEFT, _GAP, _PANEL_GAP, _FOOT = 10.5, 0.6, 3.0, 11.0
@@ -42,7 +43,6 @@ def figure2(
     out_pdf: str | Path,
     *,
     target_label: str = "T1w",
-    width_mm: float = WIDTH_MM,
     lines: Sequence[str] = tuple(LINES),
     columns_per_band: int | None = None,
     field: str = BRAIN,
@@ -57,7 +57,6 @@ def figure2(
         panels: one or more, drawn from top to bottom.
         methods: method key -> column title, in the order of the columns.
         target_label: the target modality, for the title of its column.
-        width_mm: printed width; legible for eight methods a band at 180 mm.
         lines: which of ``LINES`` to draw, in that order; a close-up line for every close-up.
         columns_per_band: columns side by side; by default as many as make the cells largest.
         field: what the labels are of, a key of :data:`lmidiff.figures.style.LABEL_COLOURS`.
@@ -71,9 +70,8 @@ def figure2(
         raise StudyError(f"figure 2: lines {list(lines)}; known are {', '.join(LINES)}")
     colours = LABEL_COLOURS[field]
     titles = {SOURCE: "source", TARGET: f"true {target_label}", **methods}
-    with style():
-        layout = _Layout.of(panels, titles, lines, columns_per_band, width_mm)
-        page = Page(width_mm, layout.height)
+    layout = _Layout.of(panels, titles, lines, columns_per_band)
+    with drawn_page(layout.height, out_png, out_pdf) as page:
         top = 0.0
         for view in layout.views:
             for number, band in enumerate(layout.bands):
@@ -89,7 +87,6 @@ def figure2(
                 _row_labels(page, view, layout, top)
                 top += view.height(layout.cell) + _PANEL_GAP
         _foot(page, layout.left, top, colours)
-        save(page.figure, out_png, out_pdf)
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ class _Layout:
     left: float
 
     @classmethod
-    def of(cls, panels, titles, lines, columns_per_band, width) -> "_Layout":
+    def of(cls, panels, titles, lines, columns_per_band) -> "_Layout":
         views = [_View.of(panel, lines) for panel in panels]
         fewest = math.ceil(len(titles) / _MOST_COLUMNS)
         counts = range(fewest, max(fewest, len(titles) // 4 + 1) + 1)
@@ -142,15 +139,15 @@ class _Layout:
             counts = [math.ceil(len(titles) / columns_per_band)]
         # Fewer bands unless more make the cells clearly larger: a line of columns compares best.
         return max(
-            (cls._with(views, titles, count, width) for count in counts),
+            (cls._with(views, titles, count) for count in counts),
             key=lambda layout: layout.cell * 0.9 ** len(layout.bands),
         )
 
     @classmethod
-    def _with(cls, views, titles, count, width) -> "_Layout":
+    def _with(cls, views, titles, count) -> "_Layout":
         """The layout of so many bands, with the largest cells that fit the page."""
         columns = math.ceil(len(titles) / count)
-        cell = min(_MAX_CELL, (width - _LEFT - _GAP * columns) / columns)
+        cell = min(_MAX_CELL, (WIDTH_MM - _LEFT - _GAP * columns) / columns)
         while True:
             letters = max(8, int((cell + _GAP) / _LETTER))
             wrap = {"width": letters, "break_long_words": False}
@@ -163,7 +160,7 @@ class _Layout:
             if height <= _MAX_HEIGHT or cell <= _MIN_CELL:
                 break
             cell = max(_MIN_CELL, cell * 0.97)
-        left = (width - _LEFT - columns * (cell + _GAP)) / 2 + _LEFT
+        left = (WIDTH_MM - _LEFT - columns * (cell + _GAP)) / 2 + _LEFT
         return cls(views, bands, cell, heads, height, left)
 
 

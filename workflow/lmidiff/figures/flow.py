@@ -11,8 +11,8 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from lmidiff.common.errors import StudyError
-from lmidiff.figures.canvas import Page
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
+from lmidiff.figures.canvas import drawn_page
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM
 
 Edge = tuple[str, str, str, str, str]
 COLUMNS = ("from_kind", "from", "to_kind", "to", "what")
@@ -57,8 +57,7 @@ def figure_flow(
     places = _places(edges, labels)
     lanes = 2 + max(len(places["method"]), len(places["model"]) - 1)
     height = _HEAD + _PITCH * lanes + _FOOT
-    with style():
-        page = Page(WIDTH_MM, height)
+    with drawn_page(height, out_png, out_pdf) as page:
         axes = page.axes(0, 0, WIDTH_MM, height)
         axes.set(xlim=(0, WIDTH_MM), ylim=(height, 0))
         middles = _middles(places, height)
@@ -77,7 +76,6 @@ def figure_flow(
             if name in seen
         ]
         page.figure.legend(handles=handles, loc="lower center", ncols=6, frameon=False, fontsize=6)
-        save(page.figure, out_png, out_pdf)
 
 
 def _column(kind: str, name: str) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lmidiff.common.errors import StudyError
-from lmidiff.figures.dots import DotPage
-from lmidiff.figures.style import OKABE_ITO, save, style
+from lmidiff.figures.dots import dot_page
+from lmidiff.figures.style import OKABE_ITO, legend_below
 
 PANELS = {
     "contrast": "lesion minus white\nmatter, mean\nintensity (0..1)",
@@ -37,11 +36,8 @@ def figure_lesions(
     Raises:
         StudyError: nothing to draw, or a file cannot be written.
     """
-    if table.empty:
-        raise StudyError("lesions: nothing to draw")
-    labels = table.drop_duplicates("method").set_index("method")["label"]
-    with style():
-        page = DotPage(labels, sources, len(PANELS) + 1, 5.0, ceilings)
+    shape = {"panels": len(PANELS) + 1, "row_mm": 5.0}
+    with dot_page(table, sources, ceilings, out_png, out_pdf, **shape) as page:
         for line, source in zip(page.grid, sources, strict=True):
             cells = table[table["source"] == source].set_index(["measure", "method"])
             for axes, measure in zip(line, PANELS, strict=False):
@@ -50,15 +46,13 @@ def figure_lesions(
                 axes.set_title(f"from {source}", loc="left", weight="bold")
             truth = cells.loc["true_contrast", "mean"].iloc[0]
             line[0].axvline(truth, color="0.3", lw=0.8, ls="--")
-            _tissues(line[-1], cells, list(labels.index))
+            _tissues(line[-1], cells, list(page.labels.index))
         for axes, (measure, title) in zip(page.grid[-1], PANELS.items(), strict=False):
             axes.set_xlabel(title)
             if measure != "contrast":
                 axes.set_xlim(-0.05, 1.05)  # a t interval of shares may end beyond
         page.grid[-1, -1].set_xlabel("what K-Means\ncalls them, share\nof their pixels")
-        handles, names = page.grid[0, -1].get_legend_handles_labels()
-        page.figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-        save(page.figure, out_png, out_pdf)
+        legend_below(page.figure, page.grid[0, -1], 3)
 
 
 def _tissues(axes: Axes, cells: pd.DataFrame, methods: Sequence[str]) -> None:

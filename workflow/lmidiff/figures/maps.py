@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lmidiff.figures.canvas import GREY, Page, left_and_right, scale_bar, show_slice
-from lmidiff.figures.style import WIDTH_MM, save, style
+from lmidiff.figures.canvas import GREY, drawn_page, left_and_right, scale_bar, show_slice
+from lmidiff.figures.style import WIDTH_MM
 from lmidiff.lmi import local_mutual_information
 
 _GAP, _HEAD, _FOOT = 1.0, 5.0, 9.0
@@ -38,8 +38,7 @@ def figure_maps(
     box = (0, 0, *source.shape)
     cell = (WIDTH_MM - (len(shown) - 1) * _GAP) / len(shown)
     height = cell * box[3] / box[2]
-    with style():
-        page = Page(WIDTH_MM, _HEAD + height + _FOOT)
+    with drawn_page(_HEAD + height + _FOOT, out_png, out_pdf) as page:
         for column, (title, image, kind) in enumerate(shown):
             left = column * (cell + _GAP)
             page.text(left + cell / 2, _HEAD - 1, title, ha="center", va="bottom", fontsize=8)
@@ -53,4 +52,3 @@ def figure_maps(
         page.figure.colorbar(colours, cax=bar, orientation="horizontal", ticks=[0, 0.5, 1])
         note = "normalised, 0 to 1, patches of 3 x 3 pixels"
         page.text(3 * (cell + _GAP), _HEAD + height + 3.5, note, fontsize=7, va="center")
-        save(page.figure, out_png, out_pdf)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.figures.canvas import GREY, Page, left_and_right, outline, scale_bar, show_slice
-from lmidiff.figures.style import WIDTH_MM, save, style
+from lmidiff.figures.canvas import GREY, drawn_page, left_and_right, outline, scale_bar, show_slice
+from lmidiff.figures.style import WIDTH_MM
 
 CLOSEUP_MM = 45.0
 _GAP, _HEAD = 1.0, 5.0
@@ -33,9 +33,8 @@ def figure_own_scan(
     side = min(round(CLOSEUP_MM / pixel_mm), *shape)
     roi = ((shape[0] - side) // 2, (shape[1] - side) // 2, side, side)
     boxes = ((0, 0, *shape), roi)
-    with style():
-        heights = [cell * box[3] / box[2] for box in boxes]
-        page = Page(WIDTH_MM, _HEAD + sum(heights) + _GAP)
+    heights = [cell * box[3] / box[2] for box in boxes]
+    with drawn_page(_HEAD + sum(heights) + _GAP, out_png, out_pdf) as page:
         for column, (key, title) in enumerate(titles.items()):
             x, y = column * (cell + _GAP), _HEAD
             page.text(x + cell / 2, _HEAD - 1, title, ha="center", va="bottom", fontsize=8)
@@ -49,4 +48,3 @@ def figure_own_scan(
                     if column == 0:
                         left_and_right(axes)
                 y += height + _GAP
-        save(page.figure, out_png, out_pdf)

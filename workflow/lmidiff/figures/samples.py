@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.samples import nearest
-from lmidiff.figures.style import WIDTH_MM, inches, save, style
+from lmidiff.figures.canvas import GREY, drawn_page
+from lmidiff.figures.style import WIDTH_MM
 
 _LABEL, _GAP = 24.0, 0.4
 
@@ -31,20 +30,13 @@ def figure_samples(
     if not columns:
         raise StudyError("figure of samples: nothing to draw")
     cell = (WIDTH_MM - _LABEL) / columns
-    height = cell * len(rows)
-    with style():
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)))
-        FigureCanvasAgg(figure)
+    with drawn_page(cell * len(rows), out_png, out_pdf) as page:
         for line, (name, images) in enumerate(rows.items()):
-            middle = 1 - (line + 0.5) / len(rows)
-            figure.text((_LABEL - 1.5) / WIDTH_MM, middle, name, ha="right", va="center")
+            page.text(_LABEL - 1.5, (line + 0.5) * cell, name, ha="right", va="center")
             for column, image in enumerate(images):
-                corner = (_LABEL + column * cell) / WIDTH_MM, 1 - (line + 1) / len(rows)
-                side = (cell - _GAP) / WIDTH_MM, (cell - _GAP) / height
-                axes = figure.add_axes((*corner, *side))
-                axes.imshow(np.rot90(image), cmap="gray", vmin=0, vmax=1, aspect="auto")
-                axes.set_axis_off()
-        save(figure, out_png, out_pdf)
+                corner = (_LABEL + column * cell, line * cell + _GAP)
+                axes = page.axes(*corner, cell - _GAP, cell - _GAP)
+                axes.imshow(np.rot90(image), aspect="auto", **GREY)
 
 
 def sample_rows(

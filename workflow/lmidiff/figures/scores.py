@@ -7,15 +7,13 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.evaluation.quantities import QUANTITIES
 from lmidiff.evaluation.tables import MethodInfo, values_by_subject
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.style import OKABE_ITO, legend_below, line_look, sheet
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "psnr_brain", "dice_kmeans_mean"))
 _KINDS = {
@@ -24,7 +22,6 @@ _KINDS = {
     "ceiling": OKABE_ITO["black"],
 }
 _MARKERS = dict(zip(_KINDS, "osD", strict=True))
-_LINES = ("-", "--", "-.", ":")
 CURVE_COLUMNS = ("model", "step", "seconds", "loss")
 
 
@@ -63,9 +60,7 @@ def figure_scores(
     write_text(out_csv, text.to_csv(index=False, lineterminator="\n"))
 
     height = 18 + len(sources) * (9 + 5.5 * len(methods))
-    with style():
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
+    with sheet(height, out_png, out_pdf) as figure:
         grid = figure.subplots(len(sources), len(SHOWN), squeeze=False, sharey=True, sharex="col")
         for row, source in zip(grid, sources, strict=True):
             for axes, quantity in zip(row, SHOWN, strict=True):
@@ -82,7 +77,6 @@ def figure_scores(
         mean = {"color": "black", "marker": "|", "ms": 6, "lw": 1.4}
         handles.append(Line2D([], [], **mean, label="mean, 95 % interval"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-        save(figure, out_png, out_pdf)
 
 
 def figure_curves(
@@ -110,19 +104,11 @@ def figure_curves(
     if len(bad):
         raise StudyError(f"learning curves: {bad['model'].iloc[0]} has a loss that is not finite")
 
-    colours = [colour for name, colour in OKABE_ITO.items() if name != "yellow"]
-    with style():
-        height = 62 + 4.0 * -(-len(drawn) // 3)
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
+    with sheet(62 + 4.0 * -(-len(drawn) // 3), out_png, out_pdf) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for number, key in enumerate(drawn):
             rows = curves[curves["model"] == key].sort_values("step", kind="stable")
-            # Colours repeat after seven models; the dashes then differ.
-            look = {
-                "color": colours[number % len(colours)],
-                "ls": _LINES[number // len(colours) % len(_LINES)],
-            }
+            look = line_look(number)
             smooth = rows["loss"].rolling(max(1, len(rows) // 20), min_periods=1).mean()
             for axes, x in zip(panels, (rows["step"], rows["seconds"] / 60), strict=True):
                 axes.plot(x, rows["loss"], color=look["color"], lw=0.4, alpha=0.25)
@@ -133,9 +119,7 @@ def figure_curves(
         panels[1].set(xlabel="training time [min]")
         for axes in panels:
             axes.grid(alpha=0.25, lw=0.4)
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-        save(figure, out_png, out_pdf)
+        legend_below(figure, panels[0], 3)
 
 
 def _points(

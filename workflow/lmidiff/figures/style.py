@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -33,6 +34,9 @@ TISSUE_COLOURS = {
     "gm": OKABE_ITO["vermillion"],
     "wm": OKABE_ITO["yellow"],
 }
+
+MARKERS = "osD^v<>"
+"""Of what is told apart by shape."""
 
 LABEL_COLOURS = {
     BRAIN: {name.upper(): colour for name, colour in TISSUE_COLOURS.items()},
@@ -75,6 +79,37 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
         yield
+
+
+@contextmanager
+def sheet(height_mm: float, png: str | Path, pdf: str | Path) -> Iterator[Figure]:
+    """A figure of the printed width to draw in; :func:`save` keeps it when the block succeeds.
+
+    Args:
+        height_mm: its height; panels make room for each other.
+        png, pdf: the files.
+    """
+    with style():
+        yield (figure := Figure((inches(WIDTH_MM), inches(height_mm)), layout="constrained"))
+        save(figure, png, pdf)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """The legend of one of the panels, below them all."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def line_look(number: int, *avoided: str) -> dict[str, str]:
+    """Colour and dashes of one of many lines: colours repeat, the dashes then differ.
+
+    Args:
+        number: of the line, from 0.
+        *avoided: colours of ``OKABE_ITO`` beside yellow, which is too light for a line.
+    """
+    colours = [c for name, c in OKABE_ITO.items() if name not in ("yellow", *avoided)]
+    turn, place = divmod(number, len(colours))
+    return {"color": colours[place], "ls": ("-", "--", "-.", ":")[turn % 4]}
 
 
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:

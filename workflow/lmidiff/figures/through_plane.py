@@ -12,12 +12,11 @@ from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import SOURCE, TARGET
 from lmidiff.evaluation.pictures import intensities, read_pictures
 from lmidiff.evaluation.statistics import bootstrap_interval
-from lmidiff.figures.canvas import GREY, Page
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, save, style
+from lmidiff.figures.canvas import GREY, Page, drawn_page
+from lmidiff.figures.style import MARKERS, WIDTH_MM, line_look
 
 _LABEL, _GAP, _ROW_GAP, _HEAD, _FOOT = 38.0, 0.8, 1.2, 7.0, 12.0
 _PLOT = 44.0
-_MARKERS = "osD^v<>"
 
 
 def figure_through_plane(
@@ -54,8 +53,8 @@ def figure_through_plane(
     tall = max(shape[1] for shape in shapes.values()) * voxel["z"]
     scale = (WIDTH_MM - _LABEL - _PLOT - 3 * _GAP - 4) / wide
     height = tall * scale
-    with style():
-        page = Page(WIDTH_MM, _HEAD + len(rows) * (height + _ROW_GAP) + _FOOT)
+    tall = _HEAD + len(rows) * (height + _ROW_GAP) + _FOOT
+    with drawn_page(tall, out_png, out_pdf) as page:
         for number, key in enumerate(rows):
             top = _HEAD + number * (height + _ROW_GAP)
             name = textwrap.fill(names[key], 27)
@@ -72,7 +71,6 @@ def figure_through_plane(
         _flicker(page, flicker, rows, sources, height, seed)
         note = f"{index['subject']}, from {source}; a slice is {voxel['z']:g} mm from the next."
         page.text(_LABEL, page.height - 3, note, fontsize=6, va="bottom")
-        save(page.figure, out_png, out_pdf)
 
 
 def _flicker(
@@ -86,7 +84,7 @@ def _flicker(
     """Mean flicker with its interval, at the height of each method's row, a marker a source."""
     pitch = height + _ROW_GAP
     axes = page.axes(WIDTH_MM - _PLOT - 1, _HEAD, _PLOT - 2, len(rows) * pitch, bare=False)
-    colours = [colour for name, colour in OKABE_ITO.items() if name != "yellow"]
+    colours = [line_look(number)["color"] for number in range(len(sources))]
     for number, source in enumerate(sources):
         for place, key in enumerate(rows):
             own = flicker[(flicker["source"] == source) & (flicker["method"] == key)]
@@ -94,15 +92,15 @@ def _flicker(
                 continue
             mean, low, high, _ = bootstrap_interval(own["flicker"].to_numpy(), seed=seed)
             y = place + 0.5 + (number - (len(sources) - 1) / 2) * 0.22
-            look = {"color": colours[number % len(colours)]}
+            look = {"color": colours[number]}
             axes.plot([low, high], [y, y], lw=1.2, **look)
-            axes.plot(mean, y, marker=_MARKERS[number % len(_MARKERS)], ms=3, **look)
+            axes.plot(mean, y, marker=MARKERS[number % len(MARKERS)], ms=3, **look)
     axes.axvline(0, color="0.6", lw=0.6, zorder=0)
     axes.set(ylim=(len(rows), 0), yticks=[], xlabel="flicker [intensity, 0..1]\n(0: as the truth)")
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", alpha=0.25, lw=0.4)
     handles = [
-        Line2D([], [], color=colours[n % len(colours)], marker=_MARKERS[n], ms=3, label=source)
+        Line2D([], [], color=colours[n], marker=MARKERS[n], ms=3, label=source)
         for n, source in enumerate(sources)
     ]
     axes.legend(

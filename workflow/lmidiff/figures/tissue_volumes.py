@@ -6,10 +6,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lmidiff.common.errors import StudyError
 from lmidiff.common.regions import TISSUES
-from lmidiff.figures.dots import DotPage
-from lmidiff.figures.style import save, style
+from lmidiff.figures.dots import DotPage, dot_page
 
 SLOPES = (-0.75, 2.0)
 """Shown; an interval may go on beyond."""
@@ -35,11 +33,8 @@ def figure_tissue_volumes(
         StudyError: nothing to draw, or a file cannot be written.
     """
     table = table[table["reference"] == REFERENCE]
-    if table.empty:
-        raise StudyError("volumes: nothing to draw")
-    labels = table.drop_duplicates("method").set_index("method")["label"]
-    with style():
-        page = DotPage(labels, sources, 2 * len(TISSUES), 4.0, ceilings)
+    shape = {"panels": 2 * len(TISSUES), "row_mm": 4.0}
+    with dot_page(table, sources, ceilings, out_png, out_pdf, **shape) as page:
         for line, source in zip(page.grid, sources, strict=True):
             for place, tissue in enumerate(TISSUES):
                 own = table[(table["source"] == source) & (table["tissue"] == tissue)]
@@ -50,7 +45,6 @@ def figure_tissue_volumes(
             name = tissue.upper()
             page.grid[-1, place].set_xlabel(f"{name}\nslope")
             page.grid[-1, place + len(TISSUES)].set_xlabel(f"{name}\nbias [ml]")
-        save(page.figure, out_png, out_pdf)
 
 
 def _slopes(page: DotPage, axes: Axes, cells: pd.DataFrame) -> None:

@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.rows import SHOWN
 from lmidiff.evaluation.tables import MethodInfo
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.style import OKABE_ITO, sheet
 
 _LOOKS = {
     "zero-shot": (OKABE_ITO["blue"], "o"),
@@ -51,10 +49,8 @@ def figure_training_cost(
     if table.empty:
         raise StudyError("quality against training cost: nothing to draw")
     labels = dict(zip(table["method"], table["label"], strict=True))
-    with style():
-        height = 26 + 52 * len(SHOWN) + 3.2 * -(-len(labels) // 3)
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
+    height = 26 + 52 * len(SHOWN) + 3.2 * -(-len(labels) // 3)
+    with sheet(height, out_png, out_pdf) as figure:
         grid = figure.subplots(len(SHOWN), len(sources), squeeze=False, sharex=True, sharey="row")
         for row, quantity in zip(grid, SHOWN, strict=True):
             for axes, source in zip(row, sources, strict=True):
@@ -81,7 +77,6 @@ def figure_training_cost(
             ncols=3,
             frameon=False,
         )
-        save(figure, out_png, out_pdf)
 
 
 def _points(axes: Axes, rows: pd.DataFrame, order: Sequence[str], kinds: Mapping[str, str]) -> None:

@@ -4,15 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.statistics import bootstrap_interval
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
-
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = "osD^v<>"
+from lmidiff.figures.style import MARKERS, legend_below, line_look, sheet
 
 
 def figure_uncertainty(
@@ -38,18 +33,8 @@ def figure_uncertainty(
     if not drawn:
         raise StudyError("uncertainty: no method of the study draws more than one sample")
     sources = sorted(summary["source"].unique())
-    colours = [colour for name, colour in OKABE_ITO.items() if name not in ("yellow", "black")]
-    looks = {
-        key: {
-            "color": colours[number % len(colours)],
-            "ls": _LINES[number // len(colours) % len(_LINES)],
-        }
-        for number, key in enumerate(drawn)
-    }
-    with style():
-        height = 68 + 4 * -(-len(drawn) // 3)
-        figure = Figure(figsize=(inches(WIDTH_MM), inches(height)), layout="constrained")
-        FigureCanvasAgg(figure)
+    looks = {key: line_look(number, "black") for number, key in enumerate(drawn)}
+    with sheet(68 + 4 * -(-len(drawn) // 3), out_png, out_pdf) as figure:
         # The last panel's names need the room of a panel of their own.
         panels = figure.subplots(1, len(sources) + 1, squeeze=False)[0]
         for number, (axes, source) in enumerate(zip(panels, sources, strict=False)):
@@ -60,9 +45,7 @@ def figure_uncertainty(
             else:
                 axes.sharey(panels[0])
         _correlations(panels[-1], summary, sources, looks, seed)
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-        save(figure, out_png, out_pdf)
+        legend_below(figure, panels[0], 3)
 
 
 def _sparsification(axes, curves, looks, labels) -> None:
@@ -85,7 +68,7 @@ def _correlations(axes, summary, sources, looks, seed) -> None:
             mean, low, high, _ = bootstrap_interval(values, seed=seed)
             y = place + (number - (len(sources) - 1) / 2) * 0.25
             axes.plot([low, high], [y, y], color=look["color"], lw=1.2)
-            marker = _MARKERS[number % len(_MARKERS)]
+            marker = MARKERS[number % len(MARKERS)]
             axes.plot(mean, y, marker=marker, ms=3.5, color=look["color"], ls="")
             if place == 0:
                 axes.plot([], [], marker=marker, ms=3.5, color="0.3", ls="", label=f"from {source}")
