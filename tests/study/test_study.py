@@ -372,7 +372,7 @@ def test_a_model_may_be_trained_once_whatever_the_studys_seeds_are(config: dict)
     settings = [each.model_settings("image_cr") for each in (before, study)]
     assert settings[0] == settings[1], "the training is the same one"
     config["models"]["image_cr"]["seeds"] = 2
-    with pytest.raises(StudyError, match="models.image_cr.seeds"):
+    with pytest.raises(StudyError, match=r"models\.image_cr\.seeds"):
         check_config(config)
 
 

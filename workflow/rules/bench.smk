@@ -74,6 +74,31 @@ rule try_own_scan:
         "../scripts/try_own_scan.py"
 
 
+rule try_own_person:
+    input:
+        scans=lambda w: study.downloads.stand_ins(OWN_PEOPLE[w.person]),
+        network=study.downloads.stand_ins(SEGMENTER),
+        code=code("try_own_person.py"),
+    output:
+        csv=f"{BENCH}/own_people/{{person}}.csv",
+        origin=f"{BENCH}/own_people/{{person}}.json",
+        png=f"{BENCH}/own_people/{{person}}.png",
+        pdf=f"{BENCH}/own_people/{{person}}.pdf",
+    log:
+        f"{BENCH}/logs/own_people_{{person}}.log",
+    wildcard_constraints:
+        person="|".join(OWN_PEOPLE),
+    conda:
+        "../../envs/environment.yaml"
+    threads: THREADS
+    params:
+        scans=lambda w: list(map(study.downloads.place, OWN_PEOPLE[w.person])),
+        network=lambda w: study.downloads.place(SEGMENTER[0]),
+        threads=THREADS,
+    script:
+        "../scripts/try_own_person.py"
+
+
 rule draw_maps:
     input:
         scans=study.downloads.stand_ins(OWN_SCANS["sri24_PDw"]),
@@ -97,10 +122,13 @@ rule draw_maps:
 rule own_scans:
     input:
         tables=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_SCANS),
+        people=expand(f"{BENCH}/own_people/{{person}}.csv", person=OWN_PEOPLE),
         maps=rules.draw_maps.output.png,
         code=code("collect_own_scans.py"),
     output:
-        f"{BENCH}/own_scans.csv",
+        scans=f"{BENCH}/own_scans.csv",
+        people=f"{BENCH}/own_people.csv",
+        summary=f"{BENCH}/own_people_summary.csv",
     log:
         f"{BENCH}/logs/own_scans.log",
     conda:

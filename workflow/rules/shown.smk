@@ -131,6 +131,14 @@ OWN_SCANS = {
     "avg152_PDw": ["avg152/avg152PD.nii", "avg152/avg152T1.nii"],
     "avg152_T2w": ["avg152/avg152T2.nii", "avg152/avg152T1.nii"],
 }
+# Raw FLAIR, T1w and marked lesions of the people whom config/real.tsv tests.
+OWN_PEOPLE = {
+    f"Subj{number}": [
+        f"t1_flair_2mm/Subj{number}_{kind}.nii.gz"
+        for kind in ("FLAIR", "T1", "FLAIR_lesions")
+    ]
+    for number in (1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 15, 17, 19, 21, 23)
+}
 SEGMENTER = [
     f"meshnet/model5_gw_ae/{file}" for file in ("model.json", "group1-shard1of1.bin")
 ]

@@ -2,14 +2,15 @@
 
 What a user gets is measured as a user gets it: by the command, with the weights that come with it.
 A segmenter that strangers trained on T1w (:mod:`lmidiff.evaluation.meshnet`) labels the true T1w
-and each row; its Dice with itself is the gap that is left for such a tool.
+and each row; its Dice with itself is the gap that is left for such a tool. What becomes
+of marked lesions is measured by the same labels (:mod:`lmidiff.evaluation.lesions`).
 """
 
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from lmidiff.common.errors import StudyError
 from lmidiff.data.preprocess import normalise
 from lmidiff.data.volumes import Volume, read_volume, require_same_grid
+from lmidiff.evaluation.crossed import mean_interval
+from lmidiff.evaluation.lesions import CSF, GM, WM, measure_lesions
 from lmidiff.evaluation.meshnet import MeshNet
 from lmidiff.evaluation.metrics import dice, psnr
 from lmidiff.evaluation.uncertainty import rank_correlation
@@ -33,6 +36,9 @@ MODEL = "T1w"
 LABELS = {"white": 1, "grey": 2}
 """Of the network ``model5_gw_ae``."""
 
+TISSUES = np.array([CSF, WM, GM], np.uint8)
+"""Of the brain's voxels, by label; the network's own 0 is all that is neither white nor grey."""
+
 BINS = 256
 ROWS = {
     "source": "source, untouched",
@@ -43,18 +49,27 @@ ROWS = {
 
 
 def measure(
-    source: str | Path, target: str | Path, network: str | Path
+    source: str | Path,
+    target: str | Path,
+    network: str | Path,
+    mask: str | Path | None = None,
+    lesions: str | Path | None = None,
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.floating]], NDArray[np.floating]]:
     """Translate a scan and compare every row with the true target.
 
     Args:
-        source, target: NIfTI volumes of one person on one grid, stripped.
+        source, target: NIfTI volumes of one person on one grid; the source stripped, or with
+            ``mask``.
         network: folder of the segmenter.
+        mask: of the brain, handed to the command.
+        lesions: of white matter, on the same grid.
 
     Returns:
         A row for each of ``ROWS``: brain SSIM of axial slices, PSNR in dB, Dice of the segmenter's
         white and grey matter with what it says of the true target, seconds of translating, and
-        Spearman's correlation of the uncertainty with the absolute error; the volumes by row with
+        Spearman's correlation of the uncertainty with the absolute error; with ``lesions`` what
+        :func:`~lmidiff.evaluation.lesions.measure_lesions` measures, its ``kmeans_`` being
+        ``labelled_`` here; the volumes by row with
         ``target`` beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
 
     Raises:
@@ -62,7 +77,10 @@ def measure(
     """
     scan, truth = read_volume(source, role="source"), read_volume(target, role="target")
     require_same_grid(scan, truth)
-    translation, doubt, seconds = _translate(source)
+    marked = None if lesions is None else read_volume(lesions, role="lesions")
+    if marked is not None:
+        require_same_grid(scan, marked)
+    translation, doubt, seconds = _translate(source, mask)
     brain = (translation > 0) & (truth.data > 0)
     images = rows_of(scan.data, truth.data, brain) | {"lmidiff": np.where(brain, translation, 0)}
     segmenter = MeshNet(network)
@@ -75,6 +93,11 @@ def measure(
         similarity = float(ssim_map(image, images["target"])[brain].mean())
         row = {"row": key, "label": label, "ssim_brain": similarity}
         row |= {"psnr_brain_db": psnr(image, images["target"], brain), **overlaps}
+        if marked is not None:
+            tissues = [np.where(brain, TISSUES[labels], 0) for labels in (found, wanted)]
+            inside = (marked.data > 0) & brain
+            seen = measure_lesions(image, images["target"], *tissues, inside)
+            row |= {name.replace("kmeans", "labelled"): value for name, value in seen.items()}
         if key == "lmidiff":
             errors = np.abs(image - images["target"])[brain]
             row |= {"rank_uncertainty": rank_correlation(doubt[brain], errors), "seconds": seconds}
@@ -116,13 +139,60 @@ def crops(
     return {key: volume[box] for key, volume in images.items()}
 
 
-def _translate(source: str | Path) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+def measure_raw(
+    source: str | Path, target: str | Path, lesions: str | Path, network: str | Path
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.floating]], NDArray[np.floating]]:
+    """:func:`measure` of raw scans with skull: ``lmidiff preprocess`` first lays the target over
+    the source and finds the brain.
+
+    Raises:
+        StudyError: a file cannot be read, the scans are flagged, or a command failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        scans = (f"source={source}", f"target={target}")
+        _run("preprocess", "--scans", *scans, "--out", folder)
+        files = (f"{folder}/{name}.nii.gz" for name in ("source", "target", "brain_mask"))
+        laid, over, mask = files
+        return measure(laid, over, network, mask, lesions)
+
+
+def summary(people: pd.DataFrame, measures: Sequence[str], seed: int = 1) -> pd.DataFrame:
+    """Means over people with their 95 % intervals, as text.
+
+    Args:
+        people: ``scan, row, label`` and the measures; a row a person and row of the table.
+        measures: columns of it.
+        seed: of the bootstrap.
+
+    Returns:
+        ``row, label, people``, and each measure as "mean [low, high]".
+    """
+    rows = []
+    for key, label in ROWS.items():
+        own = people[people["row"] == key]
+        row = {"row": key, "label": label, "people": len(own)}
+        for measured in measures:
+            mean, low, high, _ = mean_interval(own[[measured]], seed=seed)
+            row[measured] = f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _translate(
+    source: str | Path, mask: str | Path | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     with tempfile.TemporaryDirectory() as folder:
         out, doubt = (Path(folder) / f"{name}.nii.gz" for name in ("a", "a_uncertainty"))
         begin = time.monotonic()
-        command = [sys.executable, "-m", "lmidiff", "translate", str(source), "-o", str(out)]
-        done = subprocess.run([*command, "--uncertainty"], check=False)
-        if done.returncode:
-            raise StudyError(f"{source}: lmidiff translate ended with status {done.returncode}")
+        given = ("--mask", str(mask)) if mask else ()
+        _run("translate", str(source), *given, "-o", str(out), "--uncertainty")
         seconds = time.monotonic() - begin
         return read_volume(out).data, read_volume(doubt).data, seconds
+
+
+def _run(command: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "lmidiff", command, *arguments], check=False)
+    if done.returncode:
+        raise StudyError(
+            f"lmidiff {command} {' '.join(arguments)}: ended with status {done.returncode}"
+        )
