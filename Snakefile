@@ -28,6 +28,10 @@ if "recorded" not in config:
 
         include: "workflow/rules/network.smk"
 
+        if whole.structures:
+
+            include: "workflow/rules/structures.smk"
+
 
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/verdicts.smk"

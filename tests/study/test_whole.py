@@ -16,6 +16,9 @@ from workflows import ROOT
 NETWORK = {"network": {"model": "model5_gw_ae", "slices": 64}}
 
 
+STRUCTURES = {"model": "model30chan18cls", "rows": ["source", "oracle"]}
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> dict:
     """One person of a sheet is tested; nobody else has scans."""
@@ -50,6 +53,18 @@ def test_its_files_are_apart_from_the_studys_and_no_labels_are_read(config):
     assert there.answers("oracle", 0) == list(there.targets().values())
 
 
+def test_structures_are_of_the_rows_named_and_of_the_truth(config):
+    assert whole(config).structures is None
+    there = whole(merge(config, {"segmentation": {"network": {"structures": STRUCTURES}}}))
+    assert there.structure_runs == [("source", "PDw"), ("oracle", "PDw")]
+    found, wanted, mask = there.structure_files("source", "PDw")["sub-a"]
+    assert found.startswith(f"{there.structure_labels('source', 'PDw')}/sub-a_")
+    assert wanted.startswith(f"{there.true_structures}/sub-a_")
+    assert mask == there.volumes("sub-a")[-1]
+    folders = {there.true_structures, there.true_labels, Path(found).parent.as_posix()}
+    assert len(folders) == 3
+
+
 def test_without_the_key_nothing_is_asked_for(config):
     del config["segmentation"]["network"]
     assert not whole(config).wanted
@@ -66,6 +81,10 @@ def test_without_the_key_nothing_is_asked_for(config):
         ),
         ({"segmentation": {"network": {"model": "model6"}}}, r"segmentation\.network\.model"),
         ({"segmentation": {"network": {"planes": 3}}}, r"segmentation\.network\.planes"),
+        (
+            {"segmentation": {"network": {"structures": {**STRUCTURES, "rows": ["cyclegan"]}}}},
+            r"structures\.rows names cyclegan, which is no row",
+        ),
     ],
 )
 def test_what_no_network_can_label_is_refused_in_a_line(config, change, says):

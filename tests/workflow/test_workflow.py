@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import yaml
@@ -454,15 +455,18 @@ def test_marked_lesions_are_measured_in_every_row(clean: Path) -> None:
 def test_a_network_labels_whole_brains_of_every_row(clean: Path) -> None:
     people = {"sub-a": "train", "sub-b": "test", "sub-c": "test", "sub-d": "test"}
     arguments = sheet(clean, "judged", people)
-    published = NETWORKS["model5_gw_ae"].files
-    folder = clean / "nets" / Path(published[0]).parent
-    publish(folder, weights=Path(published[1]).name)
+    for published in NETWORKS.values():
+        model, weights = (Path(file) for file in published.files)
+        publish(clean / "nets" / model.parent, weights=weights.name)
     settings = yaml.safe_load((clean / "judged.yaml").read_text())
     settings["data"] |= {"grid": {"image_size": 64, "pixel_size": 3.0}, "roots": [".", "nets"]}
-    settings["segmentation"] = {"network": {"model": "model5_gw_ae", "slices": 48}}
+    structures = {"model": "model30chan18cls", "rows": ["source", "oracle"]}
+    network = {"model": "model5_gw_ae", "slices": 48, "structures": structures}
+    settings["segmentation"] = {"network": network}
     (clean / "judged.yaml").write_text(yaml.safe_dump(settings))
     results = clean / "results" / "judged"
     made = [f"results/judged/{name}" for name in ("table1.csv", "figures/volumes.csv")]
+    made += [f"results/judged/figures/structures.{kind}" for kind in ("csv", "png")]
     run(clean, *made, *arguments)
     rows = list(csv.DictReader((results / "metrics.csv").read_text().splitlines()))
     found = [row for row in rows if row["metric"] == "dice_net"]
@@ -486,6 +490,13 @@ def test_a_network_labels_whole_brains_of_every_row(clean: Path) -> None:
         cells = [row for row in csv.DictReader(stream) if row["method"] == "oracle"]
     # These people are one ellipsoid: nobody differs from the others.
     assert [(row["bias"], row["slope"], row["n"]) for row in cells] == [("0.000000", "", "3")] * 3
+    parts = pd.read_csv(results / "structures.csv")
+    assert len(parts) == 2 * 3 * 17, "rows, people, structures"
+    # The small network has three labels, so only the first two structures are there.
+    found = parts[parts["dice"].notna()]
+    assert set(found["structure"]) == {"cerebral_white_matter", "cerebral_cortex"}
+    assert found.loc[found["method"] == "oracle", "dice"].eq(1).all()
+    assert found.loc[found["method"] == "source", "dice"].lt(1).all()
     assert NOTHING in run(clean, *made, *arguments)
 
 

@@ -7,6 +7,7 @@ localrules:
     plot_scores,
     plot_lesions,
     plot_volumes,
+    plot_structures,
     plot_failures,
     plot_uncertainty,
     plot_through_plane,
@@ -170,6 +171,26 @@ rule plot_lesions:
         seed=study.seed,
     script:
         "../scripts/plot_lesions.py"
+
+
+rule plot_structures:
+    input:
+        measured=paths.structures,
+        code=code("plot_structures.py"),
+    output:
+        png=figure("structures", "Figures"),
+        pdf=paths.figure("structures", "pdf"),
+        csv=paths.figure("structures", "csv"),
+    log:
+        f"{OUT}/logs/plot_structures.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=study.labels,
+        sources=study.sources,
+        seed=study.seed,
+    script:
+        "../scripts/plot_structures.py"
 
 
 rule plot_volumes:

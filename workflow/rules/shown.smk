@@ -15,6 +15,7 @@ FIGURES = {
     "flow": "Figure 7: data flow",
     "lesions": "White-matter lesions",
     "volumes": "Tissue volumes",
+    "structures": "Structures of the brain",
     "pareto": "Figure 8: quality against sampling steps",
     "ablation": "Ablation: what each part is worth",
     "data_quality": "Every volume at a glance",
@@ -61,6 +62,7 @@ def figure_names():
         names += ["samples"]
     names += ["lesions"] if has_lesions() else []
     names += ["volumes"] if has_volumes() else []
+    names += ["structures"] if has_structures() else []
     names += ["ablation"] if "ablation" in config["figures"] else []
     return names + (["pareto"] if config["figures"].get("pareto") else [])
 
@@ -75,6 +77,13 @@ def has_lesions():
 def has_volumes():
     """Whether there are tissue volumes: a record made before they were measured has none."""
     return "recorded" not in config or Path(config["recorded"], "volumes.csv").is_file()
+
+
+def has_structures():
+    """Whether a network labels structures, or did when a run was recorded."""
+    if "recorded" in config:
+        return Path(config["recorded"], "structures.csv").is_file()
+    return whole.structures is not None
 
 
 def figure_files():

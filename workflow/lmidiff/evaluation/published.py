@@ -15,12 +15,26 @@ class Published:
 
     Attributes:
         files: ``<dataset>/<file>``, ``model.json`` first.
-        labels: tissue to its label.
+        labels: tissue or structure to its label.
+        times: how many times the seconds of the smallest it takes, about.
     """
 
     files: tuple[str, ...]
     labels: Mapping[str, int]
+    times: float = 1.0
 
+
+_STRUCTURES = (
+    *(
+        "cerebral_white_matter",
+        "cerebral_cortex",
+        "lateral_ventricle",
+        "inferior_lateral_ventricle",
+    ),
+    *("cerebellar_white_matter", "cerebellar_cortex", "thalamus", "caudate", "putamen", "pallidum"),
+    *("third_ventricle", "fourth_ventricle", "brain_stem", "hippocampus", "amygdala"),
+    *("accumbens", "ventral_diencephalon"),
+)
 
 NETWORKS = {
     "model5_gw_ae": Published(
@@ -29,6 +43,14 @@ NETWORKS = {
             "meshnet/model5_gw_ae/group1-shard1of1.bin",
         ),
         {"gm": 2, "wm": 1},
+    ),
+    "model30chan18cls": Published(
+        (
+            "meshnet/model30chan18cls/model.json",
+            "meshnet/model30chan18cls/model.bin",
+        ),
+        {name: number for number, name in enumerate(_STRUCTURES, start=1)},
+        times=10.0,
     ),
 }
 """By the names that Brainchop gives them."""

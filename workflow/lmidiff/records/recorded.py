@@ -24,12 +24,12 @@ KEPT = (
     "figures/lesions.csv",
     "volumes.csv",
     "figures/volumes.csv",
+    "structures.csv",
+    "figures/structures.csv",
     "report.md",
     "figures/samples.csv",  # drawn from weights, which need not be kept
-    *(
-        f"figures/{name}.png"
-        for name in ("figure2", "ablation", "lesions", "volumes", "pareto", "samples")
-    ),
+    *(f"figures/{name}.png" for name in ("figure2", "ablation", "lesions", "volumes")),
+    *(f"figures/{name}.png" for name in ("structures", "pareto", "samples")),
     "extracts/*",
     "cost/translate/*.tsv",
     "record/*",

@@ -25,6 +25,7 @@ class Paths:
         self.slices = f"{folder}/slices.csv"
         self.table = f"{folder}/table1.csv"
         self.lesions = f"{folder}/lesions.csv"
+        self.structures = f"{folder}/structures.csv"
         self.volumes_table = f"{folder}/volumes.csv"
         self.verdicts = f"{folder}/verdicts.csv"
         self.verdict_parts = f"{folder}/verdict_parts.csv"

@@ -82,9 +82,10 @@ class Needs:
         rows = len(self.study.methods) * len(self.study.sources)
         return self._volumes("score", rows * len(self.study.subjects("test")))
 
-    def label_whole(self) -> tuple[float, float]:
-        """A network's labels of all test subjects."""
-        return NETWORK_SECONDS * len(self.study.subjects("test")), NETWORK_MEGABYTES
+    def label_whole(self, times: float = 1.0) -> tuple[float, float]:
+        """A network's labels of all test subjects; ``times`` the seconds of the smallest."""
+        seconds = times * NETWORK_SECONDS * len(self.study.subjects("test"))
+        return seconds, NETWORK_MEGABYTES
 
     def score(self) -> tuple[float, float]:
         """Segmenting or scoring all test subjects of a run and source."""

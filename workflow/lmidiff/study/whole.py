@@ -30,6 +30,7 @@ class Whole:
         self.study = study
         self.paths = Paths(f"{study.folder}/whole")
         self.settings: dict[str, Any] = study.config["segmentation"].get("network") or {}
+        self.structure_rows: list[str] = self.settings.get("structures", {}).get("rows", [])
         if self.settings and "recorded" not in study.config:
             self._check()
 
@@ -51,6 +52,13 @@ class Whole:
                 f"config: segmentation.network needs scans of whole brains, but {made[0]} is "
                 "generated slice by slice; leave the key out, or take test people from a sheet"
             )
+        people = self.study.subjects("test")
+        for row in self.structure_rows:
+            if row not in self.study.runs or self.study.tested(row) != people:
+                raise StudyError(
+                    f"config: segmentation.network.structures.rows names {row}, which is no row of "
+                    "the study that one network translates everybody with"
+                )
 
     @property
     def wanted(self) -> bool:
@@ -61,6 +69,17 @@ class Whole:
     def network(self) -> Published:
         """The network."""
         return NETWORKS[self.settings["model"]]
+
+    @property
+    def structures(self) -> Published | None:
+        """The network of structures."""
+        block = self.settings.get("structures")
+        return NETWORKS[block["model"]] if block else None
+
+    @property
+    def structure_runs(self) -> list[tuple[str, str]]:
+        """Row and source of all whose structures are labelled, of the first training."""
+        return [(row, source) for row in self.structure_rows for source in self.study.sources]
 
     @property
     def grid(self) -> dict[str, Any]:
@@ -107,3 +126,20 @@ class Whole:
     def true_labels(self) -> str:
         """The folder of the network's labels of the true targets."""
         return f"{self.paths.folder}/segmentations/true"
+
+    @property
+    def true_structures(self) -> str:
+        """The folder of the structures of the true targets."""
+        return f"{self.paths.folder}/structures/true"
+
+    def structure_labels(self, method: str, source: str) -> str:
+        """The folder of the structures of a row's translations."""
+        return f"{self.paths.folder}/structures/{method}/from-{source}"
+
+    def structure_files(self, method: str, source: str) -> dict[str, tuple[str, str, str]]:
+        """Test subject to the structures of the translation and of the truth, and the mask."""
+        folders = self.structure_labels(method, source), self.true_structures
+        return {
+            who: (*(f"{f}/{who}_dseg.nii.gz" for f in folders), self.paths.volume(who, MASK))
+            for who in self.study.subjects("test")
+        }
