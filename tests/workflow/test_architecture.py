@@ -144,6 +144,24 @@ def test_a_clone_is_small():
     assert sum(sizes.values()) <= 25_000_000, f"pack or leave out; the largest: {largest}"
 
 
+@pytest.mark.parametrize("path", modules("**/*.py"), ids=lambda p: p.stem)
+def test_nothing_asks_the_wall_clock(path):
+    """A clock that is set back or forward while a study runs changes nothing: time is monotonic."""
+    asked = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime", "ctime"}
+    clocks = {"time", "datetime", "date", "datetime.datetime", "datetime.date"}
+    calls = [
+        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    ]
+    found = [
+        ast.unparse(call)
+        for call in calls
+        if isinstance(call, ast.Attribute)
+        and call.attr in asked
+        and ast.unparse(call.value) in clocks
+    ]
+    assert not found
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda p: p.name)
 def test_files_of_one_costly_fixture_run_in_one_process(path):
     functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
