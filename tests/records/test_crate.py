@@ -156,7 +156,9 @@ def test_weights_are_kept_small_and_come_back_close(tmp_path, monkeypatch):
     exact = load_file(tmp_path / "kept" / "models" / "small" / "weights.safetensors")
     assert torch.equal(exact["w"], load_file(small)["w"])
 
-    (half.parent / "config.json").write_text(json.dumps({**settings, "training": {"steps": 1}}))
+    (half.parent / "config.json").write_text(
+        json.dumps({**settings, "training": {"steps": 1}, "contrast": {"knots": 3}})
+    )
     output = tmp_path / "new" / "weights.safetensors"
     take_model(half, settings, output)
     taken, before = load_file(output)["w"], load_file(big)["w"]

@@ -34,6 +34,8 @@ class ContrastSettings:
             and below 0 it is brighter than what lies inside, as fluid is in T2w.
         field: largest deviation of the logarithm of a smooth receive field.
         texture: largest standard deviation of texture that the target does not show.
+        lesions: share of the training images that are given lesions of white matter first
+            (:mod:`lmidiff.images.lesions`).
     """
 
     knots: int = 6
@@ -45,6 +47,7 @@ class ContrastSettings:
     rim: tuple[float, float] = (-0.25, 0.5)
     field: float = 0.1
     texture: float = 0.04
+    lesions: float = 0.0
 
     def __post_init__(self) -> None:
         if self.knots < 2:
@@ -54,7 +57,10 @@ class ContrastSettings:
 
 
 def randomise_contrast(
-    images: Tensor, generator: torch.Generator, settings: ContrastSettings
+    images: Tensor,
+    generator: torch.Generator,
+    settings: ContrastSettings,
+    lesions: Tensor | None = None,
 ) -> Tensor:
     """Show each image in a random contrast of its own.
 
@@ -67,6 +73,8 @@ def randomise_contrast(
         images: (N, 1, H, W) in 0..1; exactly 0 outside the brain.
         generator: on the CPU; the draw does not depend on the device of ``images``.
         settings: see :class:`ContrastSettings`.
+        lesions: how far each pixel is lesion, in 0..1, shaped as ``images``; an image's lesions
+            have one signal of their own.
 
     Returns:
         (N, 1, H, W) in 0..1, above 0 in the brain and 0 outside.
@@ -79,6 +87,9 @@ def randomise_contrast(
     tissue = (images / dim).clamp(0, 1)
     mixture, curve = _mixture(tissue, centres, signals), _curve(tissue, signals)
     mapped = torch.where(mixed.to(images.device), mixture, curve)
+    if lesions is not None:
+        signal = torch.rand(count, 1, 1, 1, generator=generator).to(images)
+        mapped = mapped + lesions * (signal - mapped)
     return acquire(mapped, dim, generator, settings) * (images > 0)
 
 

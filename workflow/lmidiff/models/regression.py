@@ -20,6 +20,7 @@ from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.guidance import lmi_maps
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
+from lmidiff.images.lesions import paint_lesions
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.unet import UNet, UNetSettings
@@ -136,7 +137,8 @@ def fit(
 
     def loss(generator: torch.Generator) -> Tensor:
         target = draw_batch(images, model.training.batch_size, generator)
-        return model.loss(randomise_contrast(target, generator, contrast), target)
+        target, lesions = paint_lesions(target, generator, contrast.lesions)
+        return model.loss(randomise_contrast(target, generator, contrast, lesions), target)
 
     shown = randomise_contrast(images, torch.Generator().manual_seed(0), contrast)
     return model.train(loss, shown, images, workspace, name)

@@ -20,6 +20,10 @@ MOST_BYTES = 4_000_000
 """What a record's weights may hold together, unless it is said which of them are kept."""
 
 
+HOW_TRAINED = {"training", "objective", "contrast", "device", "data"}
+"""Keys of a model's config that its weights depend on, and nothing that is done with them."""
+
+
 def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights with every float32 tensor in half precision."""
     return {k: v.half() if v.dtype == torch.float32 else v for k, v in weights.items()}
@@ -88,7 +92,7 @@ def take_model(path: Path, settings: Mapping[str, Any], output: Path) -> None:
     except (OSError, ValueError) as error:
         raise StudyError(f"{beside}: not a readable model config ({error})") from error
     ours = json.loads(json.dumps(dict(settings)))
-    for key in sorted((set(ours) | set(found)) - {"training", "objective", "device", "data"}):
+    for key in sorted((set(ours) | set(found)) - HOW_TRAINED):
         if ours.get(key) != found.get(key):
             raise StudyError(
                 f"{beside}: {key} is {found.get(key)}, but this study's config has "
