@@ -12,7 +12,7 @@ from torch import Tensor
 WHITE = 0.8
 """White matter is as bright as this share of an image's ``LEVEL`` quantile."""
 LEVEL = 0.9
-SPACING = (2, 7)
+SPACING = (2, 10)
 """Pixels between the control points of the field whose peaks are the lesions, all images of a
 batch alike."""
 MOST = 0.15
