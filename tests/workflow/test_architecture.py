@@ -144,6 +144,12 @@ def test_a_clone_is_small():
     assert sum(sizes.values()) <= 25_000_000, f"pack or leave out; the largest: {largest}"
 
 
+def test_names_of_test_files_are_their_own():
+    """Two of one name in different folders are one module to Python: the second is not run."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.stem != "conftest"]
+    assert sorted(set(names)) == sorted(names)
+
+
 @pytest.mark.parametrize("path", modules("**/*.py"), ids=lambda p: p.stem)
 def test_nothing_asks_the_wall_clock(path):
     """A clock that is set back or forward while a study runs changes nothing: time is monotonic."""
