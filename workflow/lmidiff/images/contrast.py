@@ -36,6 +36,7 @@ class ContrastSettings:
         texture: largest standard deviation of texture that the target does not show.
         lesions: share of the training images that are given lesions of white matter first
             (:mod:`lmidiff.images.lesions`).
+        growth: share of them whose middle is grown before that (:mod:`lmidiff.images.growth`).
     """
 
     knots: int = 6
@@ -48,6 +49,7 @@ class ContrastSettings:
     field: float = 0.1
     texture: float = 0.04
     lesions: float = 0.0
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
         if self.knots < 2:
