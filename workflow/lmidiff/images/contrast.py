@@ -36,7 +36,7 @@ class ContrastSettings:
         texture: largest standard deviation of texture that the target does not show.
         lesions: share of the training images that are given lesions of white matter first
             (:mod:`lmidiff.images.lesions`).
-        growth: share of them whose middle is grown before that (:mod:`lmidiff.images.growth`).
+        growth: share of them whose ventricles are grown before that (:mod:`lmidiff.images.growth`).
     """
 
     knots: int = 6

@@ -20,7 +20,7 @@ from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.guidance import lmi_maps
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
-from lmidiff.images.growth import grow_middle
+from lmidiff.images.growth import grow_ventricles
 from lmidiff.images.lesions import paint_lesions
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
@@ -138,7 +138,7 @@ def fit(
 
     def loss(generator: torch.Generator) -> Tensor:
         target = draw_batch(images, model.training.batch_size, generator)
-        target = grow_middle(target, generator, contrast.growth)
+        target = grow_ventricles(target, generator, contrast.growth)
         target, lesions = paint_lesions(target, generator, contrast.lesions)
         return model.loss(randomise_contrast(target, generator, contrast, lesions), target)
 
