@@ -57,7 +57,7 @@ def test_every_row_is_measured_and_a_perfect_translation_keeps_its_lesion(person
     monkeypatch.setattr(own_scans, "_translate", perfect)
     monkeypatch.setattr(own_scans, "MeshNet", Levels)
     files = (folder / f"{name}.nii.gz" for name in ("source", "target"))
-    table, images, _ = measure(*files, folder / "network", lesions=folder / "lesions.nii.gz")
+    table, images, _ = measure(folder / "network", *files, folder / "lesions.nii.gz")
     rows = table.set_index("row")
     assert list(rows.index) == list(ROWS)
     assert rows["lesions"].eq(lesion.any(axis=(0, 1)).sum()).all(), "a patch a slice"

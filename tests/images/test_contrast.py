@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from lmidiff.images.contrast import ContrastSettings, randomise_contrast
+from lmidiff.images.contrast import ContrastSettings, randomise_contrast, training_pair
+from lmidiff.images.lesions import paint_lesions
 from method_cases import (
     SOURCE,
 )
@@ -104,3 +106,48 @@ def test_field_and_texture_are_as_strong_as_asked_for():
     rough = texture - texture.mean((2, 3), keepdim=True)
     alike = (rough[..., 1:] * rough[..., :-1]).mean() / rough.square().mean()
     assert alike == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_a_training_pair_is_the_image_and_its_contrast_unless_more_is_asked_for():
+    images = SOURCE[:4]
+    target, source = training_pair(images, torch.Generator().manual_seed(2), ContrastSettings())
+    assert target is images
+    assert torch.equal(source, randomised(images, seed=2))
+
+
+def discs(count):
+    """White matter with fluid in the middle, (count, 1, 64, 64)."""
+    axis = torch.linspace(-1, 1, 64)
+    radius = (axis[:, None].square() + axis.square()).sqrt()
+    image = torch.where(radius < 0.9, 0.85, 0.0)
+    image[radius < 0.2] = 0.2
+    return image.expand(count, 1, 64, 64).clone()
+
+
+@pytest.mark.parametrize("what", ["lesions", "growth"])
+def test_what_is_added_to_a_training_image_is_in_its_target_and_its_source(what):
+    images = discs(40)
+    bare = ContrastSettings(**BARE, monotone=1.0, **{what: 1.0})
+    target, source = training_pair(images, torch.Generator().manual_seed(2), bare)
+    added = (target - images).abs() > 0.05
+    assert added.any((1, 2, 3)).float().mean() > 0.7
+    assert torch.equal(target > 0, images > 0)
+    assert torch.equal(source > 0, images > 0)
+    # Where nothing was added a contrast is a function of the image: one value in white matter.
+    inside = F.avg_pool2d((images > 0).float(), 9, 1, 4) == 1
+    plain = (target == 0.85) & inside
+    for number in range(len(images)):
+        white = source[number][plain[number]]
+        assert white.max() - white.min() < 1e-5
+        if added[number].sum() > 4:
+            assert (source[number][added[number]] - white[0]).abs().max() > 1e-3
+
+
+def test_the_source_of_a_training_pair_is_told_where_lesions_are():
+    images, settings = discs(20), ContrastSettings(lesions=1.0)
+    target, source = training_pair(images, torch.Generator().manual_seed(2), settings)
+    generator = torch.Generator().manual_seed(2)
+    painted, lesions = paint_lesions(images, generator, 1.0)
+    assert lesions.max() > 0.5
+    assert torch.equal(target, painted)
+    assert torch.equal(source, randomise_contrast(painted, generator, settings, lesions))

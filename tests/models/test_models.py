@@ -100,6 +100,34 @@ def test_every_condition_trains(tmp_path, volumes, condition, contrast):
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
+def test_the_targets_and_sources_of_random_contrasts_are_those_of_the_training_pair(monkeypatch):
+    model = diffusion.DiffusionModel(model_settings("self", contrast_randomised=True), CPU)
+    seen = {}
+
+    def pair(images, _generator, settings):
+        assert settings is model.contrast
+        return 0.5 * images, 0.25 * images
+
+    def spied(source, guidance):
+        seen["source"] = source
+        return static_maps(source, guidance)
+
+    def spied_noise(schedule, x0, noise, times):
+        seen["target"] = model.to_image(x0)
+        return add_noise(schedule, x0, noise, times)
+
+    add_noise = type(model.schedule).add_noise
+    monkeypatch.setattr(diffusion, "training_pair", pair)
+    monkeypatch.setattr(diffusion, "static_maps", spied)
+    monkeypatch.setattr(type(model.schedule), "add_noise", spied_noise)
+    model.loss(SOURCE, None, torch.Generator().manual_seed(0))
+    assert seen["source"].max() > 0
+    torch.testing.assert_close(seen["target"], 2 * seen["source"], rtol=0, atol=1e-6)
+    mirrored = torch.cat([SOURCE, SOURCE.flip(-1), SOURCE.flip(-2)])
+    for image in 2 * seen["target"]:
+        assert any(torch.allclose(image, each, atol=1e-6) for each in mirrored)
+
+
 def test_precomputed_static_maps_are_those_of_the_batch():
     # fit() computes the self maps once and mirrors them with their images; without, each batch.
     model = diffusion.DiffusionModel(model_settings("both"), CPU)

@@ -59,6 +59,22 @@ def test_supervised_learns_the_map_between_the_modalities(files, tmp_path):
     assert curve["loss"].iloc[-1] < 0.5 * curve["loss"].iloc[0]
 
 
+def test_it_learns_targets_from_sources_of_the_training_pair(files, tmp_path, monkeypatch):
+    """The pair is made up: what is learned is the map from its second image to its first."""
+
+    def pair(images, *_):
+        return torch.where(images > 0, 0.9 - 0.6 * images, 0), images
+
+    monkeypatch.setattr(regression, "training_pair", pair)
+    data = TrainingData({"target": files[::2]}, FAMILIES["regression"].needs)
+    weights, _ = regression.fit(SETTINGS, data, tmp_path, CPU, "made up")
+    model = regression.load(SETTINGS, weights, CPU)
+    source = torch.from_numpy(volume(7)).permute(2, 0, 1)[:, None]
+    with torch.no_grad():
+        off = (model(source) - (0.9 - 0.6 * source))[source > 0]
+    assert off.abs().mean() < 0.06
+
+
 @pytest.mark.parametrize("kind", ["image", "maps", "image_and_maps"])
 def test_contrast_randomised_regression_sees_the_target_alone(files, tmp_path, kind):
     settings = {**SETTINGS, "regression": {"input": kind, "loss": "l2"}}

@@ -69,6 +69,7 @@ def test_the_crate_is_read_back_by_its_library(kept, monkeypatch):
     files = {entity.id: entity for entity in crate.get_by_type("File")}
     on_disk = {str(p.relative_to(kept)) for p in kept.rglob("*") if p.is_file()}
     assert set(files) == on_disk - {"ro-crate-metadata.json"}
+    assert b"\n " not in (kept / "ro-crate-metadata.json").read_bytes(), "a third is indentation"
     for name, entity in files.items():
         data = (kept / name).read_bytes()
         assert entity["sha256"] == hashlib.sha256(data).hexdigest()

@@ -65,6 +65,21 @@ def test_structures_are_of_the_rows_named_and_of_the_truth(config):
     assert len(folders) == 3
 
 
+def test_structures_need_a_row_that_one_network_translates_everybody_with(config, tmp_path):
+    rows = [f"sub-{who} {modality} test" for who in "ab" for modality in ("T1w", "PDw")]
+    rows += ["sub-c T1w train", "sub-d T1w train"]
+    config["data"]["cohorts"]["simulated"]["subjects"]["train"] = 0
+    config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
+    config["models"]["supervised_PDw"] = {"family": "supervised", "source": "PDw", "cross_fit": 2}
+    config["methods"]["supervised"] = {"model": {"PDw": "supervised_PDw"}}
+    config["rows"] = ["source", "supervised", "oracle"]
+    there = {"segmentation": {"network": {"structures": {**STRUCTURES, "rows": ["source"]}}}}
+    assert whole(merge(config, there)).structure_rows == ["source"]
+    there["segmentation"]["network"]["structures"]["rows"] = ["supervised"]
+    with pytest.raises(StudyError, match="rows names supervised, which is no row"):
+        whole(merge(config, there))
+
+
 def test_without_the_key_nothing_is_asked_for(config):
     del config["segmentation"]["network"]
     assert not whole(config).wanted

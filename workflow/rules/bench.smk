@@ -50,7 +50,7 @@ rule measure_plans:
 
 rule try_own_scan:
     input:
-        scans=lambda w: study.downloads.stand_ins(OWN_SCANS[w.scan]),
+        scans=lambda w: study.downloads.stand_ins({**OWN_SCANS, **OWN_PEOPLE}[w.scan]),
         network=study.downloads.stand_ins(SEGMENTER),
         code=code("try_own_scan.py"),
     output:
@@ -61,42 +61,19 @@ rule try_own_scan:
     log:
         f"{BENCH}/logs/own_scans_{{scan}}.log",
     wildcard_constraints:
-        scan="|".join(OWN_SCANS),
+        scan="|".join([*OWN_SCANS, *OWN_PEOPLE]),
     conda:
         "../../envs/environment.yaml"
     threads: THREADS
     params:
-        source=lambda w: study.downloads.place(OWN_SCANS[w.scan][0]),
-        target=lambda w: study.downloads.place(OWN_SCANS[w.scan][1]),
+        scans=lambda w: [
+            study.downloads.place(file) for file in {**OWN_SCANS, **OWN_PEOPLE}[w.scan]
+        ],
+        raw=lambda w: w.scan in OWN_PEOPLE,
         network=lambda w: study.downloads.place(SEGMENTER[0]),
         threads=THREADS,
     script:
         "../scripts/try_own_scan.py"
-
-
-rule try_own_person:
-    input:
-        scans=lambda w: study.downloads.stand_ins(OWN_PEOPLE[w.person]),
-        network=study.downloads.stand_ins(SEGMENTER),
-        code=code("try_own_person.py"),
-    output:
-        csv=f"{BENCH}/own_people/{{person}}.csv",
-        origin=f"{BENCH}/own_people/{{person}}.json",
-        png=f"{BENCH}/own_people/{{person}}.png",
-        pdf=f"{BENCH}/own_people/{{person}}.pdf",
-    log:
-        f"{BENCH}/logs/own_people_{{person}}.log",
-    wildcard_constraints:
-        person="|".join(OWN_PEOPLE),
-    conda:
-        "../../envs/environment.yaml"
-    threads: THREADS
-    params:
-        scans=lambda w: list(map(study.downloads.place, OWN_PEOPLE[w.person])),
-        network=lambda w: study.downloads.place(SEGMENTER[0]),
-        threads=THREADS,
-    script:
-        "../scripts/try_own_person.py"
 
 
 rule draw_maps:
@@ -122,7 +99,7 @@ rule draw_maps:
 rule own_scans:
     input:
         tables=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_SCANS),
-        people=expand(f"{BENCH}/own_people/{{person}}.csv", person=OWN_PEOPLE),
+        people=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_PEOPLE),
         maps=rules.draw_maps.output.png,
         code=code("collect_own_scans.py"),
     output:

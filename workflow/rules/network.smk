@@ -54,10 +54,7 @@ use rule translate as translate_whole with:
 
 rule label_translations:
     input:
-        shards=lambda w: [
-            whole.paths.shard(w.method, w.source, shard)
-            for shard in study.shards(w.method)
-        ],
+        shards=lambda w: whole.shards(w.method, w.source),
         network=study.downloads.stand_ins(whole.network.files),
         code=code("label_whole.py"),
     output:

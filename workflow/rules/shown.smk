@@ -60,30 +60,23 @@ def figure_names():
     names += ["previews"] if has_previews() else []
     if study.unconditional_models and "recorded" not in config:
         names += ["samples"]
-    names += ["lesions"] if has_lesions() else []
-    names += ["volumes"] if has_volumes() else []
-    names += ["structures"] if has_structures() else []
+    names += ["lesions"] if makes("lesions.csv", marked) else []
+    names += ["volumes"] if makes("volumes.csv", lambda: True) else []
+    names += ["structures"] if makes("structures.csv", lambda: whole.structures) else []
     names += ["ablation"] if "ablation" in config["figures"] else []
     return names + (["pareto"] if config["figures"].get("pareto") else [])
 
 
-def has_lesions():
-    """Whether lesions are marked in some test subject, or were when a run was recorded."""
+def makes(file, now):
+    """Whether the study makes a table, by ``now()``; of a recorded run, whether it was made then."""
     if "recorded" in config:
-        return Path(config["recorded"], "lesions.csv").is_file()
-    return any(study.lesion_files("source", s) for s in study.sources)
+        return Path(config["recorded"], file).is_file()
+    return bool(now())
 
 
-def has_volumes():
-    """Whether there are tissue volumes: a record made before they were measured has none."""
-    return "recorded" not in config or Path(config["recorded"], "volumes.csv").is_file()
-
-
-def has_structures():
-    """Whether a network labels structures, or did when a run was recorded."""
-    if "recorded" in config:
-        return Path(config["recorded"], "structures.csv").is_file()
-    return whole.structures is not None
+def marked():
+    """The test people's marked lesions, by source."""
+    return [files for s in study.sources if (files := study.lesion_files("source", s))]
 
 
 def figure_files():

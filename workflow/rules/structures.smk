@@ -3,10 +3,7 @@
 
 use rule label_translations as label_structures with:
     input:
-        shards=lambda w: [
-            whole.paths.shard(w.method, w.source, shard)
-            for shard in study.shards(w.method)
-        ],
+        shards=lambda w: whole.shards(w.method, w.source),
         network=study.downloads.stand_ins(whole.structures.files),
         code=code("label_whole.py"),
     output:

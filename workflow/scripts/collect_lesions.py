@@ -4,7 +4,7 @@ import pandas as pd
 
 from lmidiff.common.files import write_text
 from lmidiff.common.jobs import job
-from lmidiff.evaluation.lesions import KEYS
+from lmidiff.evaluation.scores import KEYS
 
 with job(snakemake.log):
     frame = pd.concat([pd.read_csv(file) for file in snakemake.input.measured])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lmidiff.benchmarks.own_scans import ROWS, crops, measure
+from lmidiff.benchmarks.own_scans import ROWS, crops, measure, measure_raw
 from lmidiff.common.devices import set_up
 from lmidiff.common.files import write_json, write_text
 from lmidiff.common.jobs import job
@@ -12,7 +12,8 @@ from lmidiff.records.provenance import origin
 with job(snakemake.log):
     params, made = snakemake.params, snakemake.output
     set_up(params.threads)
-    table, images, voxel = measure(params.source, params.target, Path(params.network).parent)
+    measured = measure_raw if params.raw else measure
+    table, images, voxel = measured(Path(params.network).parent, *params.scans)
     table.insert(0, "scan", snakemake.wildcards.scan)
     write_text(made.csv, table.to_csv(index=False, float_format="%.4g"))
     titles = {"source": "scan", "lmidiff": ROWS["lmidiff"], "target": "true T1w"}

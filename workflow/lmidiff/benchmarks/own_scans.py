@@ -31,6 +31,7 @@ from lmidiff.methods.simple import matched
 from lmidiff.models.histogram import load, part
 from lmidiff.models.shipped import weights_of
 from lmidiff.models.weights import read_weights
+from lmidiff.report.summary import interval
 
 MODEL = "T1w"
 LABELS = {"white": 1, "grey": 2}
@@ -49,20 +50,20 @@ ROWS = {
 
 
 def measure(
+    network: str | Path,
     source: str | Path,
     target: str | Path,
-    network: str | Path,
-    mask: str | Path | None = None,
     lesions: str | Path | None = None,
+    mask: str | Path | None = None,
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.floating]], NDArray[np.floating]]:
     """Translate a scan and compare every row with the true target.
 
     Args:
+        network: folder of the segmenter.
         source, target: NIfTI volumes of one person on one grid; the source stripped, or with
             ``mask``.
-        network: folder of the segmenter.
-        mask: of the brain, handed to the command.
         lesions: of white matter, on the same grid.
+        mask: of the brain, handed to the command.
 
     Returns:
         A row for each of ``ROWS``: brain SSIM of axial slices, PSNR in dB, Dice of the segmenter's
@@ -140,7 +141,7 @@ def crops(
 
 
 def measure_raw(
-    source: str | Path, target: str | Path, lesions: str | Path, network: str | Path
+    network: str | Path, source: str | Path, target: str | Path, lesions: str | Path
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.floating]], NDArray[np.floating]]:
     """:func:`measure` of raw scans with skull: ``lmidiff preprocess`` first lays the target over
     the source and finds the brain.
@@ -151,9 +152,8 @@ def measure_raw(
     with tempfile.TemporaryDirectory() as folder:
         scans = (f"source={source}", f"target={target}")
         _run("preprocess", "--scans", *scans, "--out", folder)
-        files = (f"{folder}/{name}.nii.gz" for name in ("source", "target", "brain_mask"))
-        laid, over, mask = files
-        return measure(laid, over, network, mask, lesions)
+        laid, over, mask = (f"{folder}/{n}.nii.gz" for n in ("source", "target", "brain_mask"))
+        return measure(network, laid, over, lesions, mask)
 
 
 def summary(people: pd.DataFrame, measures: Sequence[str], seed: int = 1) -> pd.DataFrame:
@@ -172,8 +172,7 @@ def summary(people: pd.DataFrame, measures: Sequence[str], seed: int = 1) -> pd.
         own = people[people["row"] == key]
         row = {"row": key, "label": label, "people": len(own)}
         for measured in measures:
-            mean, low, high, _ = mean_interval(own[[measured]], seed=seed)
-            row[measured] = f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+            row[measured] = interval(mean_interval(own[[measured]], seed=seed)[:3])
         rows.append(row)
     return pd.DataFrame(rows)
 

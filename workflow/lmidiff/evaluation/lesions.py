@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lmidiff.evaluation.crossed import mean_interval
+from lmidiff.evaluation.rows import rows_measured
+from lmidiff.evaluation.scores import KEYS
 
 LEAST_PIXELS = 4
 VISIBLE = 0.1
@@ -22,7 +24,6 @@ KEPT = 0.25
 """It vanishes if the translation keeps less than this share of its true contrast."""
 
 CSF, GM, WM = 1, 2, 3
-KEYS = ["study", "method", "source", "target", "subject", "seed"]
 MEASURES = {
     "contrast": "lesion minus white matter, mean intensity",
     "true_contrast": "the same in the true target",
@@ -104,14 +105,11 @@ def lesions_table(
         A frame of ``TABLE_COLUMNS``, a row a source, row and measure.
     """
     rows = []
-    for source in sources:
-        for method, label in labels.items():
-            own = measured[(measured["source"] == source) & (measured["method"] == method)]
-            for measure in MEASURES if len(own) else ():
-                values = own.pivot(index="subject", columns="seed", values=measure)
-                mean, low, high, n = mean_interval(values, seed=seed)
-                row = (source, method, label, measure, mean, low, high, n)
-                rows.append((*row, own["seed"].nunique()))
+    for names, own in rows_measured(measured, labels, sources):
+        for measure in MEASURES:
+            values = own.pivot(index="subject", columns="seed", values=measure)
+            cell = mean_interval(values, seed=seed)
+            rows.append((*names, measure, *cell, own["seed"].nunique()))
     return pd.DataFrame(rows, columns=TABLE_COLUMNS)
 
 

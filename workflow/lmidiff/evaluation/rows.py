@@ -1,6 +1,7 @@
 """The rows of a study as figures show them: every interval is read from the tables that hold it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 import pandas as pd
 
@@ -8,6 +9,25 @@ from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.quantities import QUANTITIES
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "dice_kmeans_mean"))
+
+
+def rows_measured(
+    measured: pd.DataFrame, labels: Mapping[str, str], sources: Sequence[str]
+) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """What was measured of each row, by source, in order; rows that were not measured are left out.
+
+    Args:
+        measured: with columns ``source`` and ``method``.
+        labels: row to its printed name, in order.
+        sources: in order.
+
+    Yields:
+        Source, row and printed name, and the row's part of ``measured``.
+    """
+    for source, (method, label) in product(sources, labels.items()):
+        own = measured[(measured["source"] == source) & (measured["method"] == method)]
+        if len(own):
+            yield (source, method, label), own
 
 
 def rows_of_table(

@@ -5,6 +5,7 @@ the two; the volume against the truth's says what a translation adds to a struct
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from lmidiff.evaluation.crossed import mean_interval
 from lmidiff.evaluation.metrics import dice
+from lmidiff.evaluation.rows import rows_measured
+from lmidiff.evaluation.scores import KEYS
 
-KEYS = ["study", "method", "source", "target", "subject", "seed"]
 COLUMNS = [*KEYS, "structure", "dice", "ml", "true_ml"]
 MEASURES = ("dice", "excess")
 TABLE_COLUMNS = ["source", "method", "label", "structure", "measure", "mean", "low", "high", "n"]
@@ -67,13 +69,9 @@ def structures_table(
     measured = measured.assign(excess=excess)
     structures = list(dict.fromkeys(measured["structure"]))
     rows = []
-    for source in sources:
-        for method, label in labels.items():
-            own = measured[(measured["source"] == source) & (measured["method"] == method)]
-            for structure in structures if len(own) else ():
-                one = own[own["structure"] == structure]
-                for measure in MEASURES:
-                    values = one.pivot(index="subject", columns="seed", values=measure)
-                    cell = mean_interval(values, seed=seed)
-                    rows.append((source, method, label, structure, measure, *cell))
+    for names, own in rows_measured(measured, labels, sources):
+        for structure, measure in product(structures, MEASURES):
+            one = own[own["structure"] == structure]
+            values = one.pivot(index="subject", columns="seed", values=measure)
+            rows.append((*names, structure, measure, *mean_interval(values, seed=seed)))
     return pd.DataFrame(rows, columns=TABLE_COLUMNS)

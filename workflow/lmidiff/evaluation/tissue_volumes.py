@@ -10,6 +10,7 @@ in them, times the distance between them (Cavalieri's estimate), not that of a w
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from lmidiff.common.regions import TISSUES
 from lmidiff.common.seeds import generator_of
+from lmidiff.evaluation import scores
+from lmidiff.evaluation.rows import rows_measured
 from lmidiff.evaluation.segmentation import KMeansModel, segment
 from lmidiff.evaluation.statistics import SAMPLES, percentile_ends
 
-KEYS = ["study", "method", "source", "target", "subject", "seed", "tissue"]
+KEYS = [*scores.KEYS, "tissue"]
 COLUMNS = [*KEYS, "ml", "kmeans_ml", "truth_ml", "brain_ml"]
 REFERENCES = {"kmeans": "kmeans_ml", "truth": "truth_ml"}
 """The true target's K-Means labels, and the data set's own where there are any."""
@@ -92,18 +95,15 @@ def volumes_table(
         than ``LEAST`` or where the reference does not vary.
     """
     rows = []
-    for source in sources:
-        for method, label in labels.items():
-            chosen = measured[(measured["source"] == source) & (measured["method"] == method)]
-            for tissue in TISSUES if len(chosen) else ():
-                own = chosen[chosen["tissue"] == tissue]
-                for reference, column in REFERENCES.items():
-                    people = own.dropna(subset=[column]).groupby("subject")
-                    mean = people[["ml", column, "brain_ml"]].mean()
-                    if len(mean):
-                        numbers = _agreement(mean["ml"], mean[column], mean["brain_ml"], seed)
-                        names = (source, method, label, tissue, reference)
-                        rows.append((*names, *numbers, len(mean), own["seed"].nunique()))
+    for names, chosen in rows_measured(measured, labels, sources):
+        for tissue, (reference, column) in product(TISSUES, REFERENCES.items()):
+            own = chosen[chosen["tissue"] == tissue]
+            people = own.dropna(subset=[column]).groupby("subject")
+            mean = people[["ml", column, "brain_ml"]].mean()
+            if len(mean):
+                numbers = _agreement(mean["ml"], mean[column], mean["brain_ml"], seed)
+                of = (*names, tissue, reference)
+                rows.append((*of, *numbers, len(mean), own["seed"].nunique()))
     return pd.DataFrame(rows, columns=TABLE_COLUMNS)
 
 

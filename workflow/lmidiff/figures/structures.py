@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lmidiff.common.errors import StudyError
-from lmidiff.figures.style import MARKERS, OKABE_ITO, legend_below, sheet
+from lmidiff.figures.dots import dot_page
+from lmidiff.figures.style import MARKERS, OKABE_ITO, legend_below
 
 TITLES = {
     "dice": "Dice with the labels of the true target",
@@ -30,24 +30,19 @@ def figure_structures(
     Raises:
         StudyError: nothing to draw, or a file cannot be written.
     """
-    if table.empty:
-        raise StudyError(f"{out_png}: nothing to draw")
     structures = list(dict.fromkeys(table["structure"]))
     labels = table.drop_duplicates("method").set_index("method")["label"]
-    with sheet(24 + len(sources) * (8 + 5.0 * len(structures)), out_png, out_pdf) as figure:
-        grid = figure.subplots(len(sources), len(TITLES), squeeze=False, sharey=True, sharex="col")
-        for line, source in zip(grid, sources, strict=True):
-            line[0].set_title(f"from {source}", loc="left", weight="bold")
+    lines = table.assign(method=table["structure"], label=table["structure"].str.replace("_", " "))
+    shape = {"panels": len(TITLES), "row_mm": 5.0}
+    with dot_page(lines, sources, (), out_png, out_pdf, **shape) as page:
+        for line, source in zip(page.grid, sources, strict=True):
             for axes, measure in zip(line, TITLES, strict=True):
                 own = table[(table["source"] == source) & (table["measure"] == measure)]
                 _dots(axes, own.set_index(["method", "structure"]), labels, structures)
                 axes.axvline(float(measure == "dice"), color="0.3", lw=0.8, ls="--")
-        for axes, title in zip(grid[-1], TITLES.values(), strict=True):
+        for axes, title in zip(page.grid[-1], TITLES.values(), strict=True):
             axes.set_xlabel(title)
-        names = [name.replace("_", " ") for name in structures]
-        grid[0, 0].set_yticks(range(len(structures)), names)
-        grid[0, 0].set_ylim(len(structures) - 0.4, -0.6)
-        legend_below(figure, grid[0, 0], len(labels))
+        legend_below(page.figure, page.grid[0, 0], len(labels))
 
 
 def _dots(axes: Axes, cells: pd.DataFrame, labels: pd.Series, structures: list[str]) -> None:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmidiff.images.growth import grow_ventricles
+from lmidiff.images.lesions import paint_lesions
 from lmidiff.images.rim import LEAST, dimming
 
 FIELD_POINTS = 4
@@ -56,6 +58,25 @@ class ContrastSettings:
             raise ValueError(f"knots must be at least 2, got {self.knots}")
         if len(self.rim) != 2 or self.rim[0] > self.rim[1]:
             raise ValueError(f"rim must be a least and a largest exponent, got {self.rim}")
+
+
+def training_pair(
+    images: Tensor, generator: torch.Generator, settings: ContrastSettings
+) -> tuple[Tensor, Tensor]:
+    """What a model of random contrasts learns from: targets, and a source of each.
+
+    Args:
+        images: (N, 1, H, W) of the target modality in 0..1; exactly 0 outside the brain.
+        generator: on the CPU; the draw does not depend on the device of ``images``.
+        settings: see :class:`ContrastSettings`.
+
+    Returns:
+        The images, some with larger ventricles and with lesions, and each of them in a random
+        contrast of its own (:func:`randomise_contrast`).
+    """
+    images = grow_ventricles(images, generator, settings.growth)
+    images, lesions = paint_lesions(images, generator, settings.lesions)
+    return images, randomise_contrast(images, generator, settings, lesions)
 
 
 def randomise_contrast(

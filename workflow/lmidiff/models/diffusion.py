@@ -15,9 +15,7 @@ from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.diffusion import PARAMETERISATIONS, Denoiser, Schedule, SliceNoise, final
 from lmidiff.guidance import condition_maps, static_maps
-from lmidiff.images.contrast import ContrastSettings, randomise_contrast
-from lmidiff.images.growth import grow_ventricles
-from lmidiff.images.lesions import paint_lesions
+from lmidiff.images.contrast import ContrastSettings, training_pair
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.objective import Objective
@@ -119,9 +117,7 @@ class DiffusionModel:
         with torch.autocast(self.device.type, enabled=False):
             source = image
             if self.contrast is not None:
-                image = grow_ventricles(image, generator, self.contrast.growth)
-                image, lesions = paint_lesions(image, generator, self.contrast.lesions)
-                source = randomise_contrast(image, generator, self.contrast, lesions)
+                image, source = training_pair(image, generator, self.contrast)
             # All is drawn for the whole batch; of several processes each goes on with its share.
             image, source, static, times, noise = ranks.share(image, source, static, times, noise)
             x0 = self.to_range(image)

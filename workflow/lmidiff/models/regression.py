@@ -19,9 +19,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.settings import settings_of
 from lmidiff.data.training_data import TrainingData
 from lmidiff.guidance import lmi_maps
-from lmidiff.images.contrast import ContrastSettings, randomise_contrast
-from lmidiff.images.growth import grow_ventricles
-from lmidiff.images.lesions import paint_lesions
+from lmidiff.images.contrast import ContrastSettings, randomise_contrast, training_pair
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.networks.unet import UNet, UNetSettings
@@ -138,9 +136,8 @@ def fit(
 
     def loss(generator: torch.Generator) -> Tensor:
         target = draw_batch(images, model.training.batch_size, generator)
-        target = grow_ventricles(target, generator, contrast.growth)
-        target, lesions = paint_lesions(target, generator, contrast.lesions)
-        return model.loss(randomise_contrast(target, generator, contrast, lesions), target)
+        target, source = training_pair(target, generator, contrast)
+        return model.loss(source, target)
 
     shown = randomise_contrast(images, torch.Generator().manual_seed(0), contrast)
     return model.train(loss, shown, images, workspace, name)

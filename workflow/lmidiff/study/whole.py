@@ -110,6 +110,10 @@ class Whole:
         """The targets that a translation job reads: none but for a ceiling."""
         return self.of_shard(method, self.study.target, shard) if self.study.ceiling(method) else []
 
+    def shards(self, method: str, source: str) -> list[str]:
+        """The folders of a run's translated whole brains."""
+        return [self.paths.shard(method, source, n) for n in self.study.shards(method)]
+
     def translations(self, method: str, source: str) -> dict[str, str]:
         """Test subject to the translation of the whole brain."""
         return {
