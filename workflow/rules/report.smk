@@ -12,6 +12,7 @@ rule write_front:
         verdicts=paths.verdicts,
         table=paths.table,
         cost=paths.cost,
+        config=paths.config,
         picture=paths.figure("figure2"),
         code=code("write_front.py"),
         look=str(PACKAGE / "lmidiff/report/front.html"),

@@ -29,7 +29,8 @@ def write_front(
     A fragment of HTML, which the report's description includes.
 
     Args:
-        folder: of a finished study: ``verdicts.csv``, ``table1.csv``, ``record/cost.csv``.
+        folder: of a finished study: ``verdicts.csv``, ``table1.csv``, ``record/cost.csv``,
+            ``record/config.yaml``.
         picture: PNG that is shown, Figure 2.
         path: the file.
         about: ``study``, ``sources`` and ``target``, as printed, and, if it has one, its ``note``.

@@ -104,10 +104,15 @@ def folds_text(folder: Path) -> str:
     """That people were tested in turn, by whom; "" where the study had no folds.
 
     Args:
-        folder: with ``record/config.yaml``; without it, nothing is known of folds.
+        folder: with ``record/config.yaml``.
+
+    Raises:
+        StudyError: the folder has no record of its config.
     """
     path = folder / "record" / "config.yaml"
-    folds = yaml.safe_load(path.read_text()).get("folds", 1) if path.is_file() else 1
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; run the study first (make reproduce)")
+    folds = yaml.safe_load(path.read_text()).get("folds", 1)
     if folds == 1:
         return ""
     return (
