@@ -12,12 +12,13 @@ from scipy import ndimage
 
 from brain_mask.alignment import summarise_subjects
 from brain_mask.real_alignment import edge_agreement, summarise_pairs
-from lmidiff.benchmarks import end_to_end, lmi, throughput
+from lmidiff.benchmarks import end_to_end, lmi, processors, throughput
 from lmidiff.benchmarks.cases import build, model_settings, sampling_settings, slices
 from lmidiff.benchmarks.charts import (
     figure_end_to_end,
     figure_lmi,
     figure_pareto,
+    figure_processors,
     figure_throughput,
 )
 from lmidiff.benchmarks.measure import (
@@ -225,6 +226,37 @@ def test_a_study_is_planned_beside_an_empty_workflow(tmp_path):
     (project / "Snakefile").write_text("rule all:\n    input: 'gone'\n")
     with pytest.raises(StudyError, match="gone"):
         plans(project, 1)
+
+
+def test_processors(quick, default, tmp_path):
+    table = processors.benchmark(quick["processors"], CPU, default)
+    assert list(table) == list(processors.COLUMNS)
+    assert list(dict.fromkeys(table["processor"])) == list(processors.PROCESSORS)
+    assert (table.groupby("processor")["phase"].nunique() == 2).all()
+    ran = table["status"] == MEASURED
+    assert table.loc[~ran, "seconds_per_step"].isna().all()
+    assert (table.loc[ran, "seconds_per_step"] > 0).all()
+    told = table[ran & (table["processor"] != processors.THIS)]
+    assert set(told["precision"]) <= {"float32"}
+    # What torch says it ran with, in the process that was told.
+    narrow = told[told["processor"] == "AVX2"]
+    assert set(narrow["instructions"]) <= {"AVX2"}
+    assert (table.loc[table["processor"] == processors.THIS, "times_this_processor"] == 1).all()
+    assert drawn(tmp_path, figure_processors, table)
+
+
+def test_a_processor_that_cannot_be_played_is_not_run(monkeypatch, quick, default, tmp_path):
+    rows = [
+        {"phase": phase, "model": "m", "batch": 8, "precision": "float32", "instructions": "AVX2"}
+        for phase in ("training step", "sampling step")
+    ]
+    found = json.dumps([{**row, "seconds_per_step": 2.0} for row in rows])
+    monkeypatch.setattr(processors, "run_alone", lambda *_, **__: found)
+    table = processors.benchmark(quick["processors"], CPU, default)
+    wide = table[table["processor"] == "AVX-512, no bfloat16"]
+    assert set(wide["status"]) == {"not run: no avx512 here"}
+    assert wide[["seconds_per_step", "times_this_processor"]].isna().all(axis=None)
+    assert drawn(tmp_path, figure_processors, table)
 
 
 @pytest.mark.study

@@ -122,7 +122,7 @@ def verdict_files():
     return [*expand(f"{OUT}/{{name}}.csv", name=names), paths.report]
 
 
-BENCHMARKS = ["lmi", "end_to_end", "throughput"]
+BENCHMARKS = ["lmi", "end_to_end", "throughput", "processors"]
 PLANS = ["empty", "study"]
 # Real scans that no training saw, and their true T1w: files of the ledger.
 OWN_SCANS = {

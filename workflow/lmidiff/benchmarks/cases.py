@@ -1,16 +1,20 @@
 """Untrained models for timing: a network's speed does not depend on its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmidiff.benchmarks.lmi import image
+from lmidiff.benchmarks.names import SAMPLING
 from lmidiff.common.settings import settings_of
+from lmidiff.guidance import static_maps
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.options import Sampling
 from lmidiff.study.models import merge
+from lmidiff.training.learner import TrainingSettings
+from lmidiff.training.loop import LossLearner
 
 
 def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -35,6 +39,48 @@ def build(settings: Mapping[str, Any], device: torch.device) -> DiffusionModel:
 def slices(count: int, size: int, device: torch.device) -> Tensor:
     """Random smooth slices (count, 1, size, size) in 0..1."""
     return torch.cat([image(size, seed) for seed in range(count)]).to(device)
+
+
+def step(
+    config: Mapping[str, Any], name: str, cell: Mapping[str, Any], device: torch.device
+) -> Callable[[], object]:
+    """What a call of takes one step of a model: of its training, or of sampling with it.
+
+    Args:
+        config: of a study, for the model and the image's size.
+        name: the model.
+        cell: ``phase``, one of :data:`lmidiff.benchmarks.names.PHASES`; ``batch``, ``precision``,
+            ``channels_last``, ``compiled``.
+        device: where.
+    """
+    block = model_settings(config, name)
+    size, batch = config["data"]["grid"]["image_size"], cell["batch"]
+    block["training"] = {
+        **block["training"],
+        "batch_size": batch,
+        "precision": cell["precision"],
+    }
+    model = build(block, device)
+    if cell["channels_last"]:
+        model.network.to(memory_format=torch.channels_last)
+    if cell["compiled"]:
+        model.network.compile()
+    images = slices(batch, size, device)
+    if cell["phase"] == SAMPLING:
+        model.network.eval().requires_grad_(False)
+        denoise = model.denoiser(images, cell["precision"])
+        x, t = torch.randn_like(images), len(model.schedule) // 2
+        return torch.no_grad()(lambda: denoise(x, t))
+    generator = torch.Generator().manual_seed(1)
+    # As training does: maps of images that no contrast changes are computed once.
+    static = static_maps(images, model.guidance) if model.contrast is None else None
+    learner = LossLearner(
+        model.network,
+        lambda g: model.loss(images, static, g),
+        TrainingSettings(**block["training"]),
+        device,
+    )
+    return lambda: learner.step(generator)
 
 
 def parameters(model: DiffusionModel) -> float:

@@ -144,6 +144,29 @@ def figure_throughput(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
         save(figure, png, pdf)
 
 
+def figure_processors(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
+    """Seconds of a step by processor, as many panels as phases."""
+    with style():
+        figure = _figure(14 + 8 * table["processor"].nunique())
+        for axes, phase in zip(figure.subplots(1, len(PHASES), sharey=True), PHASES, strict=True):
+            rows = table[table["phase"] == phase]
+            places, seconds = range(len(rows)), rows["seconds_per_step"]
+            axes.barh(places, seconds.fillna(0), color=OKABE_ITO["blue"], height=0.65)
+            for place, row in zip(places, rows.itertuples(), strict=True):
+                ran = row.status == MEASURED
+                text = f"{row.seconds_per_step:.3g} s  (× {row.times_this_processor:.2g})"
+                at = (row.seconds_per_step if ran else 0, place)
+                told = {"textcoords": "offset points", "va": "center"}
+                axes.annotate(text if ran else row.status, at, (3, 0), **told)
+            axes.set_yticks(places, [f"{r.processor}\n{r.precision}" for r in rows.itertuples()])
+            axes.set(xlabel=f"{phase} [s]", xlim=(0, 1.7 * seconds.max()))
+            axes.grid(axis="x", alpha=0.25, lw=0.4)
+        axes.invert_yaxis()
+        first = table.iloc[0]
+        _note(figure, f"{first['device']}; {first['model']}, {first['batch']} slices a batch")
+        save(figure, png, pdf)
+
+
 def figure_pareto(
     table: pd.DataFrame, quantities: Sequence[tuple[str, str]], png: str | Path, pdf: str | Path
 ) -> None:

@@ -114,8 +114,12 @@ def peak_memory(module: str, *arguments: str) -> float:
     return float(run_alone(module, *arguments))
 
 
-def run_alone(module: str, *arguments: str) -> str:
+def run_alone(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a module in a process of its own; returns what it printed.
+
+    Args:
+        module, arguments: what ``python -m`` gets.
+        environment: variables that this process does not have.
 
     Raises:
         StudyError: the process failed; the message has its last line.
@@ -123,7 +127,7 @@ def run_alone(module: str, *arguments: str) -> str:
     package = str(Path(__file__).parents[2])
     run = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        env={**os.environ, "PYTHONPATH": package},
+        env={**os.environ, "PYTHONPATH": package, **(environment or {})},
         capture_output=True,
         text=True,
         check=False,

@@ -2,4 +2,5 @@
 
 ONE_BLOCK = "reference, one block"
 MEASURED = "measured"
-PHASES = ("training step", "sampling step")
+TRAINING, SAMPLING = "training step", "sampling step"
+PHASES = (TRAINING, SAMPLING)

@@ -1,19 +1,16 @@
 """Training and translation by batch size, precision and memory layout, and the LMI's share."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import torch
 
-from lmidiff.benchmarks.cases import build, model_settings, slices
+from lmidiff.benchmarks.cases import step
 from lmidiff.benchmarks.measure import NO_GPU, interleaved, timed_lmi
 from lmidiff.benchmarks.names import MEASURED, PHASES
 from lmidiff.common.devices import describe
-from lmidiff.guidance import static_maps
-from lmidiff.training.learner import TrainingSettings
-from lmidiff.training.loop import LossLearner
 
 COLUMNS = (
     "phase",
@@ -89,12 +86,12 @@ def _measure(
     cells: list[dict[str, Any]],
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    steps = [_step(config, settings["model"], cell, device) for cell in cells]
+    steps = [step(config, settings["model"], cell, device) for cell in cells]
     times = interleaved(dict(enumerate(steps)), settings["rounds"], device)
     rows = []
-    for number, (cell, step) in enumerate(zip(cells, steps, strict=True)):
+    for number, (cell, call) in enumerate(zip(cells, steps, strict=True)):
         with timed_lmi(device) as lmi:
-            step()
+            call()
         seconds = times[number].median()
         rows.append(
             {
@@ -108,36 +105,3 @@ def _measure(
             }
         )
     return rows
-
-
-def _step(
-    config: Mapping[str, Any], name: str, cell: Mapping[str, Any], device: torch.device
-) -> Callable[[], object]:
-    block = model_settings(config, name)
-    size, batch = config["data"]["grid"]["image_size"], cell["batch"]
-    block["training"] = {
-        **block["training"],
-        "batch_size": batch,
-        "precision": cell["precision"],
-    }
-    model = build(block, device)
-    if cell["channels_last"]:
-        model.network.to(memory_format=torch.channels_last)
-    if cell["compiled"]:
-        model.network.compile()
-    images = slices(batch, size, device)
-    if cell["phase"] == "sampling step":
-        model.network.eval().requires_grad_(False)
-        denoise = model.denoiser(images, cell["precision"])
-        x, t = torch.randn_like(images), len(model.schedule) // 2
-        return torch.no_grad()(lambda: denoise(x, t))
-    generator = torch.Generator().manual_seed(1)
-    # As training does: maps of images that no contrast changes are computed once.
-    static = static_maps(images, model.guidance) if model.contrast is None else None
-    learner = LossLearner(
-        model.network,
-        lambda g: model.loss(images, static, g),
-        TrainingSettings(**block["training"]),
-        device,
-    )
-    return lambda: learner.step(generator)
