@@ -44,7 +44,7 @@ def slices(count: int, size: int, device: torch.device) -> Tensor:
 def step(
     config: Mapping[str, Any], name: str, cell: Mapping[str, Any], device: torch.device
 ) -> Callable[[], object]:
-    """What a call of takes one step of a model: of its training, or of sampling with it.
+    """A function that takes one step of a model when called: of training, or of sampling.
 
     Args:
         config: of a study, for the model and the image's size.
