@@ -127,6 +127,18 @@ def test_the_pages_say_how_people_were_tested(results: Path) -> None:
     assert said in (results / "report" / "front.html").read_text()
 
 
+def test_the_front_page_waits_for_the_config_it_reads(project: Path, results: Path) -> None:
+    page, config = results / "report" / "front.html", results / "record" / "config.yaml"
+    for path in (page, config):
+        path.rename(f"{path}.away")
+    try:
+        planned = run(project, *ARGUMENTS, "-n", "--", str(page.relative_to(project)))
+    finally:
+        for path in (page, config):
+            Path(f"{path}.away").rename(path)
+    assert "rule write_record" in planned
+
+
 def test_the_study_is_finished_and_its_record_draws_it_again(project: Path, results: Path) -> None:
     assert "Nothing to be done" in run(project, *ARGUMENTS)
     kept = project / "results" / "reference" / "folded"
