@@ -1,12 +1,14 @@
 """The guided denoiser against its definition: what the network sees, what becomes of it."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from lmidiff import Guidance, GuidedDenoiser, Sampling, Schedule, draw
 from lmidiff.diffusion import SAMPLERS, SliceNoise
 from lmidiff.lmi import local_mutual_information
-from lmidiff.options import SAMPLER_NAMES
+from lmidiff.options import SAMPLER_NAMES, SPACINGS
 from lmidiff.sampler import path, times_of
 
 SCHEDULE = Schedule.linear()
@@ -98,6 +100,19 @@ def test_a_path_begins_where_it_is_told_and_a_draw_is_its_mean():
     one, none = draw(SCHEDULE, denoise, sampling, seeds[:1], shape, begin=begin, start=0.4)
     assert torch.equal(one, ends[0])
     assert none is None
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize(
+    ("start", "steps", "made"),
+    [(1.0, 8, 8), (0.2, 8, 8), (0.2, 1000, 200), (0.004, 8, 4), (0, 8, 1)],
+)
+def test_a_draw_makes_as_many_evaluations_wherever_it_starts(start, steps, made, spacing):
+    times = times_of(SCHEDULE, Sampling(steps=steps, spacing=spacing), start)
+    assert len(times) == made
+    assert times[0] == max(round(1000 * start) - 1, 0)
+    assert times[-1] >= 0
+    assert all(after < before for before, after in pairwise(times))
 
 
 def test_every_sampler_that_can_be_named_is_there():

@@ -88,7 +88,7 @@ class Sampling:
 
     Attributes:
         sampler: "ancestral", "ddim" or "dpm_solver".
-        steps: network evaluations over the whole schedule.
+        steps: network evaluations a draw, wherever in the schedule it starts.
         draws: samples a slice; their mean is the translation.
         variance: of the ancestral sampler, "small" or "large".
         final_noise: of the ancestral sampler, noise at the last step too (the authors' code).

@@ -122,10 +122,13 @@ class GuidedDenoiser:
 
 
 def times_of(schedule: Schedule, sampling: Sampling, start: float = 1.0) -> list[int]:
-    """The times visited, falling, from the share ``start`` of the schedule."""
+    """The times visited, falling, from the share ``start`` of the schedule.
+
+    A draw that starts late (SDEdit) makes as many evaluations as any other; fewer only where fewer
+    times are left.
+    """
     top = max(round(start * len(schedule)) - 1, 0)
-    steps = min(max(round(sampling.steps * start), 1), top + 1)
-    return timesteps(schedule, steps, top, sampling.spacing)
+    return timesteps(schedule, min(sampling.steps, top + 1), top, sampling.spacing)
 
 
 def path(
