@@ -81,19 +81,19 @@ def finished(tmp_path):
 
 def test_record_keeps_files_with_checksums(finished, tmp_path):
     kept = record(finished, tmp_path / "reference")
-    assert (kept / "metrics.csv").read_text() == "x"
-    check_record(kept)
-    (kept / "metrics.csv").write_text("better")
-    with pytest.raises(StudyError, match=r"metrics\.csv: differs from what was recorded"):
-        check_record(kept)
+    assert gzip.decompress((kept / "metrics.csv.gz").read_bytes()) == b"x"
     for name in ("verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"):
         assert (kept / name).read_bytes() == (finished / name).read_bytes()
-    (kept / "metrics.csv").write_text("x")
+    check_record(kept)
+    (kept / "comparisons.csv").write_text("better")
+    with pytest.raises(StudyError, match=r"comparisons\.csv: differs from what was recorded"):
+        check_record(kept)
+    (kept / "comparisons.csv").write_text("x")
     (kept / "extra.csv").write_text("x")
     with pytest.raises(StudyError, match=r"extra\.csv: was not recorded"):
         check_record(kept)
-    (kept / "metrics.csv").unlink()
-    with pytest.raises(StudyError, match=r"metrics\.csv: recorded, but missing"):
+    (kept / "comparisons.csv").unlink()
+    with pytest.raises(StudyError, match=r"comparisons\.csv: recorded, but missing"):
         check_record(kept)
 
 
@@ -243,8 +243,8 @@ def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path
     ]
     for name in derived:
         (results / name).unlink()
-    packed = (results / "slices.csv.gz").read_bytes()
-    (results / "slices.csv").write_bytes(gzip.decompress(packed))
+    for name in ("metrics.csv", "slices.csv"):
+        (results / name).write_bytes(gzip.decompress((results / f"{name}.gz").read_bytes()))
     wanted = [f"results/default/{name}" for name in derived]
     rules = ("write_table", "write_verdicts", "write_report")
     run(folder, *wanted, "--allowed-rules", *rules, "--rerun-triggers", "mtime")
@@ -268,7 +268,7 @@ def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path
 
 def test_a_replay_may_leave_somebody_out(tmp_path):
     gone, record = "sub-33", REFERENCE / "default"
-    names = ("metrics.csv", "slices.csv.gz", "split.tsv", "table1.csv", "record/config.yaml")
+    names = ("metrics.csv.gz", "slices.csv.gz", "split.tsv", "table1.csv", "record/config.yaml")
     files = {name: str(tmp_path / name.removesuffix(".gz")) for name in names}
     restore(record, files, [gone])
     for name in ("metrics.csv", "slices.csv", "split.tsv"):

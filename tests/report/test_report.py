@@ -100,11 +100,11 @@ def test_every_figure_has_its_numbers_beside_it(drawn: Path) -> None:
 def test_an_edited_record_is_not_drawn(recorded: Path, tmp_path: Path) -> None:
     copy = tmp_path / "edited"
     shutil.copytree(recorded / "results" / "reference" / "smoke", copy)
-    (copy / "metrics.csv").write_text((copy / "metrics.csv").read_text().replace("0.", "1.", 1))
+    (copy / "gap.csv").write_text((copy / "gap.csv").read_text() + "better\n")
     printed = run(
         recorded, "--config", f"recorded={copy}", "--until", "restore", "--forceall", ok=False
     )
-    assert "metrics.csv: differs from what was recorded; never edit it by hand" in printed
+    assert "gap.csv: differs from what was recorded; never edit it by hand" in printed
     assert "Traceback" not in printed
     printed = run(recorded, "--config", "recorded=results/reference/nothing", "-n", ok=False)
     assert "nothing/record/config.yaml: no such recorded run" in printed

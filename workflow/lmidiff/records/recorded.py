@@ -13,7 +13,7 @@ from lmidiff.study.repeats import FOLD_MARK, MARK
 PREVIEWS = "models/*/previews.npz"
 KEPT = (
     "metrics.csv",
-    "slices.csv",  # compressed, see PACKED
+    "slices.csv",
     "split.tsv",
     "table1.*",
     "verdicts.csv",
@@ -47,7 +47,9 @@ LEFT = tuple(
 )
 #: Files that are kept as gzip, under their name and ``.gz``.
 PACKED = (
+    "metrics.csv",
     "slices.csv",
+    "volumes.csv",
     "table1.tex",
     "extracts/*.safetensors",
     "extracts/sparsification.csv",
