@@ -101,8 +101,8 @@ class Sampling:
     """
 
     sampler: str = "dpm_solver"
-    steps: int = 8
-    draws: int = 6
+    steps: int = 4
+    draws: int = 2
     variance: str = "small"
     final_noise: bool = False
     spacing: str = "trailing"
