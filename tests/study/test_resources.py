@@ -94,11 +94,18 @@ def test_every_recorded_job_would_have_had_enough(costs, recorded):
         ({"model_defaults": {"training": {"steps": 3000}}}, 2),
         ({"model_defaults": {"training": {"batch_size": 24}}}, 3),
         ({"data": {"grid": {"image_size": 128}}}, 4),
+        ({"model_defaults": {"training": {"crop": 0.5}}}, 0.25),
     ],
 )
 def test_work_follows_the_config(recorded, over, factor):
     before, after = (Work(Study(merge(recorded, part))) for part in ({}, over))
     assert after.train("unconditional") == pytest.approx(factor * before.train("unconditional"))
+
+
+def test_a_gan_sees_whole_slices(recorded):
+    over = {"model_defaults": {"training": {"crop": 0.5}}}
+    before, after = (Work(Study(merge(recorded, part))) for part in ({}, over))
+    assert after.train("cyclegan_PDw") == before.train("cyclegan_PDw")
 
 
 def test_a_shard_takes_its_share(costs, recorded):

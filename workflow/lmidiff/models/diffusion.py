@@ -19,6 +19,7 @@ from lmidiff.images.contrast import ContrastSettings, training_pair
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
 from lmidiff.models.objective import Objective
+from lmidiff.models.window import random_window
 from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.options import Guidance, Sampling
 from lmidiff.sampler import (
@@ -90,6 +91,7 @@ class DiffusionModel:
             self.network = UNet(self.guidance.channels, self.unet).to(device)
         except ValueError as error:
             raise StudyError(f"config: unet: {error}") from error
+        self.multiple = self.network.multiple
 
     def to_range(self, image: Tensor) -> Tensor:
         """0..1 to the diffusion's range."""
@@ -129,9 +131,12 @@ class DiffusionModel:
                 later = (times + 1).clamp(max=len(self.schedule) - 1)
             sample = self.to_image(self.schedule.add_noise(x0, noise, later))
             condition = condition_maps(source, sample, static, self.guidance)
-        output = self.network(x_t, condition, times.to(self.device))
         target = self.schedule.training_target(x0, noise, times, self.diffusion.parameterisation)
-        return self.objective.of(output, target)
+        share = self.training.crop
+        window = (..., *random_window(image.shape[-2:], share, self.multiple, generator))
+        condition = None if condition is None else condition[window]
+        output = self.network(x_t[window], condition, times.to(self.device))
+        return self.objective.of(output, target[window])
 
     def preview(self, images: Tensor) -> Tensor:
         """Samples guided by a few training slices of their own: (COUNT, 1, H, W)."""
@@ -144,7 +149,7 @@ class DiffusionModel:
 
     def denoiser(self, source: Tensor, precision: str = "float32") -> Denoiser:
         """A function (x_t, t) -> x_0 guided by ``source`` (N, 1, H, W) in 0..1."""
-        check_size(source, self.network.multiple)
+        check_size(source, self.multiple)
         return GuidedDenoiser(
             self.network,
             self.schedule,
@@ -203,7 +208,7 @@ def fit(
     model = DiffusionModel(settings, device)
     slices = data.images("target")
     images = slices.to(device)
-    check_size(images, model.network.multiple)
+    check_size(images, model.multiple)
     precision = resolve_precision(model.training.precision, device)
     training = TrainingSettings(**{**asdict(model.training), "precision": precision})
     static = None

@@ -22,6 +22,7 @@ from lmidiff.guidance import lmi_maps
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast, training_pair
 from lmidiff.models import histogram
 from lmidiff.models.checks import check_size, fill
+from lmidiff.models.window import random_window
 from lmidiff.networks.unet import UNet, UNetSettings
 from lmidiff.options import Guidance
 from lmidiff.sampler import resolve_precision
@@ -95,9 +96,12 @@ class RegressionModel:
         times = torch.zeros(len(features), device=features.device)
         return self.network(None, features, times).float()
 
-    def loss(self, source: Tensor, target: Tensor) -> Tensor:
-        """The configured loss of a batch."""
-        return LOSSES[self.regression.loss](self._predict(self.features(source)), target)
+    def loss(self, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
+        """The configured loss of a batch; ``generator`` draws the window that the network sees."""
+        share, multiple = self.training.crop, self.network.multiple
+        window = (..., *random_window(source.shape[-2:], share, multiple, generator))
+        found = self._predict(self.features(source)[window])
+        return LOSSES[self.regression.loss](found, target[window])
 
     def train(
         self,
@@ -137,7 +141,7 @@ def fit(
     def loss(generator: torch.Generator) -> Tensor:
         target = draw_batch(images, model.training.batch_size, generator)
         target, source = training_pair(target, generator, contrast)
-        return model.loss(source, target)
+        return model.loss(source, target, generator)
 
     shown = randomise_contrast(images, torch.Generator().manual_seed(0), contrast)
     return model.train(loss, shown, images, workspace, name)

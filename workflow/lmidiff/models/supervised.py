@@ -30,6 +30,6 @@ def fit(
 
     def loss(generator: torch.Generator) -> Tensor:
         batch = draw_batch(both, model.training.batch_size, generator)
-        return model.loss(batch[:, :1], batch[:, 1:])
+        return model.loss(batch[:, :1], batch[:, 1:], generator)
 
     return model.train(loss, both[:, :1], both[:, 1:], workspace, name)

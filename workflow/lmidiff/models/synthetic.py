@@ -115,7 +115,7 @@ def fit(
     def loss(generator: torch.Generator) -> Tensor:
         batch = draw_batch(both, model.training.batch_size, generator)
         source = paint(batch[:, :1], batch[:, 2:], generator, paints, contrast)
-        return model.loss(source, batch[:, 1:2])
+        return model.loss(source, batch[:, 1:2], generator)
 
     start = torch.Generator().manual_seed(0)
     painted = paint(both[:, :1], both[:, 2:], start, paints, contrast)

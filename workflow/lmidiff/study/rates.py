@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("stage", "unit", "seconds", "megabytes", "source")
 OVERHEAD = "benchmarks/overhead/study_1.csv"
+WHOLE_SLICES = ("cyclegan", "stylegan")
+"""Families whose training sees no window of a slice."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ class Work:
 
     def batch(self, model: str) -> float:
         """One batch of training."""
-        return self.study.model_settings(model)["training"]["batch_size"] * self.image
+        settings = self.study.model_settings(model)
+        training, crops = settings["training"], settings["family"] not in WHOLE_SLICES
+        seen = training.get("crop", 1) ** 2 if crops else 1
+        return training["batch_size"] * self.image * seen
 
     def train(self, model: str) -> float:
         """All steps."""

@@ -26,12 +26,15 @@ class TrainingSettings:
     checkpoint_minutes: float = 10.0
     log_every: int = 25
     processes: int = 1
+    crop: float = 1.0
     seed: int = 1
 
     def __post_init__(self) -> None:
         for key in ("steps", "batch_size", "checkpoint_every", "log_every", "processes"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop must be in (0, 1], got {self.crop}")
         if self.batch_size % self.processes:
             raise ValueError(
                 f"batch_size {self.batch_size} does not split over {self.processes} processes"
