@@ -70,7 +70,7 @@ def figure_names():
 def makes(file, now):
     """Whether the study makes a table, by ``now()``; of a recorded run, whether it was made then."""
     if "recorded" in config:
-        return Path(config["recorded"], file).is_file()
+        return file in restorable(config["recorded"]).values()
     return bool(now())
 
 
