@@ -61,19 +61,35 @@ def test_every_place_is_drawn_and_a_whole_slice_draws_nothing():
     assert torch.equal(generator.get_state(), before)
 
 
-def test_a_diffusion_sees_windows_of_maps_that_are_of_whole_slices(monkeypatch):
+@pytest.mark.parametrize("seed", range(4))
+def test_a_diffusion_sees_windows_of_maps_that_are_of_whole_slices(seed, monkeypatch):
     model = diffusion.DiffusionModel(model_settings("self"), CPU)
     model.training = replace(model.training, crop=0.5)
     model.network, whole = Spy(), []
     monkeypatch.setattr(
         diffusion, "static_maps", lambda *given: whole.append(static_maps(*given)) or whole[-1]
     )
-    loss = model.loss(SOURCE, None, torch.Generator().manual_seed(0))
+    noised, targets, schedule = [], [], type(model.schedule)
+    for name, kept in (("add_noise", noised), ("training_target", targets)):
+        real = getattr(schedule, name)
+        monkeypatch.setattr(
+            schedule, name, lambda *a, real=real, kept=kept: kept.append(real(*a)) or kept[-1]
+        )
+    loss = model.loss(SOURCE, None, torch.Generator().manual_seed(seed))
     half = SOURCE.shape[-1] // 2
     assert model.network.x.shape[-2:] == model.network.condition.shape[-2:] == (half, half)
     assert is_part(model.network.condition[:, :1], whole[0][:, :1])
     assert not is_part(model.network.condition[:, :1], whole[0][:, :1].flip(-1))
-    assert torch.isfinite(loss)
+    # One window for what the network sees and what it is judged on.
+    together = torch.cat([noised[0], whole[0][:, :1]], 1)
+    assert is_part(torch.cat([model.network.x, model.network.condition[:, :1]], 1), together)
+    judged = {
+        round(targets[0][..., top : top + half, left : left + half].square().mean().item(), 5)
+        for top in range(half + 1)
+        for left in range(half + 1)
+        if torch.equal(noised[0][..., top : top + half, left : left + half], model.network.x)
+    }
+    assert judged == {round(loss.item(), 5)}
 
 
 def test_a_regression_is_judged_on_the_window_that_it_sees():
