@@ -150,6 +150,12 @@ def seconds_of(job):
     return asked(job.wildcards) if asked else costs["start"].seconds
 
 
+def running_jobs():
+    """What runs now, one by one where jobs go to a cluster in groups."""
+    submitted = set(workflow.scheduler.running)
+    return {job for each in submitted for job in getattr(each, "jobs", [each])}
+
+
 last_words = LastWords([study.folder / "logs", f"{BENCH}/logs"])
 outlook = Outlook(study.name)
 
@@ -164,7 +170,12 @@ onstart:
     last_words.begin()
     dag = workflow.dag
     estimates = {job: seconds_of(job) for job in dag.needrun_jobs()}
-    outlook.begin(estimates, lambda: set(dag.finished_jobs), workflow.cores)
+    outlook.begin(
+        estimates,
+        lambda: set(dag.finished_jobs),
+        running_jobs,
+        workflow.cores,
+    )
 
 
 onsuccess:

@@ -27,12 +27,14 @@ class Family:
         needs: what training may see, of "target", "source", "pairs" and "labels".
         defaults: the blocks of the config's ``model_defaults`` that its settings take.
         parallel: whether several processes can share its training.
+        windows: whether its training sees windows of a slice (``training.crop``), not whole ones.
     """
 
     module: str
     needs: frozenset[str]
     defaults: tuple[str, ...] = ()
     parallel: bool = False
+    windows: bool = False
 
 
 FAMILIES = {
@@ -44,21 +46,27 @@ FAMILIES = {
         frozenset({"target"}),
         ("diffusion", "objective", "guidance", "contrast", "unet", "training"),
         parallel=True,
+        windows=True,
     ),
     "histogram": Family("lmidiff.models.histogram", frozenset({"target"})),
     "regression": Family(
         "lmidiff.models.regression",
         frozenset({"target"}),
         ("guidance", "contrast", "unet", "training"),
+        windows=True,
     ),
     "stylegan": Family("lmidiff.models.stylegan", frozenset({"target"}), ("stylegan", "training")),
     "supervised": Family(
-        "lmidiff.models.supervised", frozenset({"pairs"}), ("guidance", "unet", "training")
+        "lmidiff.models.supervised",
+        frozenset({"pairs"}),
+        ("guidance", "unet", "training"),
+        windows=True,
     ),
     "synthetic": Family(
         "lmidiff.models.synthetic",
         frozenset({"target", "labels"}),
         ("guidance", "contrast", "unet", "training"),
+        windows=True,
     ),
 }
 

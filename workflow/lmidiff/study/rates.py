@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lmidiff.common.errors import StudyError
+from lmidiff.models import family_of
 from lmidiff.study.study import Study
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("stage", "unit", "seconds", "megabytes", "source")
 OVERHEAD = "benchmarks/overhead/study_1.csv"
-WHOLE_SLICES = ("cyclegan", "stylegan")
-"""Families whose training sees no window of a slice."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ class Work:
     def batch(self, model: str) -> float:
         """One batch of training."""
         settings = self.study.model_settings(model)
-        training, crops = settings["training"], settings["family"] not in WHOLE_SLICES
-        seen = training.get("crop", 1) ** 2 if crops else 1
+        training = settings["training"]
+        seen = training.get("crop", 1) ** 2 if family_of(settings["family"]).windows else 1
         return training["batch_size"] * self.image * seen
 
     def train(self, model: str) -> float:
