@@ -17,7 +17,7 @@ PROFILE ?= workflow/profiles/slurm
 CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 cases ablation draws weights bench costs steps record test test-long lint format clean
+.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 cases ablation draws weights bench costs steps record test test-variants test-long lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -107,9 +107,12 @@ record: env ## Keep CONFIG's finished study under results/reference (KEEP: model
 	@$(RUN) lmidiff record "results/$(STUDY)" $(if $(KEEP),--weights $(KEEP))
 	@$(RUN) lmidiff readme
 
-test: .venv/.ready-dev ## Set up and run all tests, in TESTERS processes (2): those without studies, then studies
-	$(RUN) pytest -m "not study" -n $(TESTERS) --durations 20
-	$(RUN) pytest -m study -n $(TESTERS) --durations 20
+test: .venv/.ready-dev ## Set up and run the tests, in TESTERS processes (2): those without studies, then studies
+	$(RUN) pytest -m "not study and not variant" -n $(TESTERS) --durations 20
+	$(RUN) pytest -m "study and not variant" -n $(TESTERS) --durations 20
+
+test-variants: .venv/.ready-dev ## The tests of other kinds of study: folds, cross-fits, whole heads, raw archives, Slurm
+	$(RUN) pytest -m variant -n $(TESTERS) --durations 20
 
 test-long: .venv/.ready-dev env-hpc ## The tests of many minutes too: kills of the smoke study, all of it on Slurm, 10,000 odd inputs
 	LMIDIFF_LONG_TESTS=1 $(RUN) pytest tests/workflow/test_kills.py tests/workflow/test_slurm.py tests/evaluation/test_meshnet.py tests/cli/test_properties.py

@@ -260,7 +260,7 @@ def test_a_processor_that_cannot_be_played_is_not_run(monkeypatch, quick, defaul
     assert drawn(tmp_path, figure_processors, table)
 
 
-@pytest.mark.study
+@pytest.mark.variant
 def test_the_rules_write_tables_figures_and_what_they_come_from(tmp_path):
     project = copy_project(tmp_path / "project")
     settings = project / "config" / "bench.yaml"

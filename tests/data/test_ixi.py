@@ -207,7 +207,7 @@ def test_another_test_set_is_another_study(config: dict, ledger: list, tmp_path:
     assert digest(moved) != before
 
 
-@pytest.mark.study
+@pytest.mark.variant
 def test_the_whole_study_is_planned_without_an_archive(tmp_path: Path) -> None:
     folder = copy_project(tmp_path / "a project")
     printed = planned_on_cluster(folder, "--configfile", "config/ixi.yaml")

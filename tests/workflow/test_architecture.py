@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,7 +176,7 @@ def test_files_of_one_costly_fixture_run_in_one_process(path):
     short = [f for f in functions if "long_test" not in {ast.unparse(d) for d in f.decorator_list}]
     asked = {argument.arg for function in short for argument in function.args.args} - own
     costly = asked & {"finished", "small"}
-    marked = "pytest.mark.study" in path.read_text()
+    marked = re.search(r"pytest\.mark\.(study|variant)", path.read_text())
     assert not marked or costly <= {TOGETHER.get(path.name)}, (
         f"{path.name} asks for {costly}: name it in helpers/together.py, or they are made twice"
     )

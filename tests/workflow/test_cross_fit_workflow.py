@@ -10,7 +10,7 @@ from lmidiff.records.checkpoints import keep_weights
 from lmidiff.records.recorded import record
 from workflows import SMOKE, copy_project, run
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 ROWS = ["source", "cyclegan", "lmidiffusion", "supervised", "oracle"]
 PEOPLE = ["sub-03", "sub-04"]

@@ -9,7 +9,7 @@ from ixi_archive import NAMES, Truth, subject
 from ixi_project import IxiProject, ixi_project
 from workflows import run
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 NOTHING = "Nothing to be done"
 PEOPLE = dict(zip(NAMES[:2], ("train", "test"), strict=True))

@@ -17,7 +17,7 @@ from lmidiff.records.checkpoints import keep_weights
 from lmidiff.records.recorded import record
 from workflows import SMOKE, copy_project, planned, run
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 ROWS = ["source", "histogram", "sdedit", "lmidiffusion", "oracle"]
 PEOPLE = ["sub-01", "sub-02", "sub-03", "sub-04"]

@@ -12,7 +12,7 @@ import yaml
 from ball_heads import write_ball_heads
 from workflows import copy_project, orphans, run
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 SMALL = {
     "study": "heads",

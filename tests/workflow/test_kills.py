@@ -25,7 +25,7 @@ from workflows import (
     run,
 )
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 SEED = 2024
 

@@ -15,7 +15,7 @@ from ixi_project import IxiProject, ixi_project
 from lmidiff.data.registration import distances, surface_points
 from workflows import orphans, planned, run
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 SETTINGS = {
     "study": "raw",

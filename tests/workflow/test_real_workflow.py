@@ -121,6 +121,7 @@ HALF = {
 }
 
 
+@pytest.mark.variant
 def test_a_real_target_with_simulated_sources_by_the_same_networks(finished: Path) -> None:
     header, line, *_ = (ROOT / "config" / "simulated_sources.tsv").read_text().splitlines()
     for file in {cell for cell in line.split("\t") if cell.endswith(".nii.gz")}:

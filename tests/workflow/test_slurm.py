@@ -26,7 +26,7 @@ from lmidiff.study.study import Study
 from slurmlab import SlurmLab, why_not
 from workflows import copy_project, metrics, orphans, run
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 STEPS = 200
 # One training, long enough to be stopped on the way.

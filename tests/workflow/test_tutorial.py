@@ -11,7 +11,7 @@ import pytest
 from shells import PDW, T1W, shells, write_shells
 from workflows import ROOT, copy_project, environment
 
-pytestmark = pytest.mark.study
+pytestmark = pytest.mark.variant
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(), re.DOTALL)
 

@@ -257,6 +257,7 @@ def kill_when(folder: Path, arguments: tuple[str, ...], reached: Callable[[], bo
     process.wait()
 
 
+@pytest.mark.variant
 def test_two_trainings_of_each_network_are_scored_and_compared(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "a project")
     steps = {"training": {"steps": 5, "checkpoint_every": 5}}
@@ -452,6 +453,7 @@ def test_marked_lesions_are_measured_in_every_row(clean: Path) -> None:
     assert (clean / made[1]).stat().st_size > 5000
 
 
+@pytest.mark.variant
 def test_a_network_labels_whole_brains_of_every_row(clean: Path) -> None:
     people = {"sub-a": "train", "sub-b": "test", "sub-c": "test", "sub-d": "test"}
     arguments = sheet(clean, "judged", people)
