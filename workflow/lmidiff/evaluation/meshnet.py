@@ -8,7 +8,7 @@ user's own tool would.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ PLANES = 32
 """Planes a slab at least."""
 
 AXES = "LIA"
-ACTIVATIONS = {"relu": F.relu, "elu": F.elu, "linear": lambda x: x}
+ACTIVATIONS = {"relu": F.relu, "elu": F.elu, "gelu": F.gelu, "linear": lambda x: x}
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,15 @@ class Layer:
         bias: (O,).
         dilation: of the kernel, in voxels.
         activation: a key of ``ACTIVATIONS``.
+        normalised: whether each channel is brought to mean 0 and variance 1 over the whole volume
+            before the activation; such a layer cannot be run in slabs.
     """
 
     weight: Tensor
     bias: Tensor
     dilation: int
     activation: str
+    normalised: bool = False
 
     @property
     def reach(self) -> int:
@@ -73,7 +76,9 @@ class MeshNet:
     def __init__(self, folder: str | Path, scaling: str = "range", reverse: bool = False) -> None:
         if scaling not in ("range", "quantiles"):
             raise ValueError(f"scaling must be range or quantiles, got {scaling!r}")
-        self.layers = _layers(Path(folder))
+        self.layers = read_layers(Path(folder))
+        if any(layer.normalised for layer in self.layers):
+            raise StudyError(f"{folder}: looks at a whole volume in each layer: not run in slabs")
         self.scaling, self.reverse = scaling, reverse
 
     @property
@@ -90,7 +95,7 @@ class MeshNet:
             margin: voxels around the bounding box of the brain that are labelled too, 0 to the
                 network's reach, which is the default; what is in the box gets the same labels.
         """
-        cube, there = _conform(volume)
+        cube, there = conform(volume)
         box = _box(cube, self.reach)
         wanted = _box(cube, self.reach if margin is None else margin)
         part = torch.from_numpy(self._scaled(cube)[box])
@@ -150,7 +155,8 @@ def _grown(ends: list[tuple[int, int]], by: int, shape: torch.Size) -> list[tupl
     return [(max(a - by, 0), min(b + by, n)) for (a, b), n in zip(ends, shape, strict=True)]
 
 
-def _layers(folder: Path) -> list[Layer]:
+def read_layers(folder: Path) -> list[Layer]:
+    """The layers of a published network; raises StudyError if they are none that are run here."""
     try:
         model = json.loads((folder / "model.json").read_text())
         groups = model["weightsManifest"]
@@ -174,7 +180,7 @@ def _layers(folder: Path) -> list[Layer]:
             found.append(_convolution(config, arrays, folder))
         elif kind == "Activation" and found:
             last = found.pop()
-            found.append(Layer(last.weight, last.bias, last.dilation, config["activation"]))
+            found.append(replace(last, activation=config["activation"]))
         elif kind != "InputLayer":
             raise StudyError(f"{folder}: has a layer {kind}, which is not run here")
     if not found or {layer.activation for layer in found} - set(ACTIVATIONS):
@@ -188,11 +194,12 @@ def _convolution(config: dict[str, Any], arrays: dict[str, Tensor], folder: Path
         raise StudyError(f"{folder}: layer {config['name']} is no convolution that is run here")
     kernel = arrays[f"{config['name']}/kernel"].permute(4, 3, 0, 1, 2)
     kernel = kernel.contiguous(memory_format=torch.channels_last_3d)
-    bias = arrays[f"{config['name']}/bias"]
-    return Layer(kernel, bias, dilations.pop(), config["activation"])
+    normalised = config["name"].endswith("_gn")
+    bias = arrays.get(f"{config['name']}/bias", torch.zeros(len(kernel)))
+    return Layer(kernel, bias, dilations.pop(), config["activation"], normalised)
 
 
-def _conform(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+def conform(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
     """The volume on 256^3 voxels of 1 mm around its middle, and where its voxels lie there.
 
     Returns:
