@@ -45,7 +45,7 @@ def test_the_committed_ledger() -> None:
         "ixi_hh_2mm": 260,
         "t1_flair_2mm": 72,
         "avg152": 3,
-        "meshnet": 7,
+        "meshnet": 9,
         "ms_patient07": 3,
     }
     names = [(entry.dataset, entry.file) for entry in entries]

@@ -25,6 +25,7 @@ MNI = (
     "ICBM 152 linear average, Montreal Neurological Institute; SPM12",
 )
 MIT = "MIT", "Brainchop, Masoud et al., JOSS 2023;8:5098"
+MINDGRAB = "MIT", f"Fani et al. 2025, arXiv:2506.11860; {MIT[1]}"
 LESJAK = "CC BY", "Lesjak et al., Neuroinformatics 2018"
 
 RULES = (
@@ -42,6 +43,7 @@ RULES = (
     ),
     ("avg152", r"(avg152\w+\.nii)", rf"{SPM}/\1", MNI),
     ("meshnet", r"((?:model5_gw_ae|model30chan18cls)/[\w.-]+)", rf"{BRAINCHOP}/\1", MIT),
+    ("meshnet", r"(mindgrab/model\.\w+)", rf"{BRAINCHOP}/\1", MINDGRAB),
     ("ms_patient07", r"(\w+)\.nii\.gz", rf"{PATIENT}/\1{PATIENT_END}", LESJAK),
 )
 DATASETS = sorted({rule[0] for rule in RULES})
