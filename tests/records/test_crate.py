@@ -1,8 +1,8 @@
 """Recorded runs as RO-Crates, kept weights, and what is taken back from a record."""
 
-import gzip
 import hashlib
 import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -51,7 +51,7 @@ def kept(tmp_path: Path) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    (folder / "slices.csv.gz").write_bytes(gzip.compress(b"a\n1\n", mtime=0))
+    (folder / "slices.csv.xz").write_bytes(lzma.compress(b"a\n1\n"))
     held = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in held]
     (folder / SUMS).write_text("".join(sums))
@@ -211,12 +211,12 @@ def test_a_cross_fitted_row_needs_the_weights_of_every_part(tmp_path):
 def test_what_is_made_anew_is_not_taken_from_the_record(kept, tmp_path):
     names = restorable(kept)
     assert "metrics.csv" in names
-    assert names["slices.csv.gz"] == "slices.csv"
+    assert names["slices.csv.xz"] == "slices.csv"
     assert not {"table1.csv", "figures/figure2.png"} & set(names)
     restore(kept, {name: str(tmp_path / "out" / place) for name, place in names.items()})
     for name, place in names.items():
         content = (kept / name).read_bytes()
-        content = gzip.decompress(content) if name.endswith(".gz") else content
+        content = lzma.decompress(content) if name.endswith(".xz") else content
         assert (tmp_path / "out" / place).read_bytes() == content
     (kept / "table1.csv").write_text("better\n")
     with pytest.raises(StudyError, match=r"table1\.csv: differs from what was recorded"):

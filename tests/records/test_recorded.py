@@ -1,7 +1,7 @@
 """Recorded runs: kept whole, never edited, and the README says what they say."""
 
-import gzip
 import json
+import lzma
 import shutil
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def finished(tmp_path):
 
 def test_record_keeps_files_with_checksums(finished, tmp_path):
     kept = record(finished, tmp_path / "reference")
-    assert gzip.decompress((kept / "metrics.csv.gz").read_bytes()) == b"x"
+    assert lzma.decompress((kept / "metrics.csv.xz").read_bytes()) == b"x"
     for name in ("verdicts.csv", "verdict_parts.csv", "comparisons.csv", "report.md"):
         assert (kept / name).read_bytes() == (finished / name).read_bytes()
     check_record(kept)
@@ -105,7 +105,7 @@ def test_pictures_from_training_are_kept_unless_nobody_wants_them(finished, tmp_
     for wanted in (True, False):
         kept = record(finished, tmp_path / str(wanted), previews=wanted)
         check_record(kept)
-        assert (kept / "models/some/previews.npz.gz").exists() == wanted
+        assert (kept / "models/some/previews.npz.xz").exists() == wanted
         assert (kept / "models/some/curve.csv").exists()
 
 
@@ -244,7 +244,7 @@ def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path
     for name in derived:
         (results / name).unlink()
     for name in ("metrics.csv", "slices.csv"):
-        (results / name).write_bytes(gzip.decompress((results / f"{name}.gz").read_bytes()))
+        (results / name).write_bytes(lzma.decompress((results / f"{name}.xz").read_bytes()))
     wanted = [f"results/default/{name}" for name in derived]
     rules = ("write_table", "write_verdicts", "write_report")
     run(folder, *wanted, "--allowed-rules", *rules, "--rerun-triggers", "mtime")
@@ -268,11 +268,11 @@ def test_from_the_recorded_scores_come_the_recorded_verdicts_and_tables(tmp_path
 
 def test_a_replay_may_leave_somebody_out(tmp_path):
     gone, record = "sub-33", REFERENCE / "default"
-    names = ("metrics.csv.gz", "slices.csv.gz", "split.tsv", "table1.csv", "record/config.yaml")
-    files = {name: str(tmp_path / name.removesuffix(".gz")) for name in names}
+    names = ("metrics.csv.xz", "slices.csv.xz", "split.tsv", "table1.csv", "record/config.yaml")
+    files = {name: str(tmp_path / name.removesuffix(".xz")) for name in names}
     restore(record, files, [gone])
     for name in ("metrics.csv", "slices.csv", "split.tsv"):
-        path = record / name if (record / name).is_file() else record / f"{name}.gz"
+        path = record / name if (record / name).is_file() else record / f"{name}.xz"
         between = "\t" if name.endswith(".tsv") else ","
         before, after = (pd.read_csv(p, sep=between, dtype=str) for p in (path, tmp_path / name))
         assert (before["subject"] == gone).any()
@@ -282,7 +282,7 @@ def test_a_replay_may_leave_somebody_out(tmp_path):
     config = yaml.safe_load((tmp_path / "record/config.yaml").read_text())
     assert config["data"]["exclude"] == [gone]
     assert recorded_config(record, [gone])["data"]["exclude"] == [gone]
-    picture = {"extracts/figure2.safetensors.gz": str(tmp_path / "figure2.safetensors")}
+    picture = {"extracts/figure2.safetensors.xz": str(tmp_path / "figure2.safetensors")}
     with pytest.raises(StudyError, match="shows sub-33, who is to be left out"):
         restore(record, picture, [gone])
     restore(record, picture, ["sub-34"])

@@ -1,7 +1,7 @@
 """A recorded run drawn again in a fresh copy, and its report in a real browser, end to end."""
 
 import csv
-import gzip
+import lzma
 import os
 import re
 import shutil
@@ -72,7 +72,7 @@ def test_a_recorded_run_comes_out_byte_for_byte(drawn: Path, finished: Path) -> 
     tables = sorted(path for path in before.rglob("*") if path.suffix in (".csv", ".tsv", ".md"))
     anew = [p for p in tables if any(p.relative_to(before).match(name) for name in DERIVED)]
     assert {p.name for p in anew} >= {"table1.csv", "table1.md", "verdicts.csv", "gap.csv"}
-    packed = gzip.decompress((before / "table1.tex.gz").read_bytes())
+    packed = lzma.decompress((before / "table1.tex.xz").read_bytes())
     assert (after / "table1.tex").read_bytes() == packed
     for path in tables:
         again = after / path.relative_to(before)

@@ -1,6 +1,6 @@
 """A picture in the terminal: its greys are those of the slices."""
 
-import gzip
+import lzma
 import re
 
 import numpy as np
@@ -40,10 +40,10 @@ def test_as_many_as_fit_and_a_packed_record_too(study):
     assert len(plot(study, {"a": "A"}, 2 * CELL + 1).splitlines()[0].split()) == 2
     whole = plot(study, {"a": "A"}, 99)
     path = study / EXTRACT
-    (study / f"{EXTRACT}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    (study / f"{EXTRACT}.xz").write_bytes(lzma.compress(path.read_bytes()))
     path.unlink()
     assert plot(study, {"a": "A"}, 99) == whole
-    (study / f"{EXTRACT}.gz").unlink()
+    (study / f"{EXTRACT}.xz").unlink()
     with pytest.raises(StudyError, match="run the study first"):
         plot(study, {}, 99)
 

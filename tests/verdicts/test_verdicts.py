@@ -282,7 +282,7 @@ def test_on_shuffled_labels_of_constructed_scores_at_most_one_in_twenty_is_held(
 )
 def test_on_every_shuffling_of_recorded_labels_at_most_one_in_twenty_is_held(rows):
     scores = PairedScores(
-        read_scores(RECORDED / "metrics.csv.gz"), read_scores(RECORDED / "slices.csv.gz")
+        read_scores(RECORDED / "metrics.csv.xz"), read_scores(RECORDED / "slices.csv.xz")
     )
     found = [scores.differences(*rows, source, "ssim_brain") for source in SOURCES]
     values = np.array([one.values.to_numpy() for one in found])

@@ -16,6 +16,7 @@ from lmidiff.common.environment import promise_gpus, share_package
 from lmidiff.common.errors import StudyError
 from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.common.outlook import Outlook
+from lmidiff.records.packed import ENDING
 from lmidiff.records.served import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config, restorable

@@ -43,7 +43,7 @@ def figure(name, category):
 def has_previews():
     """Whether there are pictures from training: of networks trained here, or in the record."""
     if "recorded" in config:
-        taken = [f"models/{m}/previews.npz.gz" for m in study.trained_models]
+        taken = [f"models/{m}/previews.npz{ENDING}" for m in study.trained_models]
         return bool(taken) and set(taken) <= set(restorable(config["recorded"]))
     return bool(study.trained_models) and "checkpoints" not in config
 

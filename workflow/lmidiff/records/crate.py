@@ -23,6 +23,7 @@ from lmidiff.data.cohorts import Subject, subjects_of
 from lmidiff.data.downloads import LEDGER, Downloads
 from lmidiff.data.ixi import archive_of
 from lmidiff.data.ledger import Entry, read_ledger
+from lmidiff.records.packed import ENDING
 
 CRATE = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -181,6 +182,7 @@ def _input(crate: ROCrate, source: Source) -> Any:
 def _file(crate: ROCrate, path: Path, folder: Path) -> Any:
     name = str(path.relative_to(folder))
     known = {".safetensors": "application/octet-stream", ".yaml": "application/yaml"}
+    known |= {ENDING: "application/x-xz"}
     kind = known.get(path.suffix) or mimetypes.guess_type(name)[0] or "text/plain"
     properties = {
         "sha256": sha256(path),

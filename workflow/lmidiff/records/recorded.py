@@ -1,6 +1,5 @@
 """Recorded runs: what of a finished study is kept in the repository."""
 
-import gzip
 import shutil
 from collections.abc import Callable
 from fnmatch import fnmatch
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic_folder, sha256
+from lmidiff.records.packed import pack
 from lmidiff.study.repeats import FOLD_MARK, MARK
 
 PREVIEWS = "models/*/previews.npz"
@@ -45,7 +45,7 @@ LEFT = tuple(
     for mark in (MARK, FOLD_MARK)
     for pattern in (f"models/*{mark}*/previews.npz", f"cost/translate/*{mark}*.tsv")
 )
-#: Files that are kept as gzip, under their name and ``.gz``.
+#: Files that are kept packed.
 PACKED = (
     "metrics.csv",
     "slices.csv",
@@ -103,12 +103,6 @@ def record(
         lines = [f"{sha256(path)}  {path.relative_to(temporary)}\n" for path in kept]
         (temporary / SUMS).write_text("".join(lines))
     return goal
-
-
-def pack(path: Path, copy: Path) -> None:
-    """Write ``path`` as ``<copy>.gz``, the same bytes for the same content."""
-    packed = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
-    copy.with_name(f"{copy.name}.gz").write_bytes(packed)
 
 
 def check_record(folder: Path) -> None:

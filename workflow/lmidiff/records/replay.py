@@ -1,6 +1,5 @@
 """A recorded run as the beginning of a study: what is read from it, and what is made anew."""
 
-import gzip
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import atomic
+from lmidiff.records.packed import ENDING, unpack
 from lmidiff.records.recorded import SUMS, check_record
 
 #: Made anew from the rest, whether or not the record keeps a copy to compare with.
@@ -26,8 +26,6 @@ DERIVED = (
 )
 #: Methods that had another key when some of the records were made; their rows keep it.
 RENAMED = {"ours": "self_consistent"}
-#: A packed file is copied as the file it holds.
-GZ = ".gz"
 #: Figures that are drawn from the weights themselves: these are copied.
 KEPT_FIGURES = "figures/samples.*"
 
@@ -61,6 +59,8 @@ def recorded_config(folder: str | Path, exclude: Sequence[str] = ()) -> dict[str
 def restorable(folder: str | Path) -> dict[str, str]:
     """Recorded files that are not made anew: name in the record to name in a study, sorted.
 
+    A packed file is copied as the file it holds.
+
     Raises:
         StudyError: the folder lacks its list of checksums, or lacks a file that figures need.
     """
@@ -69,7 +69,7 @@ def restorable(folder: str | Path) -> dict[str, str]:
         raise StudyError(f"{sums}: missing; record the study (make record)")
     names = [line.split("  ", 1)[1] for line in sums.read_text().splitlines()]
     kept = {
-        name: name.removesuffix(GZ)
+        name: name.removesuffix(ENDING)
         for name in sorted(names)
         if fnmatch(name, KEPT_FIGURES) or not any(fnmatch(name, pattern) for pattern in DERIVED)
     }
@@ -96,10 +96,9 @@ def restore(record: str | Path, files: Mapping[str, str], exclude: Sequence[str]
     """
     check_record(Path(record))
     for name, path in files.items():
-        content = (Path(record) / name).read_bytes()
-        content = gzip.decompress(content) if name.endswith(GZ) else content
+        content = unpack(Path(record) / name)
         with atomic(path) as temporary:
-            temporary.write_bytes(_without(content, name.removesuffix(GZ), exclude))
+            temporary.write_bytes(_without(content, name.removesuffix(ENDING), exclude))
 
 
 def _without(content: bytes, name: str, exclude: Sequence[str]) -> bytes:

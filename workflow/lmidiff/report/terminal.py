@@ -1,6 +1,5 @@
 """Slices as a picture in a terminal: two pixels a character, in 24-bit grey."""
 
-import gzip
 import tempfile
 import textwrap
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from PIL import Image
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.panel import SOURCE, TARGET
 from lmidiff.evaluation.pictures import intensities, read_pictures
+from lmidiff.records.packed import ENDING, unpack
 
 CELL = 26
 """Characters a slice is wide; as few pixels as show a brain."""
@@ -56,12 +56,12 @@ def _strip(image: NDArray[np.floating]) -> list[str]:
 
 
 def _pictures(folder: Path) -> dict[str, NDArray[np.uint8]]:
-    path, packed = folder / EXTRACT, folder / f"{EXTRACT}.gz"
+    path, packed = folder / EXTRACT, folder / f"{EXTRACT}{ENDING}"
     if path.is_file():
         return read_pictures(path)[0]
     if not packed.is_file():
         raise StudyError(f"{path}: no such file; run the study first (make reproduce)")
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as unpacked:
-        unpacked.write(gzip.decompress(packed.read_bytes()))
+        unpacked.write(unpack(packed))
         unpacked.flush()
         return read_pictures(unpacked.name)[0]
