@@ -104,12 +104,14 @@ def summary(folder: Path) -> str:
     table, verdicts = read_table(folder), read_verdicts(folder)
     text = tabulate(narrow_rows(table), headers="keys", tablefmt="simple", disable_numparse=True)
     folds = f"{textwrap.fill(folds_text(folder), 100)}\n\n" if folds_text(folder) else ""
+    # A record has them packed.
+    scores = next(iter(sorted(folder.glob("metrics.csv*"))), folder / "metrics.csv")
     return (
         f"{text}\n\nMean and half of the 95 % interval over {table['n'].iloc[0]} test subjects, "
         f"{trainings_text(verdicts)} of each model.\n\n{folds}{verdict_lines(verdicts)}\n"
         f"Claims: {verdict_counts(verdicts)}; in full in {folder}/report.md\n"
         f"Picture: {folder}/figures/figure2.png   Table: {folder}/table1.md\n"
-        f"Scores: {folder}/metrics.csv   Record: {folder}/record/"
+        f"Scores: {scores}   Record: {folder}/record/"
     )
 
 
