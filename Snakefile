@@ -59,7 +59,7 @@ rule all:
         rules.write_table.output,
         verdict_files(),
         figure_files(),
-        rules.collect_quality.output if study.raw_subjects else [],
+        rules.collect_quality.output if study.people.raw_subjects else [],
         report_pages(),
         paths.metrics,
         paths.slices,

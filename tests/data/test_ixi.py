@@ -25,7 +25,7 @@ from lmidiff.data.ixi import (
 )
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records.provenance import record
-from lmidiff.study.people import StudyData
+from lmidiff.study.people import People
 from lmidiff.study.study import Study, merge
 from workflows import ROOT, copy_project, counted, jobs_of, planned_on_cluster
 
@@ -168,29 +168,29 @@ def test_archives_that_are_not_ixis(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_subjects_have_raw_scans_and_no_labels(config: dict, ledger: list) -> None:
     check_config(config)
     study = Study(config, ledger)
-    subject = study.subject("sub-IXI012")
+    subject = study.people.subject("sub-IXI012")
     assert subject.raw
     assert not subject.labels
     assert subject.scans["PDw"] == "resources/ixi/scans/IXI012-HH-1211-PD.nii.gz"
     assert set(subject.scans) == {"T1w", "PDw", "T2w"}
-    assert sum(len(study.subjects(split)) for split in ("train", "val", "test")) == 577
-    assert not study.generated_cohorts
+    assert sum(len(study.people.subjects(split)) for split in ("train", "val", "test")) == 577
+    assert not study.people.generated_cohorts
 
 
 def test_only_the_archives_of_the_studys_modalities_are_needed(config: dict, ledger: list) -> None:
     config["data"]["sources"] = ["PDw"]
-    assert StudyData(config, ledger).archives == {"T1w": "IXI-T1.tar", "PDw": "IXI-PD.tar"}
+    assert People(config, ledger).archives == {"T1w": "IXI-T1.tar", "PDw": "IXI-PD.tar"}
     config["data"]["sources"] = ["FLAIR"]
     with pytest.raises(StudyError, match="IXI has no FLAIR; it has T1w, PDw, T2w"):
-        StudyData(config, ledger)
+        People(config, ledger)
     config["data"]["sources"] = ["T2w"]
     with pytest.raises(StudyError, match=r"datasets\.tsv: no line for IXI-T1\.tar of ixi"):
-        StudyData(config, [])
+        People(config, [])
 
 
 def test_another_test_set_is_another_study(config: dict, ledger: list, tmp_path: Path) -> None:
     def digest(settings: dict) -> str:
-        return record({}, config, "cpu", Study(settings, ledger).roll)["study_sha256"]
+        return record({}, config, "cpu", Study(settings, ledger).people.roll)["study_sha256"]
 
     before = digest(config)
     assert digest(copy.deepcopy(config)) == before

@@ -341,19 +341,19 @@ def test_maps_along_the_way_are_the_models_own(config):
 def test_the_data_flow_shows_what_the_rules_are_handed(config):
     study = Study(config)
     edges = set(flow(study))
-    for model in study.used_models:
+    for model in study.rows.used_models:
         shown = {e[1] for e in edges if (e[0], *e[2:4]) == ("data", "model", model)}
-        files = {file for files in study.training_files(model).values() for file in files}
+        files = {file for files in study.models.files(model).values() for file in files}
         assert len(shown) == len({file.rsplit("_", 1)[1] for file in files}), model
-    people = f"{len(study.subjects('test'))} people"
+    people = f"{len(study.people.subjects('test'))} people"
     sources = ", ".join(study.sources)
     assert ("data", f"test|{sources}", "method", "source", people) in edges
     assert ("data", f"test|{study.target} + {sources}", "method", "oracle", people) in edges
     assert ("data", f"test|{study.target}", "method", "sdedit", people) not in edges
     tuned = {end for _, start, _, end, _ in edges if start.startswith("val|")}
-    assert tuned == {name for name, block in study.methods.items() if block.get("tune")}
+    assert tuned == {name for name, block in study.rows.methods.items() if block.get("tune")}
     assert {start for _, start, _, _, _ in edges if start.startswith("val|")} == {"val|T1w"}
-    assert {start for _, start, _, end, _ in edges if end == "segment"} >= set(study.methods)
+    assert {start for _, start, _, end, _ in edges if end == "segment"} >= set(study.rows.methods)
 
 
 def test_figure_one_needs_a_guided_and_an_unguided_model(config):

@@ -516,7 +516,7 @@ def configs(rng: np.random.Generator, folder: Path) -> str:  # noqa: ARG001
         study = Study(config)
     except StudyError as error:
         return told(error)
-    assert study.subjects("test")
+    assert study.people.subjects("test")
     assert study.folder.parts[0] == "results"
     assert len(study.folder.parts) == 2
     return "done"

@@ -55,15 +55,15 @@ def test_estimates_of_the_recorded_study_add_up_to_its_record(costs, recorded):
     needs, cost = needs_of(recorded, costs), pd.read_csv(RECORD / "cost.csv")
     seconds = cost.set_index(["stage", "job"])["seconds"]
     study = needs.study
-    asked = {model: needs.train(model)[0] for model in study.trained_models}
+    asked = {model: needs.train(model)[0] for model in study.rows.trained_models}
     ratios = [asked[model] / seconds["train"][model] for model in asked]
     assert min(ratios) == pytest.approx(1, rel=0.01)  # the dearest model's, so for no other less
     assert max(ratios) < 8
-    pairs = [(m, s) for m in study.methods for s in study.sources]
+    pairs = [(m, s) for m in study.rows.methods for s in study.sources]
     translated = sum(needs.translate(*pair, n)[0] for pair in pairs for n in study.shards(pair[0]))
     # A job without a network counts as scoring, in the estimate alone.
     assert seconds["translate"]["all"] <= translated <= 1.1 * seconds["translate"]["all"]
-    tuned = [method for method in study.methods if study.tuning_file(method)]
+    tuned = [method for method in study.rows.methods if study.rows.tuning_file(method)]
     assert sum(needs.tune(m)[0] for m in tuned) == pytest.approx(seconds["tune"]["all"], rel=0.01)
 
 

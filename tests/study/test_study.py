@@ -27,10 +27,10 @@ def test_splits_share_nobody_and_leave_out_nobody(config: dict, counts: tuple) -
         for block in config["methods"].values():
             block.pop("tune", None)
     study = Study(config)
-    splits = [set(study.subjects(split)) for split in ("train", "val", "test")]
+    splits = [set(study.people.subjects(split)) for split in ("train", "val", "test")]
     assert [len(split) for split in splits] == list(counts)
-    assert set.union(*splits) == set(study.subjects())
-    assert len(study.subjects()) == sum(counts)
+    assert set.union(*splits) == set(study.people.subjects())
+    assert len(study.people.subjects()) == sum(counts)
 
 
 def test_shards_hold_every_test_subject_once(config: dict) -> None:
@@ -39,7 +39,7 @@ def test_shards_hold_every_test_subject_once(config: dict) -> None:
     study = Study(config)
     held = [study.shard_subjects("source", shard) for shard in study.shards("source")]
     assert [len(shard) for shard in held] == [3, 3, 1]
-    assert [subject for shard in held for subject in shard] == study.subjects("test")
+    assert [subject for shard in held for subject in shard] == study.people.subjects("test")
     images = {s: paths["image"] for s, paths in study.translations("source", "PDw").items()}
     for shard, subjects in enumerate(held):
         folder = study.paths.shard("source", "PDw", shard)
@@ -60,12 +60,12 @@ def test_an_id_in_two_cohorts(config: dict, tmp_path: Path) -> None:
 
 
 def test_simulated_people_are_named_apart_from_real_ones(config: dict, tmp_path: Path) -> None:
-    plain = Study(config).subjects(cohort="simulated")
+    plain = Study(config).people.subjects(cohort="simulated")
     rows = ("01 T1w test", "01 PDw test", "01 T2w test")
     config["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)
     study = Study(config)
-    assert study.subjects(cohort="mine") == ["sub-01"]
-    apart = study.subjects(cohort="simulated")
+    assert study.people.subjects(cohort="mine") == ["sub-01"]
+    apart = study.people.subjects(cohort="simulated")
     assert apart == [name.replace("sub-", "sub-simulated") for name in plain]
 
 
@@ -100,22 +100,22 @@ def test_sources_of_a_real_target_are_simulated(
     config["data"]["cohorts"]["simulated"]["subjects"]["test"] = 0
     check_config(config)
     study = Study(config)
-    assert study.generated_cohorts == ["simulated"]
-    assert study.real_target_cohorts == ["people"]
-    assert study.subjects("test") == ["sub-r1"]
-    scans = study.scans_of(["sub-r1"])["sub-r1"]
+    assert study.people.generated_cohorts == ["simulated"]
+    assert study.people.real_target_cohorts == ["people"]
+    assert study.people.subjects("test") == ["sub-r1"]
+    scans = study.people.scans_of(["sub-r1"])["sub-r1"]
     assert {name: scans[name] for name in study.sources} == {
         name: study.paths.raw("sub-r1", name) for name in study.sources
     }
-    (kind,) = study.kinds(study.scanned_subjects)
+    (kind,) = study.people.kinds(study.people.scanned_subjects)
     assert set(kind.volumes) == {*study.modalities, MASK, LABELS}
     if aligned:
-        assert not study.raw_kinds
-        assert study.labels_file("sub-r1") == str(tmp_path / "r1_labels.nii.gz")
+        assert not study.people.raw_kinds
+        assert study.people.labels_file("sub-r1") == str(tmp_path / "r1_labels.nii.gz")
     else:
-        (kind,) = study.raw_kinds
+        (kind,) = study.people.raw_kinds
         assert (kind.modalities, kind.reference, kind.moving) == (("T1w",), "T1w", [])
-        assert study.labels_file("sub-r1") == study.paths.aligned("sub-r1", LABELS)
+        assert study.people.labels_file("sub-r1") == study.paths.aligned("sub-r1", LABELS)
         assert scans["T1w"] == study.paths.aligned("sub-r1", "T1w")
 
 
@@ -139,20 +139,20 @@ def test_some_of_a_sheets_splits(config: dict, tmp_path: Path) -> None:
     config["rows"] = ["source", "histogram"]
     people = sheet_of(tmp_path, "x1 T1w train", "x2 T1w val", "x3 T1w test")
     config["data"]["cohorts"]["mine"] = {**people, "splits": ["train", "val"]}
-    assert Study(config).subjects(cohort="mine") == ["sub-x1", "sub-x2"], "x3 has no source"
+    assert Study(config).people.subjects(cohort="mine") == ["sub-x1", "sub-x2"], "x3 has no source"
     config["data"]["cohorts"]["mine"] = people
     assert "sub-x3 has no PDw row" in message_of(config)
 
 
 def test_slices_that_are_tested(config: dict) -> None:
     config["data"]["grid"]["slices"] = 12
-    assert Study(config).test_slices == 12 * len(Study(config).subjects("test"))
+    assert Study(config).people.test_slices == 12 * len(Study(config).people.subjects("test"))
     config["data"]["test_every"] = 3
     study = Study(config)
-    assert study.test_slices == 4 * len(study.subjects("test"))
-    every = study.every(study.subjects())
-    assert {every[s] for s in study.subjects("train") + study.subjects("val")} == {1}
-    assert {every[s] for s in study.subjects("test")} == {3}
+    assert study.people.test_slices == 4 * len(study.people.subjects("test"))
+    every = study.people.every(study.people.subjects())
+    assert {every[s] for s in study.people.subjects("train") + study.people.subjects("val")} == {1}
+    assert {every[s] for s in study.people.subjects("test")} == {3}
 
 
 @pytest.mark.parametrize("name", ["simulated_sources", "case_sri24", "case_avg152", "case_patient"])
@@ -165,20 +165,20 @@ def test_models_of_the_real_study_are_trained_once_for_all(name: str) -> None:
         return Study(config, read_ledger(ROOT / "config" / "datasets.tsv"))
 
     real, other = study_of("real_fast"), study_of(name)
-    assert other.subjects("train") == real.subjects("train")
-    assert other.subjects("val") == real.subjects("val")
-    assert not set(other.subjects("test")) & set(real.subjects())
-    assert other.used_models == real.used_models
-    assert (other.images, other.seed) == (real.images, real.seed)
-    for model in real.used_models:
-        assert other.model_settings(model) == real.model_settings(model)
+    assert other.people.subjects("train") == real.people.subjects("train")
+    assert other.people.subjects("val") == real.people.subjects("val")
+    assert not set(other.people.subjects("test")) & set(real.people.subjects())
+    assert other.rows.used_models == real.rows.used_models
+    assert (other.people.images, other.seed) == (real.people.images, real.seed)
+    for model in real.rows.used_models:
+        assert other.models.settings(model) == real.models.settings(model)
         handed = {
             role: [file.replace(str(other.folder), str(real.folder)) for file in files]
-            for role, files in other.training_files(model).items()
+            for role, files in other.models.files(model).items()
         }
-        assert handed == real.training_files(model)
-    for row in real.methods:
-        assert other.method_settings(row) == real.method_settings(row)
+        assert handed == real.models.files(model)
+    for row in real.rows.methods:
+        assert other.rows.settings(row) == real.rows.settings(row)
 
 
 def test_the_target_among_the_sources(config: dict) -> None:
@@ -232,8 +232,8 @@ def test_a_model_of_a_source_that_the_study_has_not(config: dict) -> None:
     assert "null" in text
     config["methods"]["cyclegan_unseen"] = None
     study = Study(config)
-    assert "cyclegan_PDw" in study.used_models
-    assert "cyclegan_T2w" not in study.used_models
+    assert "cyclegan_PDw" in study.rows.used_models
+    assert "cyclegan_T2w" not in study.rows.used_models
 
 
 def test_unpaired_training_on_one_person(config: dict) -> None:
@@ -249,14 +249,14 @@ def test_a_source_for_a_model_that_sees_none(config: dict) -> None:
 
 def test_what_the_rows_of_the_gan_saw(config: dict) -> None:
     study = Study(config)
-    assert study.seen("cyclegan") == "target + the source, unpaired"
-    assert study.seen("cyclegan_unseen") == "target + another modality, unpaired"
-    assert study.zero_shot("cyclegan_unseen")
-    assert not study.zero_shot("cyclegan")
+    assert study.rows.seen("cyclegan") == "target + the source, unpaired"
+    assert study.rows.seen("cyclegan_unseen") == "target + another modality, unpaired"
+    assert study.rows.zero_shot("cyclegan_unseen")
+    assert not study.rows.zero_shot("cyclegan")
     for source in study.sources:
         (other,) = set(study.sources) - {source}
-        assert study.model_of("cyclegan", source) == f"cyclegan_{source}"
-        assert study.model_of("cyclegan_unseen", source) == f"cyclegan_{other}"
+        assert study.rows.model_of("cyclegan", source) == f"cyclegan_{source}"
+        assert study.rows.model_of("cyclegan_unseen", source) == f"cyclegan_{other}"
 
 
 def test_an_unknown_family_is_an_error_even_if_no_method_uses_the_model(config: dict) -> None:
@@ -269,8 +269,8 @@ def test_a_row_that_is_kept_must_exist(config: dict) -> None:
     assert "rows names telepathy, which is not under methods" in message_of(config)
     config["rows"] = ["source", "lmidiffusion", "oracle"]
     study = Study(config)
-    assert list(study.methods) == ["source", "lmidiffusion", "oracle"]
-    assert study.used_models == ["lmidiffusion"]
+    assert list(study.rows.methods) == ["source", "lmidiffusion", "oracle"]
+    assert study.rows.used_models == ["lmidiffusion"]
 
 
 def test_a_model_that_sees_a_source_names_one_of_the_study(config: dict) -> None:
@@ -280,9 +280,9 @@ def test_a_model_that_sees_a_source_names_one_of_the_study(config: dict) -> None
 
 def test_each_source_has_its_model_where_a_method_has_several(config: dict) -> None:
     study = Study(config)
-    assert study.model_of("supervised", "T2w") == "supervised_T2w"
-    assert study.models_of("supervised") == ["supervised_PDw", "supervised_T2w"]
-    assert study.models_of("self_consistent") == ["lmidiffusion_cr"]
+    assert study.rows.model_of("supervised", "T2w") == "supervised_T2w"
+    assert study.rows.models_of("supervised") == ["supervised_PDw", "supervised_T2w"]
+    assert study.rows.models_of("self_consistent") == ["lmidiffusion_cr"]
     del config["methods"]["supervised"]["model"]["T2w"]
     assert "methods.supervised.model names no model for source T2w" in message_of(config)
 
@@ -293,20 +293,20 @@ def test_what_a_row_saw_is_told(config: dict) -> None:
         "model": {"PDw": "supervised_T2w", "T2w": "supervised_PDw"},
     }
     study = Study(config)
-    assert study.seen("self_consistent") == "target"
-    assert study.seen("supervised") == "pairs of target and the source"
-    assert study.seen("swapped") == "pairs of target and another modality"
-    shown = {name for name in study.methods if not study.zero_shot(name)}
+    assert study.rows.seen("self_consistent") == "target"
+    assert study.rows.seen("supervised") == "pairs of target and the source"
+    assert study.rows.seen("swapped") == "pairs of target and another modality"
+    shown = {name for name in study.rows.methods if not study.rows.zero_shot(name)}
     assert shown == {"cyclegan", "supervised", "lookup", "oracle"}
-    assert study.seen("lookup") == "the answer"
-    assert study.seen("synth_regression") == "target + label maps"
+    assert study.rows.seen("lookup") == "the answer"
+    assert study.rows.seen("synth_regression") == "target + label maps"
 
 
 def test_pairs_are_handed_over_in_turn(config: dict) -> None:
     study = Study(config)
-    names = [Path(path).name for path in study.training_files("supervised_PDw")["pairs"]]
+    names = [Path(path).name for path in study.models.files("supervised_PDw")["pairs"]]
     assert names[:2] == ["sub-01_PDw.nii.gz", "sub-01_T1w.nii.gz"]
-    assert len(names) == 2 * len(study.subjects("train"))
+    assert len(names) == 2 * len(study.people.subjects("train"))
 
 
 # -- models ---------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def test_pairs_are_handed_over_in_turn(config: dict) -> None:
 def test_a_models_block_is_laid_on_the_defaults(config: dict) -> None:
     before = copy.deepcopy(config)
     study = Study(config)
-    settings = study.model_settings("lmidiffusion_cr")
+    settings = study.models.settings("lmidiffusion_cr")
     defaults = config["model_defaults"]
     assert settings["contrast_randomised"] is True
     own = config["models"]["lmidiffusion_cr"]["guidance"]
@@ -323,41 +323,47 @@ def test_a_models_block_is_laid_on_the_defaults(config: dict) -> None:
     assert settings["guidance"] == {**defaults["guidance"], **own}
     assert settings["training"] == {**defaults["training"], "seed": config["seed"]}
     assert settings["unet"]["channels"] == [16, 32]
-    assert study.model_settings("unconditional")["guidance"]["condition"] == "none"
-    assert study.model_settings("histogram") == {"family": "histogram"}
+    assert study.models.settings("unconditional")["guidance"]["condition"] == "none"
+    assert study.models.settings("histogram") == {"family": "histogram"}
     assert config == before
 
 
 def test_a_models_own_seed_wins(config: dict) -> None:
     config["models"]["lmidiffusion"]["training"] = {"seed": 9}
-    assert Study(config).model_settings("lmidiffusion")["training"]["seed"] == 9
+    assert Study(config).models.settings("lmidiffusion")["training"]["seed"] == 9
 
 
 def test_each_network_is_trained_from_every_seed_and_nothing_else_is(config: dict) -> None:
     config |= {"seed": 5, "seeds": 3}
     study = Study(config)
-    assert study.seeds == [5, 6, 7]
-    assert study.trainings("lmidiffusion") == [
+    assert study.models.seeds == [5, 6, 7]
+    assert study.models.trainings("lmidiffusion") == [
         *("lmidiffusion", "lmidiffusion_seed-6", "lmidiffusion_seed-7")
     ]
-    assert study.trainings("histogram") == ["histogram"]
-    assert {"source", "lookup", "oracle", "histogram", "inverted_histogram"} <= set(study.runs)
-    assert not any(name.startswith(("source_", "lookup_", "histogram_")) for name in study.runs)
-    first, again = study.method_block("sdedit", "PDw"), study.method_block("sdedit_seed-7", "PDw")
+    assert study.models.trainings("histogram") == ["histogram"]
+    assert {"source", "lookup", "oracle", "histogram", "inverted_histogram"} <= set(study.rows.runs)
+    assert not any(
+        name.startswith(("source_", "lookup_", "histogram_")) for name in study.rows.runs
+    )
+    first, again = study.rows.block("sdedit", "PDw"), study.rows.block("sdedit_seed-7", "PDw")
     assert first["model"].pop("training") | {"seed": 7} == again["model"].pop("training")
     assert first == again
-    assert study.weights_of("sdedit_seed-7", "PDw") == [study.paths.model("unconditional_seed-7")]
-    assert study.weights_of("inverted_histogram", "PDw") == [study.paths.model("histogram")]
-    assert study.model_of("cyclegan_seed-6", "PDw") == "cyclegan_PDw_seed-6"
-    assert study.tuning_file("sdedit_seed-6") == [study.paths.tuning("sdedit_seed-6")]
-    assert study.training_files("lmidiffusion_seed-6") == study.training_files("lmidiffusion")
-    assert [study.seed_of(name) for name in ("sdedit", "sdedit_seed-6")] == [5, 6]
-    assert list(study.labels) == list(study.methods), "the table has a row for all trainings"
-    assert study.methods == Study({**config, "seeds": 1}).methods
+    assert study.rows.weights_of("sdedit_seed-7", "PDw") == [
+        study.paths.model("unconditional_seed-7")
+    ]
+    assert study.rows.weights_of("inverted_histogram", "PDw") == [study.paths.model("histogram")]
+    assert study.rows.model_of("cyclegan_seed-6", "PDw") == "cyclegan_PDw_seed-6"
+    assert study.rows.tuning_file("sdedit_seed-6") == [study.paths.tuning("sdedit_seed-6")]
+    assert study.models.files("lmidiffusion_seed-6") == study.models.files("lmidiffusion")
+    assert [study.rows.seed_of(name) for name in ("sdedit", "sdedit_seed-6")] == [5, 6]
+    assert list(study.rows.labels) == list(study.rows.methods), (
+        "the table has a row for all trainings"
+    )
+    assert study.rows.methods == Study({**config, "seeds": 1}).rows.methods
     config["models"]["lmidiffusion"]["training"] = {"seed": 40}
     seeds = [
-        Study(config).model_settings(name)["training"]["seed"]
-        for name in study.trainings("lmidiffusion")
+        Study(config).models.settings(name)["training"]["seed"]
+        for name in study.models.trainings("lmidiffusion")
     ]
     assert seeds == [40, 41, 42]
 
@@ -367,9 +373,9 @@ def test_a_model_may_be_trained_once_whatever_the_studys_seeds_are(config: dict)
     config["models"]["image_cr"]["seeds"] = 1
     check_config(config)
     study = Study({**config, "seeds": 3})
-    assert study.trainings("image_cr") == ["image_cr"]
-    assert set(before.runs) - set(study.runs) == {"image_cr_seed-2", "image_cr_seed-3"}
-    settings = [each.model_settings("image_cr") for each in (before, study)]
+    assert study.models.trainings("image_cr") == ["image_cr"]
+    assert set(before.rows.runs) - set(study.rows.runs) == {"image_cr_seed-2", "image_cr_seed-3"}
+    settings = [each.models.settings("image_cr") for each in (before, study)]
     assert settings[0] == settings[1], "the training is the same one"
     config["models"]["image_cr"]["seeds"] = 2
     with pytest.raises(StudyError, match=r"models\.image_cr\.seeds"):
@@ -378,7 +384,9 @@ def test_a_model_may_be_trained_once_whatever_the_studys_seeds_are(config: dict)
 
 def test_a_translation_depends_on_the_settings_that_its_method_takes(config: dict) -> None:
     study = Study(config)
-    behind = modules_behind(ROOT / "workflow/scripts/translate.py", *study.method_modules("sdedit"))
+    behind = modules_behind(
+        ROOT / "workflow/scripts/translate.py", *study.rows.modules_of("sdedit")
+    )
     names = {Path(path).relative_to(ROOT / "workflow/lmidiff").as_posix() for path in behind}
     assert {"methods/settings.py", "methods/sdedit.py", "models/diffusion.py"} <= names
     assert not {"methods/ilvr.py", "methods/__init__.py", "models/cyclegan.py"} & names
@@ -393,9 +401,9 @@ def test_merging() -> None:
 def test_a_dropped_method_leaves_its_model_untrained(config: dict) -> None:
     config["methods"]["cr_regression"] = config["methods"]["cr_regression_consistent"] = None
     study = Study(config)
-    assert "cr_regression" not in study.methods
-    assert "cr_regression" in study.models
-    assert "cr_regression" not in study.used_models
+    assert "cr_regression" not in study.rows.methods
+    assert "cr_regression" in study.models.blocks
+    assert "cr_regression" not in study.rows.used_models
 
 
 # -- whole heads ----------------------------------------------------------------------------------
@@ -418,10 +426,10 @@ def test_what_a_study_shows_goes_with_its_models(config: dict, tmp_path: Path) -
     old = copy.deepcopy(config)
     del old["data"]["field"], old["segmentation"]["field"]
     for brain in (Study(config), Study(old)):
-        assert (brain.field, brain.segmented) == ("brain", "brain")
-        assert set(brain.images) == {"target", "percentile", "grid"}
+        assert (brain.people.field, brain.people.segmented) == ("brain", "brain")
+        assert set(brain.people.images) == {"target", "percentile", "grid"}
     heads = Study(heads_of(config, tmp_path))
-    assert heads.images == {**brain.images, "field": "head"}
+    assert heads.people.images == {**brain.people.images, "field": "head"}
 
 
 def test_who_has_no_head_is_refused(config: dict, tmp_path: Path) -> None:
@@ -441,6 +449,6 @@ def test_lesions_are_of_tissues(config: dict, tmp_path: Path) -> None:
     columns = [f"{head}\tlabels\tlesions", *(f"{x}\t{marked.name}\t{marked.name}" for x in lines)]
     sheet.write_text("\n".join(columns) + "\n")
     config["data"]["cohorts"]["own"] = cohort
-    assert Study(config).with_lesions == ["sub-x"]
+    assert Study(config).people.with_lesions == ["sub-x"]
     config["segmentation"]["field"] = "head"
     assert "whose clusters are no tissues, and sub-x has lesions marked" in message_of(config)

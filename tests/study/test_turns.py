@@ -14,39 +14,47 @@ from studies import message_of, sheet_of
 def test_every_fold_has_its_own_people_models_settings_and_segmenter(folded: dict) -> None:
     study = Study(folded)
     plain = Study(folded | {"folds": 1})
-    assert study.folds == [1, 2]
-    assert study.subjects("test") == study.subjects() == [f"sub-0{n}" for n in range(1, 7)]
-    assert study.rolls[0] == study.roll == plain.roll, "the first fold is the split without folds"
-    assert study.subjects("test", fold=2) == ["sub-01", "sub-02", "sub-03"]
-    assert study.subjects("val", fold=2) == ["sub-06"]
-    assert set(study.runs) == {f"{row}{fold}" for row in plain.runs for fold in ("", "_fold-2")}
-    assert study.shown_runs == study.runs
-    assert study.trainings("histogram") == ["histogram", "histogram_fold-2"]
-    run, first = "sdedit_fold-2", Study(folded).method_block("sdedit", "PDw")
-    assert study.method_block(run, "PDw") == first, "settings and seeds are those of every fold"
-    assert study.weights_of(run, "PDw") == [study.paths.model("unconditional_fold-2")]
-    assert study.weights_of("sdedit", "PDw") == plain.weights_of("sdedit", "PDw")
-    assert study.model_of("cyclegan_fold-2", "PDw") == "cyclegan_PDw_fold-2"
-    assert study.model_of("source_fold-2", "PDw") is None
-    assert study.tuning_file(run) == [study.paths.tuning(run)]
-    assert study.segmenter("source").endswith("/models/kmeans/kmeans.json")
-    assert study.segmenter(run).endswith("/models/kmeans_fold-2/kmeans.json")
-    assert list(study.labels) == list(study.methods) == list(plain.methods)
-    files = study.training_files("lmidiffusion_fold-2")["target"]
+    assert study.people.folds == [1, 2]
+    assert (
+        study.people.subjects("test")
+        == study.people.subjects()
+        == [f"sub-0{n}" for n in range(1, 7)]
+    )
+    assert study.people.rolls[0] == study.people.roll == plain.people.roll, (
+        "the first fold is the split without folds"
+    )
+    assert study.people.subjects("test", fold=2) == ["sub-01", "sub-02", "sub-03"]
+    assert study.people.subjects("val", fold=2) == ["sub-06"]
+    assert set(study.rows.runs) == {
+        f"{row}{fold}" for row in plain.rows.runs for fold in ("", "_fold-2")
+    }
+    assert study.rows.shown_runs == study.rows.runs
+    assert study.models.trainings("histogram") == ["histogram", "histogram_fold-2"]
+    run, first = "sdedit_fold-2", Study(folded).rows.block("sdedit", "PDw")
+    assert study.rows.block(run, "PDw") == first, "settings and seeds are those of every fold"
+    assert study.rows.weights_of(run, "PDw") == [study.paths.model("unconditional_fold-2")]
+    assert study.rows.weights_of("sdedit", "PDw") == plain.rows.weights_of("sdedit", "PDw")
+    assert study.rows.model_of("cyclegan_fold-2", "PDw") == "cyclegan_PDw_fold-2"
+    assert study.rows.model_of("source_fold-2", "PDw") is None
+    assert study.rows.tuning_file(run) == [study.paths.tuning(run)]
+    assert study.rows.segmenter("source").endswith("/models/kmeans/kmeans.json")
+    assert study.rows.segmenter(run).endswith("/models/kmeans_fold-2/kmeans.json")
+    assert list(study.rows.labels) == list(study.rows.methods) == list(plain.rows.methods)
+    files = study.models.files("lmidiffusion_fold-2")["target"]
     assert [subject_of(path) for path in files] == ["sub-04", "sub-05"]
-    assert study.training_files("lmidiffusion") == plain.training_files("lmidiffusion")
+    assert study.models.files("lmidiffusion") == plain.models.files("lmidiffusion")
 
 
 def test_a_person_is_shown_as_translated_by_the_run_that_tested_them(folded: dict) -> None:
     study = Study(folded)
     files = study.files_of_row("sdedit", "PDw")
-    assert list(files) == study.subjects("test")
+    assert list(files) == study.people.subjects("test")
     for subject, paths in files.items():
-        run = "sdedit" if subject in study.subjects("test", fold=1) else "sdedit_fold-2"
+        run = "sdedit" if subject in study.people.subjects("test", fold=1) else "sdedit_fold-2"
         assert paths == study.scored_files(run, "PDw")[subject]
         assert f"/translations/{run}/from-PDw/shard-" in paths["image"]
         assert f"/segmentations/{run}/" in paths["labels"]
-    runs = {run: study.tested(run) for run in ("sdedit", "sdedit_fold-2")}
+    runs = {run: study.rows.tested(run) for run in ("sdedit", "sdedit_fold-2")}
     for run, people in runs.items():
         held = [study.shard_subjects(run, shard) for shard in study.shards(run)]
         assert [subject for shard in held for subject in shard] == people
@@ -57,27 +65,29 @@ def test_a_person_is_shown_as_translated_by_the_run_that_tested_them(folded: dic
 
 def test_test_people_teach_by_turns_where_only_they_have_the_source(crossed: dict) -> None:
     study = Study(crossed)
-    people, train = study.subjects("test"), study.subjects("train")
-    assert study.trainings("supervised_PDw") == ["supervised_PDw", "supervised_PDw_fold-2"]
-    assert study.trainings("lmidiffusion") == ["lmidiffusion", "lmidiffusion_seed-2"]
-    runs = [run for run in study.runs if run.startswith("supervised")]
+    people, train = study.people.subjects("test"), study.people.subjects("train")
+    assert study.models.trainings("supervised_PDw") == ["supervised_PDw", "supervised_PDw_fold-2"]
+    assert study.models.trainings("lmidiffusion") == ["lmidiffusion", "lmidiffusion_seed-2"]
+    runs = [run for run in study.rows.runs if run.startswith("supervised")]
     assert runs == ["supervised", "supervised_fold-2"], "one training a part, whatever the seeds"
-    assert [study.tested(run) for run in runs] == [people[::2], people[1::2]]
+    assert [study.rows.tested(run) for run in runs] == [people[::2], people[1::2]]
     for run, taught in zip(runs, (people[1::2], people[::2]), strict=True):
-        assert study.weights_of(run, "PDw") == [
+        assert study.rows.weights_of(run, "PDw") == [
             study.paths.model(run.replace("vised", "vised_PDw"))
         ]
-        pairs = study.training_files(study.model_of(run, "PDw"))["pairs"]
+        pairs = study.models.files(study.rows.model_of(run, "PDw"))["pairs"]
         assert [subject_of(path) for path in pairs[::2]] == taught
-        assert study.segmenter(run) == study.segmenter("source")
-    files = study.training_files("cyclegan_PDw_fold-3")
+        assert study.rows.segmenter(run) == study.rows.segmenter("source")
+    files = study.models.files("cyclegan_PDw_fold-3")
     assert [subject_of(path) for path in files["target"]] == train
     assert [subject_of(path) for path in files["source"]] == people[:2]
     assert list(study.files_of_row("cyclegan", "T2w")) == people
-    assert study.seen("supervised") == "pairs of target and the source, of others who are tested"
-    assert study.seen("cyclegan") == "target + the source, unpaired, of others who are tested"
-    assert not study.zero_shot("cyclegan")
-    assert study.tested("lmidiffusion_seed-2") == people
+    assert (
+        study.rows.seen("supervised") == "pairs of target and the source, of others who are tested"
+    )
+    assert study.rows.seen("cyclegan") == "target + the source, unpaired, of others who are tested"
+    assert not study.rows.zero_shot("cyclegan")
+    assert study.rows.tested("lmidiffusion_seed-2") == people
 
 
 def test_only_what_sees_a_source_is_cross_fitted(crossed: dict, folded: dict) -> None:

@@ -23,21 +23,21 @@ def leaks(jobs: list[Job], study: Study) -> list[str]:
     preprocesses a subject reads all of its modalities, to write each to its own file.
     """
     found = []
-    weights = {study.paths.model(model): model for model in study.models}
+    weights = {study.paths.model(model): model for model in study.models.blocks}
     for job in jobs:
         for model in {weights[path] for path in job.outputs if path in weights}:
             allowed = set()
-            if study.needs(model) & {"target", "pairs"}:
-                allowed |= set(study.volumes("train", study.target))
-            source = study.models[model].get("source")
-            if study.needs(model) & {"source", "pairs"}:
-                allowed |= set(study.volumes("train", source))
-            if "labels" in study.needs(model):
+            if study.models.needs(model) & {"target", "pairs"}:
+                allowed |= set(study.people.volumes("train", study.target))
+            source = study.models.blocks[model].get("source")
+            if study.models.needs(model) & {"source", "pairs"}:
+                allowed |= set(study.people.volumes("train", source))
+            if "labels" in study.models.needs(model):
                 allowed |= {
-                    study.paths.volume(person, LABELS) for person in study.subjects("train")
+                    study.paths.volume(person, LABELS) for person in study.people.subjects("train")
                 }
             found += sorted(f"{model} reads {path}" for path in job.data - allowed)
-            if "source" in study.needs(model):
+            if "source" in study.models.needs(model):
                 sides = (people_in(job.data, modality) for modality in (study.target, source))
                 both = set.intersection(*sides)
                 found += sorted(f"{model} reads both sides of {person}" for person in both)
@@ -70,31 +70,33 @@ def test_no_training_job_of_the_dag_is_handed_a_source_or_a_held_out_subject(
             (weights,) = (path for path in job.outputs if path.endswith("safetensors"))
             trained[weights] = job.data
     # Not vacuous: every model is there, and a zero-shot one reads the training target, no more.
-    assert set(trained) == {study.paths.model(model) for model in study.used_models}
-    target = set(study.volumes("train", study.target))
-    zero_shot = [model for model in study.used_models if study.needs(model) == {"target"}]
+    assert set(trained) == {study.paths.model(model) for model in study.rows.used_models}
+    target = set(study.people.volumes("train", study.target))
+    zero_shot = [
+        model for model in study.rows.used_models if study.models.needs(model) == {"target"}
+    ]
     assert {"lmidiffusion", "lmidiffusion_cr", "unconditional"} <= set(zero_shot)
     assert all(trained[study.paths.model(model)] == target for model in zero_shot)
-    for name in study.methods:
-        if study.zero_shot(name) and study.seen(name) == "target":
-            for model in study.models_of(name):
+    for name in study.rows.methods:
+        if study.rows.zero_shot(name) and study.rows.seen(name) == "target":
+            for model in study.rows.models_of(name):
                 assert trained[study.paths.model(model)] == target
-    pairs = set(study.volumes("train", "PDw")) | target
+    pairs = set(study.people.volumes("train", "PDw")) | target
     assert trained[study.paths.model("supervised_PDw")] == pairs
     # An unpaired model reads everybody once: some as target, the others as its source.
-    unpaired = [model for model in study.used_models if "source" in study.needs(model)]
+    unpaired = [model for model in study.rows.used_models if "source" in study.models.needs(model)]
     assert {"cyclegan_PDw", "cyclegan_T2w"} <= set(unpaired)
     for model in unpaired:
-        read, source = trained[study.paths.model(model)], study.models[model]["source"]
+        read, source = trained[study.paths.model(model)], study.models.blocks[model]["source"]
         sides = [people_in(read, modality) for modality in (study.target, source)]
         assert all(sides)
         assert not sides[0] & sides[1]
-        assert sides[0] | sides[1] == set(study.subjects("train"))
+        assert sides[0] | sides[1] == set(study.people.subjects("train"))
         assert len(read) == len(sides[0]) + len(sides[1])  # and nothing else
     (segmenter,) = (job for job in dag if job.rule == "train_segmenter")
-    masks = set(study.volumes("train", "desc-brain_mask"))
+    masks = set(study.people.volumes("train", "desc-brain_mask"))
     assert segmenter.data == target | masks
-    for subject in study.subjects("val") + study.subjects("test"):
+    for subject in study.people.subjects("val") + study.people.subjects("test"):
         readers = {job.rule for job in dag if any(f"/{subject}/" in path for path in job.data)}
         assert not readers & {"train_model", "train_segmenter"}
 
@@ -108,7 +110,7 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
         read = {
             split
             for split in ("train", "val", "test")
-            for s in study.subjects(split)
+            for s in study.people.subjects(split)
             if any(f"/{s}/" in path for path in job.data)
         }
         # Both look at every volume, and nothing that is trained or scored reads what they write.
@@ -124,7 +126,9 @@ def test_only_tuning_reads_validation_subjects_and_it_reads_no_test_subject(
 def test_tuning_is_handed_no_image_of_any_source(dag: list[Job], study: Study) -> None:
     tuned = [job for job in dag if job.rule == "tune_method"]
     assert {"sdedit", "self_consistent"} <= {Path(job.outputs[0]).stem for job in tuned}
-    targets = set(study.volumes("val", study.target)) | set(study.volumes("val", "desc-brain_mask"))
+    targets = set(study.people.volumes("val", study.target)) | set(
+        study.people.volumes("val", "desc-brain_mask")
+    )
     for job in tuned:
         assert {path for path in job.data if "/volumes/" in path} == targets, job.outputs
 
@@ -213,14 +217,14 @@ def test_nothing_behind_a_score_has_seen_the_people_it_is_of(project: Path, fold
     for score in (job for job in jobs if job.rule == "score"):
         run, source = Path(score.outputs[0]).stem.removesuffix("_metrics").split("_from-")
         row = run.removesuffix("_fold-2")
-        assert people_of(score) == set(study.subjects("test", fold=2 if run != row else 1))
+        assert people_of(score) == set(study.people.subjects("test", fold=2 if run != row else 1))
         tested.setdefault((row, source), []).extend(people_of(score))
         made = [job for job in behind(score, maker) if job.rule in MADE_BY]
-        expected = 1 + len(study.weights_of(row, source)) + len(study.tuning_file(row))
+        expected = 1 + len(study.rows.weights_of(row, source)) + len(study.rows.tuning_file(row))
         assert len(made) == expected
         assert all(people_of(job) for job in made)
-    assert set(tested) == {(row, source) for row in study.methods for source in study.sources}
-    assert all(sorted(people) == study.subjects() for people in tested.values())
+    assert set(tested) == {(row, source) for row in study.rows.methods for source in study.sources}
+    assert all(sorted(people) == study.people.subjects() for people in tested.values())
 
 
 @pytest.mark.study
@@ -241,20 +245,20 @@ def test_nothing_behind_a_score_has_seen_the_people_it_is_of(project: Path, fold
         ),
         (
             "rules/translate.smk",
-            'study.volumes("val", study.target, fold_of_run(w.method))',
-            'study.volumes("val", study.target)',
+            'study.people.volumes("val", study.target, fold_of_run(w.method))',
+            'study.people.volumes("val", study.target)',
             "tuning/sdedit.json has seen sub-06",
         ),
         (
             "rules/segment.smk",
-            'study.volumes("train", study.target, fold_of_run(w.segmenter))',
-            'study.volumes("train", study.target)',
+            'study.people.volumes("train", study.target, fold_of_run(w.segmenter))',
+            'study.people.volumes("train", study.target)',
             "models/kmeans/kmeans.json has seen sub-05",
         ),
         (
             "rules/segment.smk",
-            "model=lambda w: [study.segmenter(w.method)]",
-            'model=lambda w: [study.segmenter("source")]',
+            "model=lambda w: [study.rows.segmenter(w.method)]",
+            'model=lambda w: [study.rows.segmenter("source")]',
             "models/kmeans/kmeans.json has seen sub-01",
         ),
     ],
@@ -285,7 +289,7 @@ def test_nothing_behind_the_score_of_a_cross_fitted_row_has_seen_the_person(
     for score in (job for job in jobs if job.rule == "score" and "_from-PDw_" in job.outputs[0]):
         run = Path(score.outputs[0]).stem.split("_from-")[0]
         tested.setdefault(run.split("_fold-")[0].split("_seed-")[0], []).extend(people_of(score))
-    everybody = study.subjects("test")
+    everybody = study.people.subjects("test")
     assert sorted(tested["supervised"]) == sorted(tested["cyclegan"]) == everybody
     assert sorted(tested["lmidiffusion"]) == sorted(2 * everybody), "from two seeds"
     trained = [

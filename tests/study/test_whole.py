@@ -46,7 +46,7 @@ def test_a_whole_brain_is_the_studys_grid_from_bottom_to_top(config):
 
 def test_its_files_are_apart_from_the_studys_and_no_labels_are_read(config):
     there, study = whole(config), Study(config)
-    assert not set(there.volumes("sub-a")) & set(study.volume_files("sub-a"))
+    assert not set(there.volumes("sub-a")) & set(study.people.volume_files("sub-a"))
     assert set(there.scans("sub-a")["sub-a"]) == {"T1w", "PDw"}
     assert there.translations("source", "PDw").keys() == there.targets().keys() == {"sub-a"}
     assert there.answers("source", 0) == []

@@ -218,10 +218,10 @@ def test_a_training_over_its_time_limit_goes_on_and_ends_the_same(
 
     files = ("config/config.yaml", "config/smoke.yaml", "part.yaml")
     study = Study(load_config(*(folder / file for file in files)))
-    files = study.training_files("unconditional")
+    files = study.models.files("unconditional")
     handed = {role: [str(folder / f) for f in files.get(role, [])] for role in ROLES}
-    data = TrainingData(handed, study.needs("unconditional"))
-    settings = study.model_settings("unconditional")
+    data = TrainingData(handed, study.models.needs("unconditional"))
+    settings = study.models.settings("unconditional")
     family = family_module(settings["family"])
     weights, _ = family.fit(settings, data, tmp_path, torch.device("cpu"), "uninterrupted")
     published = load_file(folder / WEIGHTS)

@@ -18,8 +18,8 @@ import sys, yaml
 {imports}
 from lmidiff.data.ledger import read_ledger
 study = Study(yaml.safe_load(open("config/config.yaml")), read_ledger("config/datasets.tsv"))
-assert [study.method_modules(name) for name in study.methods] and study.table_rows()
-assert [study.model_settings(name) for name in study.models]
+assert [study.rows.modules_of(name) for name in study.rows.methods] and study.rows.table()
+assert [study.models.settings(name) for name in study.models.blocks]
 assert read_claims("config/claims.yaml")
 assert modules_behind("workflow/scripts/train.py", "lmidiff.models.diffusion")
 print(*sorted({{name.split(".")[0] for name in sys.modules}}))

@@ -50,8 +50,10 @@ rule measure_plans:
 
 rule try_own_scan:
     input:
-        scans=lambda w: study.downloads.stand_ins({**OWN_SCANS, **OWN_PEOPLE}[w.scan]),
-        network=study.downloads.stand_ins(SEGMENTER),
+        scans=lambda w: study.people.downloads.stand_ins(
+            {**OWN_SCANS, **OWN_PEOPLE}[w.scan]
+        ),
+        network=study.people.downloads.stand_ins(SEGMENTER),
         code=code("try_own_scan.py"),
     output:
         csv=f"{BENCH}/own_scans/{{scan}}.csv",
@@ -67,10 +69,11 @@ rule try_own_scan:
     threads: THREADS
     params:
         scans=lambda w: [
-            study.downloads.place(file) for file in {**OWN_SCANS, **OWN_PEOPLE}[w.scan]
+            study.people.downloads.place(file)
+            for file in {**OWN_SCANS, **OWN_PEOPLE}[w.scan]
         ],
         raw=lambda w: w.scan in OWN_PEOPLE,
-        network=lambda w: study.downloads.place(SEGMENTER[0]),
+        network=lambda w: study.people.downloads.place(SEGMENTER[0]),
         threads=THREADS,
     script:
         "../scripts/try_own_scan.py"
@@ -78,7 +81,7 @@ rule try_own_scan:
 
 rule draw_maps:
     input:
-        scans=study.downloads.stand_ins(OWN_SCANS["sri24_PDw"]),
+        scans=study.people.downloads.stand_ins(OWN_SCANS["sri24_PDw"]),
         code=code("draw_maps.py"),
     output:
         origin=f"{BENCH}/maps.json",
@@ -89,8 +92,8 @@ rule draw_maps:
     conda:
         "../../envs/environment.yaml"
     params:
-        source=lambda w: study.downloads.place(OWN_SCANS["sri24_PDw"][0]),
-        target=lambda w: study.downloads.place(OWN_SCANS["sri24_PDw"][1]),
+        source=lambda w: study.people.downloads.place(OWN_SCANS["sri24_PDw"][0]),
+        target=lambda w: study.people.downloads.place(OWN_SCANS["sri24_PDw"][1]),
         titles=("PDw", "T1w"),
     script:
         "../scripts/draw_maps.py"

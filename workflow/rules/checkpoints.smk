@@ -17,6 +17,9 @@ rule take_model:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=lambda w: {**study.model_settings(w.model), "images": study.images},
+        settings=lambda w: {
+            **study.models.settings(w.model),
+            "images": study.people.images,
+        },
     script:
         "../scripts/take_model.py"

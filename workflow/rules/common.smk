@@ -66,9 +66,9 @@ BRAIN_NETWORK = str(PACKAGE / "lmidiff/data/brain_network.safetensors")
 
 wildcard_constraints:
     subject=r"sub-[A-Za-z0-9]+",
-    cohort="|".join(map(re.escape, study.cohorts)),
-    model=repeatable(study.models),
-    method=repeatable(study.methods),
+    cohort="|".join(map(re.escape, study.people.cohorts)),
+    model=repeatable(study.models.blocks),
+    method=repeatable(study.rows.methods),
     source="|".join(map(re.escape, study.sources)),
     shard=r"\d+",
 
@@ -85,13 +85,15 @@ def code(script, modules=lambda wildcards: ()):
 
 def processes(model):
     """In how many processes a model is trained: one a GPU."""
-    return study.model_settings(model).get("training", {}).get("processes", 1)
+    return study.models.settings(model).get("training", {}).get("processes", 1)
 
 
 def all_volumes():
     """Every preprocessed volume of the study."""
     return [
-        file for subject in study.subjects() for file in study.volume_files(subject)
+        file
+        for subject in study.people.subjects()
+        for file in study.people.volume_files(subject)
     ]
 
 
@@ -103,22 +105,28 @@ def shard_folders(wildcards):
 
 def for_each_shown(pattern):
     """A pattern filled for every run that is shown, and source: of each row, its first training."""
-    return expand(pattern, method=study.shown_runs, source=study.sources)
+    return expand(pattern, method=study.rows.shown_runs, source=study.sources)
 
 
 def for_each_run(pattern):
     """A pattern filled for every training of every method, and source: what is scored."""
-    return expand(pattern, method=study.runs, source=study.sources)
+    return expand(pattern, method=study.rows.runs, source=study.sources)
 
 
 def all_weights():
     """The weights of every used model, from every seed or fold."""
-    return [paths.model(m) for name in study.used_models for m in study.trainings(name)]
+    return [
+        paths.model(m)
+        for name in study.rows.used_models
+        for m in study.models.trainings(name)
+    ]
 
 
 def training_curves():
     """Training of a model, from every seed or fold, to its learning curve."""
-    models = [m for name in study.trained_models for m in study.trainings(name)]
+    models = [
+        m for name in study.rows.trained_models for m in study.models.trainings(name)
+    ]
     return {model: paths.model(model, "curve.csv") for model in models}
 
 
@@ -126,7 +134,7 @@ def all_shards():
     """Every translated shard that is shown, see for_each_shown."""
     return [
         paths.shard(run, source, shard)
-        for run in study.shown_runs
+        for run in study.rows.shown_runs
         for source in study.sources
         for shard in study.shards(run)
     ]
@@ -134,13 +142,17 @@ def all_shards():
 
 def test_volumes():
     """Every preprocessed volume of the test subjects."""
-    return [file for s in study.subjects("test") for file in study.volume_files(s)]
+    return [
+        file
+        for s in study.people.subjects("test")
+        for file in study.people.volume_files(s)
+    ]
 
 
 def tested_volumes(wildcards):
     """Every preprocessed volume of the test subjects of a run."""
-    people = study.tested(wildcards.method)
-    return [file for s in people for file in study.volume_files(s)]
+    people = study.rows.tested(wildcards.method)
+    return [file for s in people for file in study.people.volume_files(s)]
 
 
 def seconds_of(job):

@@ -11,16 +11,16 @@ localrules:
     quality,
 
 
-for cohort in study.generated_cohorts:
+for cohort in study.people.generated_cohorts:
 
     rule:
         name:
             f"simulate_{cohort}"
         input:
-            anatomies=study.anatomies(cohort),
+            anatomies=study.people.anatomies(cohort),
             code=code("simulate.py"),
         output:
-            files=study.raw_files(cohort),
+            files=study.people.raw_files(cohort),
         log:
             f"{OUT}/logs/simulate_{cohort}.log",
         benchmark:
@@ -30,14 +30,14 @@ for cohort in study.generated_cohorts:
         conda:
             "../../envs/environment.yaml"
         resources:
-            **asks(lambda w, c=cohort: needs.data(len(study.subjects(cohort=c)))),
+            **asks(lambda w, c=cohort: needs.data(len(study.people.subjects(cohort=c)))),
         params:
-            subjects=study.anatomy_of(cohort),
-            settings=study.cohorts[cohort].get("simulation", {}),
+            subjects=study.people.anatomy_of(cohort),
+            settings=study.people.cohorts[cohort].get("simulation", {}),
             grid=config["data"]["grid"],
             modalities=study.modalities,
             seed=study.seed,
-            field=study.field,
+            field=study.people.field,
         script:
             "../scripts/simulate.py"
 
@@ -45,10 +45,10 @@ for cohort in study.generated_cohorts:
         name:
             f"preprocess_{cohort}"
         input:
-            files=study.raw_files(cohort),
+            files=study.people.raw_files(cohort),
             code=code("preprocess.py"),
         output:
-            files=study.preprocessed_files(cohort),
+            files=study.people.preprocessed_files(cohort),
         log:
             f"{OUT}/logs/preprocess_{cohort}.log",
         benchmark:
@@ -58,24 +58,24 @@ for cohort in study.generated_cohorts:
         conda:
             "../../envs/environment.yaml"
         resources:
-            **asks(lambda w, c=cohort: needs.data(len(study.subjects(cohort=c)))),
+            **asks(lambda w, c=cohort: needs.data(len(study.people.subjects(cohort=c)))),
         params:
-            scans=study.scans_of(study.subjects(cohort=cohort)),
+            scans=study.people.scans_of(study.people.subjects(cohort=cohort)),
             grid=config["data"]["grid"],
-            every=study.every(study.subjects(cohort=cohort)),
+            every=study.people.every(study.people.subjects(cohort=cohort)),
             percentile=config["data"]["percentile"],
-            field=study.field,
+            field=study.people.field,
         script:
             "../scripts/preprocess.py"
 
 
-for kind in study.raw_kinds:
+for kind in study.people.raw_kinds:
 
     rule:
         name:
             f"align{kind.name}"
         input:
-            files=lambda w: study.scan_files(w.subject),
+            files=lambda w: study.people.scan_files(w.subject),
             weights=BRAIN_NETWORK,
             code=code("align.py"),
         output:
@@ -100,20 +100,20 @@ for kind in study.raw_kinds:
         resources:
             **asks(lambda w: needs.align()),
         params:
-            scans=lambda w: study.align_files(w.subject),
+            scans=lambda w: study.people.align_files(w.subject),
             modalities=kind.modalities,
             reference=kind.reference,
         script:
             "../scripts/align.py"
 
 
-for cohort in study.real_target_cohorts:
+for cohort in study.people.real_target_cohorts:
 
     rule:
         name:
             f"simulate_sources_{cohort}"
         input:
-            labels=lambda w: study.labels_behind(w.subject),
+            labels=lambda w: study.people.labels_behind(w.subject),
             code=code("simulate_sources.py"),
         output:
             sources=temp([paths.raw("{subject}", m) for m in study.sources]),
@@ -122,7 +122,7 @@ for cohort in study.real_target_cohorts:
         benchmark:
             f"{OUT}/cost/data/simulate_sources_{{subject}}.tsv"
         wildcard_constraints:
-            subject="|".join(study.subjects(cohort=cohort)),
+            subject="|".join(study.people.subjects(cohort=cohort)),
         group:
             "preprocess"
         conda:
@@ -130,22 +130,22 @@ for cohort in study.real_target_cohorts:
         resources:
             **asks(lambda w: needs.data(1)),
         params:
-            labels=lambda w: study.labels_file(w.subject),
-            settings=study.cohorts[cohort].get("simulation", {}),
+            labels=lambda w: study.people.labels_file(w.subject),
+            settings=study.people.cohorts[cohort].get("simulation", {}),
             sources=study.sources,
             seed=study.seed,
         script:
             "../scripts/simulate_sources.py"
 
 
-for kind in study.kinds(study.scanned_subjects):
+for kind in study.people.kinds(study.people.scanned_subjects):
 
     rule:
         name:
             f"preprocess{kind.name}"
         input:
-            files=lambda w: study.preprocess_files(w.subject),
-            judgements=lambda w: list(study.judgements([w.subject]).values()),
+            files=lambda w: study.people.preprocess_files(w.subject),
+            judgements=lambda w: list(study.people.judgements([w.subject]).values()),
             code=code("preprocess.py"),
         output:
             files=[paths.volume("{subject}", suffix) for suffix in kind.volumes],
@@ -162,12 +162,12 @@ for kind in study.kinds(study.scanned_subjects):
         resources:
             **asks(lambda w: needs.data(1)),
         params:
-            scans=lambda w: study.scans_of([w.subject]),
+            scans=lambda w: study.people.scans_of([w.subject]),
             grid=config["data"]["grid"],
-            every=lambda w: study.every([w.subject]),
+            every=lambda w: study.people.every([w.subject]),
             percentile=config["data"]["percentile"],
-            field=study.field,
-            judgements=lambda w: study.judgements([w.subject]),
+            field=study.people.field,
+            judgements=lambda w: study.people.judgements([w.subject]),
             flagged=config["data"].get("flagged", "stop"),
         script:
             "../scripts/preprocess.py"
@@ -183,15 +183,15 @@ rule write_split:
     conda:
         "../../envs/environment.yaml"
     params:
-        folds=study.rolls,
+        folds=study.people.rolls,
     script:
         "../scripts/write_split.py"
 
 
 rule collect_quality:
     input:
-        judgements=[paths.quality(s, "json") for s in study.raw_subjects],
-        pictures=[paths.quality(s, "png") for s in study.raw_subjects],
+        judgements=[paths.quality(s, "json") for s in study.people.raw_subjects],
+        pictures=[paths.quality(s, "png") for s in study.people.raw_subjects],
         code=code("collect_quality.py"),
     output:
         csv=f"{OUT}/quality/quality.csv",

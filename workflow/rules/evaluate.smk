@@ -12,7 +12,7 @@ rule score:
         shards=shard_folders,
         labels=paths.segmentations("{method}", "{source}"),
         truth=tested_volumes,
-        model=lambda w: [study.segmenter(w.method)],
+        model=lambda w: [study.rows.segmenter(w.method)],
         code=code("score.py"),
     output:
         metrics=paths.scores("{method}", "{source}", "metrics"),
@@ -30,7 +30,7 @@ rule score:
     params:
         subjects=lambda w: study.scored_files(w.method, w.source),
         row=lambda w: row_of(w.method),
-        seed=lambda w: study.seed_of(w.method),
+        seed=lambda w: study.rows.seed_of(w.method),
         study=study.name,
         target=study.target,
     script:
@@ -84,7 +84,7 @@ rule measure_lesions:
             "method": row_of(w.method),
             "source": w.source,
             "target": study.target,
-            "seed": study.seed_of(w.method),
+            "seed": study.rows.seed_of(w.method),
         },
     script:
         "../scripts/measure_lesions.py"
@@ -108,7 +108,7 @@ rule measure_volumes:
     input:
         labels=for_each_run(paths.segmentations("{method}", "{source}")),
         truth=test_volumes(),
-        models=list(dict.fromkeys(study.segmenter(run) for run in study.runs)),
+        models=list(dict.fromkeys(study.rows.segmenter(run) for run in study.rows.runs)),
         code=code("measure_volumes.py"),
     output:
         paths.volumes_table,
@@ -126,12 +126,12 @@ rule measure_volumes:
                     "method": row_of(run),
                     "source": source,
                     "target": study.target,
-                    "seed": study.seed_of(run),
+                    "seed": study.rows.seed_of(run),
                 },
-                study.segmenter(run),
+                study.rows.segmenter(run),
                 study.scored_files(run, source),
             )
-            for run in study.runs
+            for run in study.rows.runs
             for source in study.sources
         ],
     script:
@@ -161,7 +161,7 @@ rule write_table:
     input:
         metrics=paths.metrics,
         cost=paths.cost,
-        curves=[paths.model(model, "curve.csv") for model in study.used_models],
+        curves=[paths.model(model, "curve.csv") for model in study.rows.used_models],
         published="config/published.tsv",
         code=code("write_table.py"),
     output:
@@ -173,12 +173,12 @@ rule write_table:
     conda:
         "../../envs/environment.yaml"
     params:
-        methods=study.table_rows(),
-        models={name: block.get("model") for name, block in study.methods.items()},
-        curves={m: paths.model(m, "curve.csv") for m in study.used_models},
+        methods=study.rows.table(),
+        models={name: block.get("model") for name, block in study.rows.methods.items()},
+        curves={m: paths.model(m, "curve.csv") for m in study.rows.used_models},
         sources=study.sources,
-        subjects=study.subjects("test"),
-        slices=study.test_slices,
+        subjects=study.people.subjects("test"),
+        slices=study.people.test_slices,
         note=note_of(config),
         seed=study.seed,
     script:
@@ -200,7 +200,7 @@ rule write_record:
         "../../envs/environment.yaml"
     params:
         config=config,
-        members=study.roll,
+        members=study.people.roll,
         device=config["device"],
     script:
         "../scripts/write_record.py"

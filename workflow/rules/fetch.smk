@@ -8,7 +8,7 @@ localrules:
 
 rule fetch:
     output:
-        f"{study.downloads.root}/{{dataset}}/{{file}}.verified",
+        f"{study.people.downloads.root}/{{dataset}}/{{file}}.verified",
     log:
         f"{OUT}/logs/fetch/{{dataset}}_{{file}}.log",
     wildcard_constraints:
@@ -17,21 +17,21 @@ rule fetch:
     conda:
         "../../envs/environment.yaml"
     params:
-        order=lambda w: study.downloads.order(w.dataset, w.file),
+        order=lambda w: study.people.downloads.order(w.dataset, w.file),
     script:
         "../scripts/fetch.py"
 
 
-if study.archives:
+if study.people.archives:
 
     rule extract:
         input:
             archives=[
-                study.downloads.receipt("ixi", file)
-                for file in study.archives.values()
+                study.people.downloads.receipt("ixi", file)
+                for file in study.people.archives.values()
             ],
         output:
-            scans=temp(study.scans_out_of_archives("{name}")),
+            scans=temp(study.people.scans_out_of_archives("{name}")),
         log:
             f"{OUT}/logs/extract/{{name}}.log",
         wildcard_constraints:
@@ -44,7 +44,8 @@ if study.archives:
             **asks(lambda w: needs.data(1)),
         params:
             orders=[
-                study.downloads.order("ixi", file) for file in study.archives.values()
+                study.people.downloads.order("ixi", file)
+                for file in study.people.archives.values()
             ],
         script:
             "../scripts/extract.py"

@@ -27,8 +27,8 @@ if FIGURE1:
         input:
             guided=paths.model(FIGURE1["guided"]),
             unguided=paths.model(FIGURE1["unguided"]),
-            source=study.volumes("test", shown.figure1_source(study), FIRST_FOLD),
-            target=study.volumes("test", study.target, FIRST_FOLD),
+            source=study.people.volumes("test", shown.figure1_source(study), FIRST_FOLD),
+            target=study.people.volumes("test", study.target, FIRST_FOLD),
             code=code("trace_samples.py"),
         output:
             points=paths.extract("trajectories.csv"),
@@ -47,7 +47,7 @@ if FIGURE1:
                 lambda w: True,
             ),
         params:
-            models={kind: study.model_settings(name) for kind, name in FIGURE1.items()},
+            models={kind: study.models.settings(name) for kind, name in FIGURE1.items()},
             settings=shown.figure1_settings(study),
             seed=study.seed,
             device=config["device"],
@@ -114,7 +114,7 @@ rule plot_figure2:
         settings=config["figures"]["figure2"],
         labels=shown.shown_methods(study),
         target=study.target,
-        field=study.segmented,
+        field=study.people.segmented,
     script:
         "../scripts/plot_figure2.py"
 
@@ -130,7 +130,7 @@ use rule plot_figure2 as plot_supplement with:
         settings={**config["figures"]["figure2"], "lines": SUPPLEMENT_LINES},
         labels=shown.drawn_methods(study),
         target=study.target,
-        field=study.segmented,
+        field=study.people.segmented,
 
 
 rule plot_scores:
@@ -147,7 +147,7 @@ rule plot_scores:
     conda:
         "../../envs/environment.yaml"
     params:
-        methods=study.table_rows(),
+        methods=study.rows.table(),
     script:
         "../scripts/plot_scores.py"
 
@@ -165,9 +165,9 @@ rule plot_lesions:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
         sources=study.sources,
-        ceilings=[name for name in study.methods if study.ceiling(name)],
+        ceilings=[name for name in study.rows.methods if study.rows.ceiling(name)],
         seed=study.seed,
     script:
         "../scripts/plot_lesions.py"
@@ -186,7 +186,7 @@ rule plot_structures:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
         sources=study.sources,
         seed=study.seed,
     script:
@@ -206,9 +206,9 @@ rule plot_volumes:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
         sources=study.sources,
-        ceilings=[name for name in study.methods if study.ceiling(name)],
+        ceilings=[name for name in study.rows.methods if study.rows.ceiling(name)],
         seed=study.seed,
     script:
         "../scripts/plot_volumes.py"
@@ -248,7 +248,7 @@ rule plot_failures:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
     script:
         "../scripts/plot_failures.py"
 
@@ -287,7 +287,7 @@ rule plot_uncertainty:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
         seed=study.seed,
     script:
         "../scripts/plot_uncertainty.py"
@@ -309,7 +309,7 @@ rule cut_reformats:
         **asks(lambda w: needs.cut()),
     params:
         reformats=shown.reformat_files(study),
-        subject=study.subjects("test")[0],
+        subject=study.people.subjects("test")[0],
         files=shown.scored_files(study),
     script:
         "../scripts/cut_reformats.py"
@@ -348,7 +348,7 @@ rule plot_flow:
         "../../envs/environment.yaml"
     params:
         edges=shown.flow(study),
-        labels=study.labels,
+        labels=study.rows.labels,
         target=study.target,
     script:
         "../scripts/plot_flow.py"
@@ -369,9 +369,9 @@ rule plot_pareto:
         "../../envs/environment.yaml"
     params:
         costs=translation_costs(),
-        samplers={name: study.method_settings(name) for name in sampling_methods()},
-        labels=study.labels,
-        slices=study.test_slices,
+        samplers={name: study.rows.settings(name) for name in sampling_methods()},
+        labels=study.rows.labels,
+        slices=study.people.test_slices,
         seed=study.seed,
     script:
         "../scripts/plot_pareto.py"
@@ -396,7 +396,7 @@ rule plot_ablation:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
         sources=study.sources,
         reference=config["figures"].get("ablation", {}).get("reference"),
     script:
@@ -415,14 +415,14 @@ rule check_data:
     conda:
         "../../envs/environment.yaml"
     resources:
-        **asks(lambda w: needs.data(len(study.subjects()))),
+        **asks(lambda w: needs.data(len(study.people.subjects()))),
     params:
         volumes=shown.quality_files(study),
-        splits={member.id: member.split for member in study.members},
+        splits={member.id: member.split for member in study.people.members},
         shown=[
             split
             for split in ("train", "val", "test")
-            if study.subjects(split, fold=FIRST_FOLD)
+            if study.people.subjects(split, fold=FIRST_FOLD)
         ],
         target=study.target,
         mask="mask",
@@ -451,7 +451,7 @@ rule plot_data_quality:
 
 rule plot_curves:
     input:
-        curves=[paths.model(model, "curve.csv") for model in study.trained_models],
+        curves=[paths.model(model, "curve.csv") for model in study.rows.trained_models],
         code=code("plot_curves.py"),
     output:
         png=figure("curves", "Cost"),
@@ -462,14 +462,14 @@ rule plot_curves:
     conda:
         "../../envs/environment.yaml"
     params:
-        models=study.trained_models,
+        models=study.rows.trained_models,
     script:
         "../scripts/plot_curves.py"
 
 
 rule plot_previews:
     input:
-        previews=[paths.model(m, "previews.npz") for m in study.trained_models],
+        previews=[paths.model(m, "previews.npz") for m in study.rows.trained_models],
         code=code("plot_previews.py"),
     output:
         png=figure("previews", "Figures"),
@@ -479,19 +479,19 @@ rule plot_previews:
     conda:
         "../../envs/environment.yaml"
     params:
-        models=study.trained_models,
+        models=study.rows.trained_models,
     script:
         "../scripts/plot_previews.py"
 
 
 rule assess_samples:
     input:
-        weights=[paths.model(model) for model in study.unconditional_models],
-        training=study.volumes("train", study.target, FIRST_FOLD),
-        held_out=study.volumes("test", study.target, FIRST_FOLD),
+        weights=[paths.model(model) for model in study.rows.unconditional_models],
+        training=study.people.volumes("train", study.target, FIRST_FOLD),
+        held_out=study.people.volumes("test", study.target, FIRST_FOLD),
         code=code(
             "assess_samples.py",
-            lambda w: map(study.family_module, study.unconditional_models),
+            lambda w: map(study.models.module_of, study.rows.unconditional_models),
         ),
     output:
         csv=paths.figure("samples", "csv"),
@@ -507,13 +507,16 @@ rule assess_samples:
     resources:
         **asks(
             lambda w: needs.sample(
-                study.unconditional_models, config["figures"]["samples"]["drawn"]
+                study.rows.unconditional_models, config["figures"]["samples"]["drawn"]
             ),
             THREADS,
             lambda w: True,
         ),
     params:
-        models={name: study.model_settings(name) for name in study.unconditional_models},
+        models={
+            name: study.models.settings(name)
+            for name in study.rows.unconditional_models
+        },
         sampling=config["sampling"],
         settings=config["figures"]["samples"],
         seed=study.seed,
@@ -536,7 +539,7 @@ rule plot_training_cost:
     conda:
         "../../envs/environment.yaml"
     params:
-        methods=study.table_rows(),
+        methods=study.rows.table(),
         sources=study.sources,
     script:
         "../scripts/plot_training_cost.py"

@@ -4,8 +4,8 @@
 
 rule preprocess_whole:
     input:
-        files=lambda w: study.preprocess_files(w.subject),
-        judgements=lambda w: list(study.judgements([w.subject]).values()),
+        files=lambda w: study.people.preprocess_files(w.subject),
+        judgements=lambda w: list(study.people.judgements([w.subject]).values()),
         code=code("preprocess.py"),
     output:
         files=whole.volumes("{subject}"),
@@ -22,10 +22,10 @@ rule preprocess_whole:
     params:
         scans=lambda w: whole.scans(w.subject),
         grid=whole.grid,
-        field=study.field,
+        field=study.people.field,
         every=lambda w: {w.subject: 1},
         percentile=config["data"]["percentile"],
-        judgements=lambda w: study.judgements([w.subject]),
+        judgements=lambda w: study.people.judgements([w.subject]),
         flagged=config["data"].get("flagged", "stop"),
     script:
         "../scripts/preprocess.py"
@@ -33,11 +33,11 @@ rule preprocess_whole:
 
 use rule translate as translate_whole with:
     input:
-        weights=lambda w: study.weights_of(w.method, w.source),
-        tuned=lambda w: study.tuning_file(w.method),
+        weights=lambda w: study.rows.weights_of(w.method, w.source),
+        tuned=lambda w: study.rows.tuning_file(w.method),
         source=lambda w: whole.of_shard(w.method, w.source, int(w.shard)),
         answers=lambda w: whole.answers(w.method, int(w.shard)),
-        code=code("translate.py", lambda w: study.method_modules(w.method)),
+        code=code("translate.py", lambda w: study.rows.modules_of(w.method)),
     output:
         directory(whole.paths.shard("{method}", "{source}", "{shard}")),
     log:
@@ -55,7 +55,7 @@ use rule translate as translate_whole with:
 rule label_translations:
     input:
         shards=lambda w: whole.shards(w.method, w.source),
-        network=study.downloads.stand_ins(whole.network.files),
+        network=study.people.downloads.stand_ins(whole.network.files),
         code=code("label_whole.py"),
     output:
         directory(whole.paths.segmentations("{method}", "{source}")),
@@ -70,7 +70,7 @@ rule label_translations:
         **asks(lambda w: needs.label_whole(), THREADS),
     params:
         volumes=lambda w: whole.translations(w.method, w.source),
-        network=study.downloads.place(whole.network.files[0]),
+        network=study.people.downloads.place(whole.network.files[0]),
         threads=THREADS,
     script:
         "../scripts/label_whole.py"
@@ -79,7 +79,7 @@ rule label_translations:
 use rule label_translations as label_targets with:
     input:
         volumes=list(whole.targets().values()),
-        network=study.downloads.stand_ins(whole.network.files),
+        network=study.people.downloads.stand_ins(whole.network.files),
         code=code("label_whole.py"),
     output:
         directory(whole.true_labels),
@@ -89,7 +89,7 @@ use rule label_translations as label_targets with:
         f"{OUT}/cost/network/label_targets.tsv"
     params:
         volumes=whole.targets(),
-        network=study.downloads.place(whole.network.files[0]),
+        network=study.people.downloads.place(whole.network.files[0]),
         threads=THREADS,
 
 
@@ -97,7 +97,9 @@ rule score_network:
     input:
         found=whole.paths.segmentations("{method}", "{source}"),
         wanted=whole.true_labels,
-        masks=lambda w: [whole.paths.volume(s, MASK) for s in study.tested(w.method)],
+        masks=lambda w: [
+            whole.paths.volume(s, MASK) for s in study.rows.tested(w.method)
+        ],
         code=code("score_network.py"),
     output:
         paths.scores("{method}", "{source}", "network"),
@@ -110,7 +112,7 @@ rule score_network:
     resources:
         **asks(lambda w: needs.score()),
     params:
-        subjects=lambda w: study.tested(w.method),
+        subjects=lambda w: study.rows.tested(w.method),
         labels=dict(whole.network.labels),
         extent=config["data"]["grid"]["extent"],
         names=lambda w: {
@@ -118,7 +120,7 @@ rule score_network:
             "method": row_of(w.method),
             "source": w.source,
             "target": study.target,
-            "seed": study.seed_of(w.method),
+            "seed": study.rows.seed_of(w.method),
         },
     script:
         "../scripts/score_network.py"

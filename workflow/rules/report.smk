@@ -70,9 +70,9 @@ rule write_viewer:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=f"Study {study.name}: {study.subjects('test')[0]} from {study.sources[0]}",
+        title=f"Study {study.name}: {study.people.subjects('test')[0]} from {study.sources[0]}",
         note="Volumes on the study's grid, intensities 0..1; one cross-hair for all.",
-        field=study.segmented,
+        field=study.people.segmented,
     script:
         "../scripts/write_viewer.py"
 
@@ -101,7 +101,7 @@ for page, (csv, category, title) in PAGES.items():
             title=f"{title} (study {study.name})",
             note=(PACKAGE / "report" / f"page_{page}.rst").read_text().strip(),
             page=page,
-            labels=study.labels,
+            labels=study.rows.labels,
         script:
             "../scripts/write_page.py"
 

@@ -4,8 +4,10 @@
 
 rule train_segmenter:
     input:
-        target=lambda w: study.volumes("train", study.target, fold_of_run(w.segmenter)),
-        masks=lambda w: study.volumes("train", MASK, fold_of_run(w.segmenter)),
+        target=lambda w: study.people.volumes(
+            "train", study.target, fold_of_run(w.segmenter)
+        ),
+        masks=lambda w: study.people.volumes("train", MASK, fold_of_run(w.segmenter)),
         code=code("train_segmenter.py"),
     output:
         paths.segmenter("{segmenter}"),
@@ -23,8 +25,8 @@ rule train_segmenter:
         clusters=config["segmentation"]["clusters"],
         seed=study.seed,
         modality=study.target,
-        field=study.segmented,
-        images=study.field,
+        field=study.people.segmented,
+        images=study.people.field,
     script:
         "../scripts/train_segmenter.py"
 
@@ -33,9 +35,9 @@ rule segment:
     input:
         shards=shard_folders,
         masks=lambda w: [
-            paths.volume(person, MASK) for person in study.tested(w.method)
+            paths.volume(person, MASK) for person in study.rows.tested(w.method)
         ],
-        model=lambda w: [study.segmenter(w.method)],
+        model=lambda w: [study.rows.segmenter(w.method)],
         code=code("segment.py"),
     output:
         directory(paths.segmentations("{method}", "{source}")),

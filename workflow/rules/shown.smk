@@ -43,9 +43,9 @@ def figure(name, category):
 def has_previews():
     """Whether there are pictures from training: of networks trained here, or in the record."""
     if "recorded" in config:
-        taken = [f"models/{m}/previews.npz{ENDING}" for m in study.trained_models]
+        taken = [f"models/{m}/previews.npz{ENDING}" for m in study.rows.trained_models]
         return bool(taken) and set(taken) <= set(restorable(config["recorded"]))
-    return bool(study.trained_models) and "checkpoints" not in config
+    return bool(study.rows.trained_models) and "checkpoints" not in config
 
 
 def figure_names():
@@ -54,11 +54,11 @@ def figure_names():
     names += ["figure1"] if FIGURE1 else []
     every = shown.drawn_methods(study)
     names += ["supplement"] if len(every) > shown.SHOWN else []
-    names += ["curves"] if study.trained_models else []
+    names += ["curves"] if study.rows.trained_models else []
     names += ["uncertainty"] if shown.has_spread(study) else []
     names += ["data_quality"]
     names += ["previews"] if has_previews() else []
-    if study.unconditional_models and "recorded" not in config:
+    if study.rows.unconditional_models and "recorded" not in config:
         names += ["samples"]
     names += ["lesions"] if makes("lesions.csv", marked) else []
     names += ["volumes"] if makes("volumes.csv", lambda: True) else []
@@ -90,9 +90,9 @@ def sampling_methods():
     """Methods of the study that sample by settings of their own: not those that are tuned."""
     return [
         name
-        for name in study.methods
-        if study.declared(name).family == "diffusion"
-        and not study.methods[name].get("tune")
+        for name in study.rows.methods
+        if study.rows.declared(name).family == "diffusion"
+        and not study.rows.methods[name].get("tune")
     ]
 
 

@@ -4,7 +4,7 @@
 use rule label_translations as label_structures with:
     input:
         shards=lambda w: whole.shards(w.method, w.source),
-        network=study.downloads.stand_ins(whole.structures.files),
+        network=study.people.downloads.stand_ins(whole.structures.files),
         code=code("label_whole.py"),
     output:
         directory(whole.structure_labels("{method}", "{source}")),
@@ -16,14 +16,14 @@ use rule label_translations as label_structures with:
         **asks(lambda w: needs.label_whole(whole.structures.times), THREADS),
     params:
         volumes=lambda w: whole.translations(w.method, w.source),
-        network=study.downloads.place(whole.structures.files[0]),
+        network=study.people.downloads.place(whole.structures.files[0]),
         threads=THREADS,
 
 
 use rule label_targets as label_true_structures with:
     input:
         volumes=list(whole.targets().values()),
-        network=study.downloads.stand_ins(whole.structures.files),
+        network=study.people.downloads.stand_ins(whole.structures.files),
         code=code("label_whole.py"),
     output:
         directory(whole.true_structures),
@@ -35,7 +35,7 @@ use rule label_targets as label_true_structures with:
         **asks(lambda w: needs.label_whole(whole.structures.times), THREADS),
     params:
         volumes=whole.targets(),
-        network=study.downloads.place(whole.structures.files[0]),
+        network=study.people.downloads.place(whole.structures.files[0]),
         threads=THREADS,
 
 
@@ -43,7 +43,7 @@ rule measure_structures:
     input:
         found=[whole.structure_labels(*names) for names in whole.structure_runs],
         wanted=whole.true_structures,
-        masks=[whole.paths.volume(who, MASK) for who in study.subjects("test")],
+        masks=[whole.paths.volume(who, MASK) for who in study.people.subjects("test")],
         code=code("measure_structures.py"),
     output:
         paths.structures,

@@ -3,8 +3,8 @@
 
 rule train_model:
     input:
-        unpack(lambda w: study.training_files(w.model)),
-        code=code("train.py", lambda w: [study.family_module(w.model)]),
+        unpack(lambda w: study.models.files(w.model)),
+        code=code("train.py", lambda w: [study.models.module_of(w.model)]),
     output:
         weights=paths.model("{model}"),
         config=paths.model("{model}", "config.json"),
@@ -17,7 +17,7 @@ rule train_model:
     # The longest jobs first: what follows them is short and fills the gaps.
     priority: 10
     group:
-        lambda w: None if study.is_trained(w.model) else "fit"
+        lambda w: None if study.models.is_trained(w.model) else "fit"
     conda:
         "../../envs/environment.yaml"
     threads: lambda w: THREADS * processes(w.model)
@@ -28,9 +28,9 @@ rule train_model:
             lambda w: needs.gpus(w.model),
         ),
     params:
-        settings=lambda w: study.model_settings(w.model),
-        needs=lambda w: sorted(study.needs(w.model)),
-        images=study.images,
+        settings=lambda w: study.models.settings(w.model),
+        needs=lambda w: sorted(study.models.needs(w.model)),
+        images=study.people.images,
         device=config["device"],
         processes=lambda w: processes(w.model),
         threads=THREADS,

@@ -4,10 +4,12 @@
 rule tune_method:
     # No image of any source: the settings of a zero-shot row know the target alone.
     input:
-        weights=lambda w: study.weights_of(w.method, study.sources[0]),
-        target=lambda w: study.volumes("val", study.target, fold_of_run(w.method)),
-        masks=lambda w: study.volumes("val", MASK, fold_of_run(w.method)),
-        code=code("tune.py", lambda w: study.method_modules(w.method)),
+        weights=lambda w: study.rows.weights_of(w.method, study.sources[0]),
+        target=lambda w: study.people.volumes(
+            "val", study.target, fold_of_run(w.method)
+        ),
+        masks=lambda w: study.people.volumes("val", MASK, fold_of_run(w.method)),
+        code=code("tune.py", lambda w: study.rows.modules_of(w.method)),
     output:
         chosen=paths.tuning("{method}", "json"),
         table=paths.tuning("{method}", "csv"),
@@ -25,10 +27,10 @@ rule tune_method:
             lambda w: needs.uses_network(w.method, study.sources[0]),
         ),
     params:
-        method=lambda w: study.method_block(w.method, study.sources[0]),
+        method=lambda w: study.rows.block(w.method, study.sources[0]),
         contrast=config["model_defaults"]["contrast"],
-        grid=lambda w: study.method_tune(w.method),
-        seed=lambda w: study.seed_of(w.method),
+        grid=lambda w: study.rows.tune(w.method),
+        seed=lambda w: study.rows.seed_of(w.method),
         device=config["device"],
         threads=THREADS,
         batch_size=config["translation"]["batch_size"],
@@ -38,11 +40,11 @@ rule tune_method:
 
 rule translate:
     input:
-        weights=lambda w: study.weights_of(w.method, w.source),
-        tuned=lambda w: study.tuning_file(w.method),
+        weights=lambda w: study.rows.weights_of(w.method, w.source),
+        tuned=lambda w: study.rows.tuning_file(w.method),
         source=lambda w: study.translation_inputs(w.method, w.source, int(w.shard)),
         answers=lambda w: study.answers(w.method, int(w.shard)),
-        code=code("translate.py", lambda w: study.method_modules(w.method)),
+        code=code("translate.py", lambda w: study.rows.modules_of(w.method)),
     output:
         directory(paths.shard("{method}", "{source}", "{shard}")),
     log:
@@ -61,9 +63,9 @@ rule translate:
             lambda w: needs.uses_network(w.method, w.source),
         ),
     params:
-        method=lambda w: study.method_block(w.method, w.source),
+        method=lambda w: study.rows.block(w.method, w.source),
         target=study.target,
-        seed=lambda w: study.seed_of(w.method),
+        seed=lambda w: study.rows.seed_of(w.method),
         device=config["device"],
         threads=THREADS,
         batch_size=config["translation"]["batch_size"],

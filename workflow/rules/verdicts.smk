@@ -20,9 +20,9 @@ rule write_verdicts:
     conda:
         "../../envs/environment.yaml"
     params:
-        labels=study.labels,
+        labels=study.rows.labels,
         sources=study.sources,
-        subjects=study.subjects("test"),
+        subjects=study.people.subjects("test"),
         seed=study.seed,
     script:
         "../scripts/write_verdicts.py"

@@ -27,7 +27,7 @@ def draw(
     """Draw images from a trained unconditional model.
 
     Args:
-        settings: the model's, see :meth:`lmidiff.study.models.StudyModels.model_settings`.
+        settings: the model's, see :meth:`lmidiff.study.models.Models.settings`.
         weights: what its family trained.
         sampling: the sampler of a diffusion model; each image is one draw, not a mean.
         count: number of images; image i depends on ``seed`` and i alone.

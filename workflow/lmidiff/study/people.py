@@ -54,15 +54,15 @@ class Kind:
         return [*self.modalities, MASK, *(suffix for suffix, has in marked if has)]
 
 
-class StudyData:
-    """The people and images of a study.
+class People:
+    """The people of a study and their images.
 
     Args:
         config: validated, see :func:`lmidiff.common.schema.check_config`.
         ledger: what can be fetched, see :func:`lmidiff.data.ledger.read_ledger`.
 
     Raises:
-        StudyError: the cohorts, models and methods do not fit together.
+        StudyError: the cohorts do not fit together.
     """
 
     def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:

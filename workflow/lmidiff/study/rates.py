@@ -61,23 +61,23 @@ class Work:
 
     def batch(self, model: str) -> float:
         """One batch of training."""
-        settings = self.study.model_settings(model)
+        settings = self.study.models.settings(model)
         training = settings["training"]
         seen = training.get("crop", 1) ** 2 if family_of(settings["family"]).windows else 1
         return training["batch_size"] * self.image * seen
 
     def train(self, model: str) -> float:
         """All steps."""
-        return self.study.model_settings(model)["training"]["steps"] * self.batch(model)
+        return self.study.models.settings(model)["training"]["steps"] * self.batch(model)
 
     def passes(self, method: str, volumes: float) -> float:
         """Translating so many volumes with one setting of a method that runs a network."""
-        settings = self.study.method_settings(method)
+        settings = self.study.rows.settings(method)
         return volumes * self.volume * settings.get("steps", 1) * settings.get("draws", 1)
 
     def network(self, method: str, source: str) -> bool:
         """Whether a network runs when a method translates a source."""
-        return self.study.is_trained(self.study.model_of(method, source))
+        return self.study.models.is_trained(self.study.rows.model_of(method, source))
 
 
 def derive_costs(reference: Path) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def derive_costs(reference: Path) -> pd.DataFrame:
 
 def _recorded(cost: pd.DataFrame, study: Study) -> Iterator[tuple[str, str, float, float]]:
     work, start = Work(study), cost.loc[("train", "histogram")]
-    people = {split: len(study.subjects(split)) for split in ("train", "val", "test")}
+    people = {split: len(study.people.subjects(split)) for split in ("train", "val", "test")}
 
     def held(stage: str, unit: float, job: str = "all") -> float:
         return max(0.0, cost.loc[(stage, job), "memory_mb"] - start["memory_mb"]) / unit
@@ -127,16 +127,16 @@ def _recorded(cost: pd.DataFrame, study: Study) -> Iterator[tuple[str, str, floa
         held("data", work.volume),
     )
     yield "fit", "1e6 voxels", start["seconds"] / (people["train"] * work.volume), 0.0
-    models = [model for model in study.trained_models if ("train", model) in cost.index]
+    models = [model for model in study.rows.trained_models if ("train", model) in cost.index]
     seconds = max(shared("train", work.train(m), m) for m in models)
     megabytes = max(held("train", work.batch(m), m) for m in models)
     yield "train", "1e6 pixels", seconds, megabytes
-    pairs = [(m, s) for m in study.methods for s in study.sources if work.network(m, s)]
+    pairs = [(m, s) for m in study.rows.methods for s in study.sources if work.network(m, s)]
     batch = max(study.config["translation"]["batch_size"], work.slices) * work.image
     spent = sum(work.passes(method, people["test"]) for method, _ in pairs)
     yield "translate", "1e6 pixels", shared("translate", spent), held("translate", batch)
-    tuned = {method for method, _ in pairs if study.tuning_file(method)}
-    spent = sum(work.passes(m, study.tuning_volumes(m)) for m in tuned)
+    tuned = {method for method, _ in pairs if study.rows.tuning_file(method)}
+    spent = sum(work.passes(m, study.rows.tuning_volumes(m)) for m in tuned)
     yield "tune", "1e6 pixels", shared("tune", spent), held("tune", batch)
     both = cost.loc[[("score", "all"), ("segment", "all")]]
     scored = both["jobs"].max() * people["test"] * work.volume

@@ -50,17 +50,17 @@ class Needs:
 
     def train(self, model: str) -> tuple[float, float]:
         """Training a model."""
-        if not self.study.is_trained(model):
+        if not self.study.models.is_trained(model):
             return self.fit()
         return self._estimate("train", self.work.train(model), self.work.batch(model))
 
     def fit(self) -> tuple[float, float]:
         """Fitting what has no network on the training subjects."""
-        return self._volumes("fit", len(self.study.subjects("train", fold=FIRST_FOLD)))
+        return self._volumes("fit", len(self.study.people.subjects("train", fold=FIRST_FOLD)))
 
     def tune(self, method: str) -> tuple[float, float]:
         """Choosing a method's settings."""
-        return self._passes("tune", method, self.study.tuning_volumes(method))
+        return self._passes("tune", method, self.study.rows.tuning_volumes(method))
 
     def translate(
         self, method: str, source: str, shard: int, depth: float = 1.0
@@ -79,17 +79,17 @@ class Needs:
 
     def cut(self) -> tuple[float, float]:
         """Reading every translation of the test subjects."""
-        rows = len(self.study.methods) * len(self.study.sources)
-        return self._volumes("score", rows * len(self.study.subjects("test")))
+        rows = len(self.study.rows.methods) * len(self.study.sources)
+        return self._volumes("score", rows * len(self.study.people.subjects("test")))
 
     def label_whole(self, times: float = 1.0) -> tuple[float, float]:
         """A network's labels of all test subjects; ``times`` the seconds of the smallest."""
-        seconds = times * NETWORK_SECONDS * len(self.study.subjects("test"))
+        seconds = times * NETWORK_SECONDS * len(self.study.people.subjects("test"))
         return seconds, NETWORK_MEGABYTES
 
     def score(self) -> tuple[float, float]:
         """Segmenting or scoring all test subjects of a run and source."""
-        return self._volumes("score", len(self.study.subjects("test", fold=FIRST_FOLD)))
+        return self._volumes("score", len(self.study.people.subjects("test", fold=FIRST_FOLD)))
 
     def minutes(self, seconds: float, attempt: int = 1, small: bool = False) -> int:
         """What to ask for: with the margin, more at each attempt, and no more than is allowed."""
@@ -104,9 +104,9 @@ class Needs:
 
     def gpus(self, model: str) -> int:
         """GPUs that a training can use: one a process, none without a network."""
-        if not self.study.is_trained(model):
+        if not self.study.models.is_trained(model):
             return 0
-        return self.study.model_settings(model)["training"].get("processes", 1)
+        return self.study.models.settings(model)["training"].get("processes", 1)
 
     def uses_network(self, method: str, source: str) -> bool:
         """Whether a network runs in a translation."""

@@ -30,12 +30,12 @@ COMPARED = (
 
 def draws(study: Study, method: str) -> int:
     """Samples a slice of a method; 1 where it does not sample."""
-    return int(study.method_settings(method).get("draws", 1))
+    return int(study.rows.settings(method).get("draws", 1))
 
 
 def has_spread(study: Study) -> bool:
     """Whether some method of the study writes a standard deviation over its draws."""
-    return any(draws(study, method) > 1 for method in study.methods)
+    return any(draws(study, method) > 1 for method in study.rows.methods)
 
 
 def figure1_models(study: Study) -> dict[str, str]:
@@ -46,9 +46,9 @@ def figure1_models(study: Study) -> dict[str, str]:
     """
     chosen = dict(study.config["figures"].get("figure1", {}))
     conditions = {
-        name: study.model_settings(name)["guidance"].get("condition", "both")
-        for name in study.used_models
-        if study.models[name]["family"] == "diffusion"
+        name: study.models.settings(name)["guidance"].get("condition", "both")
+        for name in study.rows.used_models
+        if study.models.blocks[name]["family"] == "diffusion"
     }
     for condition in ("both", "cross", "self"):
         for name in (n for n, own in conditions.items() if own == condition):
@@ -75,17 +75,17 @@ def figure1_source(study: Study) -> str:
 
 def _name_of(study: Study, model: str) -> str:
     """A model's name in print: of the method that translates with it, if there is one such."""
-    users = [name for name in study.methods if model in study.models_of(name)]
-    condition = study.model_settings(model)["guidance"].get("condition")
+    users = [name for name in study.rows.methods if model in study.rows.models_of(name)]
+    condition = study.models.settings(model)["guidance"].get("condition")
     if condition == "none":
         return f"unconditional model of {study.target}"
-    return study.labels[users[0]] if users else model
+    return study.rows.labels[users[0]] if users else model
 
 
 def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
     """``"<method> <source>"`` -> test subject -> image, target, mask, source and spread."""
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for method in study.methods:
+    for method in study.rows.methods:
         for source in study.sources:
             subjects = {}
             for subject, files in study.files_of_row(method, source).items():
@@ -102,7 +102,7 @@ def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
 
 def reformat_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
     """Source -> column of the first test subject -> image and mask."""
-    subject = study.subjects("test")[0]
+    subject = study.people.subjects("test")[0]
     mask = study.paths.volume(subject, MASK)
     found = {}
     for source in study.sources:
@@ -121,8 +121,8 @@ def drawn_methods(study: Study) -> dict[str, str]:
     under their own names."""
     return {
         name: label
-        for name, label in study.labels.items()
-        if name != "source" and not study.declared(name).sees_test_target
+        for name, label in study.rows.labels.items()
+        if name != "source" and not study.rows.declared(name).sees_test_target
     }
 
 
@@ -141,7 +141,7 @@ def shown_methods(study: Study, most: int = SHOWN) -> dict[str, str]:
 
 
 def _kind(study: Study, name: str) -> str:
-    return study.methods[name].get("method", name)
+    return study.rows.methods[name].get("method", name)
 
 
 def viewer_files(study: Study) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def viewer_files(study: Study) -> list[dict[str, Any]]:
     Source, truth, translations, the spread over the draws of one of them, and K-Means labels of
     the truth and of that one: arguments of :func:`lmidiff.report.viewer.volume_of`.
     """
-    subject, source = study.subjects("test")[0], study.sources[0]
+    subject, source = study.people.subjects("test")[0], study.sources[0]
     rows = shown_methods(study, VIEWED)
     files = {name: study.files_of_row(name, source)[subject] for name in rows}
     shown = [
@@ -163,7 +163,7 @@ def viewer_files(study: Study) -> list[dict[str, Any]]:
     ]
     shown += [{"path": files[n]["image"], "title": title, "top": 1.0} for n, title in rows.items()]
     # The page has one key for all labels, and clusters of whole slices are no tissues.
-    if study.subject(subject).labels and study.segmented == BRAIN:
+    if study.people.subject(subject).labels and study.people.segmented == BRAIN:
         truth = {"path": study.paths.volume(subject, LABELS), "title": "tissues, from labels"}
         shown.append({**truth, "kind": "labels"})
     sampling = [name for name in rows if draws(study, name) > 1]
@@ -186,17 +186,17 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
     that a rule reads. With folds, they are those of the first, and of each as many people.
     """
     edges = []
-    turns = f", {len(study.folds)} folds" if len(study.folds) > 1 else ""
+    turns = f", {len(study.people.folds)} folds" if len(study.people.folds) > 1 else ""
     people = {
-        split: f"{len(study.subjects(split, fold=study.folds[0]))} people{turns}"
+        split: f"{len(study.people.subjects(split, fold=study.people.folds[0]))} people{turns}"
         for split in ("train", "test")
     }
     target, sources = study.target, ", ".join(study.sources)
-    for model in study.used_models:
+    for model in study.rows.used_models:
         modalities = sorted(
             {
                 modality
-                for files in study.training_files(model).values()
+                for files in study.models.files(model).values()
                 for file in files
                 for modality in study.modalities
                 if file.endswith(f"_{modality}.nii.gz")
@@ -205,12 +205,12 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
         )
         for modality in modalities:
             edges.append(("data", f"train|{modality}", "model", model, people["train"]))
-    for method in study.methods:
-        for model in study.models_of(method):
+    for method in study.rows.methods:
+        for model in study.rows.models_of(method):
             edges.append(("model", model, "method", method, "weights"))
-        if study.tuning_file(method):
+        if study.rows.tuning_file(method):
             edges.append(("data", f"val|{target}", "method", method, "settings"))
-        ceiling = study.declared(method).sees_test_target
+        ceiling = study.rows.declared(method).sees_test_target
         given = f"{target} + {sources}" if ceiling else sources
         edges.append(("data", f"test|{given}", "method", method, people["test"]))
         edges.append(("method", method, "step", "segment", "translations"))
@@ -225,9 +225,10 @@ def quality_files(study: Study) -> dict[str, dict[str, str]]:
     return {
         member.id: {
             **{
-                name: study.paths.volume(member.id, name) for name in study.modalities_of(member.id)
+                name: study.paths.volume(member.id, name)
+                for name in study.people.modalities_of(member.id)
             },
             "mask": study.paths.volume(member.id, MASK),
         }
-        for member in study.members
+        for member in study.people.members
     }

@@ -5,27 +5,25 @@ The rules ask this object; it knows nothing of Snakemake.
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
-from lmidiff.common.errors import StudyError
 from lmidiff.data.ledger import Entry
-from lmidiff.methods import METHODS, Declared, method_of, settings_for
-from lmidiff.methods.settings import CONTRASTS
-from lmidiff.models import is_unconditional
-from lmidiff.study.models import StudyModels, merge
-from lmidiff.study.paths import KMEANS, LABELS, LESIONS, MASK
-from lmidiff.study.repeats import FIRST_FOLD, fold_of_run, in_fold, repeated, row_of, seed_of_run
+from lmidiff.study.models import Models, merge
+from lmidiff.study.paths import LABELS, LESIONS, MASK
+from lmidiff.study.people import People
+from lmidiff.study.repeats import in_fold
+from lmidiff.study.rows import Rows
 
 __all__ = ["LABELS", "MASK", "Study", "merge"]
 
-TUNED_ON = "target images of validation people in random contrasts"
-SETTINGS = "lmidiff.methods.settings"
-OWN_KEYS = ("method", "label", "model", "tune")
 
+class Study:
+    """One study: its rows, and the files that are made for each.
 
-class Study(StudyModels):
-    """One study.
+    Attributes:
+        people: who is in it, with which images.
+        models: what is trained, on whom.
+        rows: which method, with which model, translates what.
 
     Args:
         config: validated, see :func:`lmidiff.common.schema.check_config`.
@@ -36,279 +34,23 @@ class Study(StudyModels):
     """
 
     def __init__(self, config: Mapping[str, Any], ledger: Iterable[Entry] = ()) -> None:
-        super().__init__(config, ledger)
-        self._check_methods()
-
-    def _check_methods(self) -> None:
-        for name in self.config.get("rows", []):
-            if self.config["methods"].get(name) is None:
-                raise StudyError(f"config: rows names {name}, which is not under methods")
-        for name, block in self._blocks().items():
-            family, model = self.declared(name).family, block.get("model")
-            if family is None and model is not None:
-                raise StudyError(f"config: methods.{name} takes no model, but one is set: {model}")
-            if family is not None:
-                for source in self.sources:
-                    self._check_model(name, family, self.model_of(name, source))
-            if block.get("tune") and isinstance(model, Mapping):
-                raise StudyError(
-                    f"config: methods.{name}.tune takes one model for all sources: settings are "
-                    "chosen without an image of any source"
-                )
-            if block.get("tune") and not all(self.subjects("val", fold=f) for f in self.folds):
-                raise StudyError(
-                    f"config: methods.{name}.tune chooses on validation subjects, but "
-                    "data.cohorts gives none to the val split"
-                )
-            self._check_settings(name)
-            self._check_folds(name, bool(block.get("tune")))
-
-    def _check_folds(self, name: str, tuned: bool) -> None:
-        models = self.models_of(name)
-        if len({len(self.folds_of(model)) for model in models}) > 1:
-            raise StudyError(
-                f"config: methods.{name} takes models that are cross-fitted in different numbers "
-                f"of parts: {', '.join(models)}"
-            )
-        if tuned and any(map(self.is_cross_fitted, models)):
-            raise StudyError(f"config: methods.{name}.tune: a cross-fitted row is not tuned")
-
-    def _check_model(self, name: str, family: str, model: str | None) -> None:
-        if model not in self.models:
-            raise StudyError(f"config: methods.{name}.model {model!r} is not under models")
-        if self.models[model]["family"] != family:
-            raise StudyError(
-                f"config: methods.{name} needs a model of family {family}, "
-                f"but {model} is of family {self.models[model]['family']}"
-            )
-        self.check_trainable(model)
-
-    def _check_settings(self, name: str) -> None:
-        """Check the method's settings, with each of the values that it may be tuned to."""
-        tried = [(key, v) for key, values in self.method_tune(name).items() for v in values]
-        for chosen in [{}, *({key: value} for key, value in tried)]:
-            settings_for(self._kind(name), {**self.method_settings(name), **chosen})
-
-    # -- methods --------------------------------------------------------------------------------
-
-    @cached_property
-    def methods(self) -> dict[str, dict[str, Any]]:
-        """The rows of the table: method blocks by key, in the order of the registry.
-
-        Rows of one method keep the order of the config.
-        """
-        blocks = self._blocks()
-        order = list(METHODS)
-        kinds = {name: block.get("method", name) for name, block in blocks.items()}
-        known = [name for name in blocks if kinds[name] in METHODS]
-        return {name: blocks[name] for name in sorted(known, key=lambda n: order.index(kinds[n]))}
-
-    def _blocks(self) -> dict[str, dict[str, Any]]:
-        """Method blocks: those that ``rows`` names, or all; an overlay drops one by null."""
-        blocks = {n: b for n, b in self.config["methods"].items() if b is not None}
-        kept = self.config.get("rows", blocks)
-        return {name: block for name, block in blocks.items() if name in kept}
-
-    @property
-    def runs(self) -> list[str]:
-        """The rows, each once for every seed that its networks are trained from, and every fold.
-
-        Whatever takes a row's name takes that of a run as well, which is :func:`.repeats.repeated`
-        or :func:`.repeats.in_fold`; the row's name alone is its first run's. A run is of the test
-        subjects of its fold (:meth:`tested`).
-        """
-        return [
-            in_fold(repeated(row, seed, self.seed), fold)
-            for row in self.methods
-            for seed in (self.seeds if self.is_repeated(row) else self.seeds[:1])
-            for fold in self.folds_of_row(row)
-        ]
-
-    def folds_of_row(self, row: str) -> list[int]:
-        """The folds in which a row's people are tested: those of its models, or the study's."""
-        return next(map(self.folds_of, self.models_of(row)), self.folds)
-
-    @property
-    def shown_runs(self) -> list[str]:
-        """The runs that pictures are of: from the first seed, every test subject once a row."""
-        return [in_fold(row, fold) for row in self.methods for fold in self.folds_of_row(row)]
-
-    def tested(self, run: str) -> list[str]:
-        """The test subjects of a run: those of its fold, whom none of its trainings saw."""
-        fold, crossed = fold_of_run(run), self._cross_fitted(run)
-        return self.tested_in(crossed[0], fold) if crossed else self.subjects("test", fold=fold)
-
-    def segmenter(self, run: str) -> str:
-        """The K-Means of a run's translations, fitted on the training subjects of its fold."""
-        fold = FIRST_FOLD if self._cross_fitted(run) else fold_of_run(run)
-        return self.paths.segmenter(in_fold(KMEANS, fold))
-
-    def _cross_fitted(self, run: str) -> list[str]:
-        row = row_of(run)
-        models = self.models_of(row) if row in self.methods else []
-        return [model for model in models if self.is_cross_fitted(model)]
-
-    def is_repeated(self, row: str) -> bool:
-        """Whether another seed makes another row: some network of it is trained."""
-        return any(self.is_seeded(model) for model in self.models_of(row))
-
-    def seed_of(self, run: str) -> int:
-        """The seed of a run's training, tuning and translation."""
-        return seed_of_run(run, self.seed)
-
-    def declared(self, name: str) -> Declared:
-        """The method behind a row, which has its key, or is named by its ``method`` key."""
-        return method_of(self._kind(name))
-
-    def _kind(self, name: str) -> str:
-        row = row_of(name)
-        return self.config["methods"][row].get("method", row)
-
-    def method_tune(self, name: str) -> dict[str, list[Any]]:
-        """The settings of a row that are tuned, and the values that are tried."""
-        return self.methods[row_of(name)].get("tune") or {}
-
-    def method_settings(self, name: str) -> dict[str, Any]:
-        """A method's own settings, with the sampling defaults where it samples."""
-        block = {k: v for k, v in self.methods[row_of(name)].items() if k not in OWN_KEYS}
-        samples = self.declared(name).family == "diffusion"
-        return merge(self.config["sampling"], block) if samples else block
-
-    def model_of(self, name: str, source: str) -> str | None:
-        """The model a method translates a source with: one for all, or one for each source."""
-        model = self.methods[row_of(name)].get("model")
-        if isinstance(model, Mapping):
-            if source not in model:
-                raise StudyError(f"config: methods.{name}.model names no model for source {source}")
-            model = model[source]
-        if model is None:
-            return None
-        seed = self.seed_of(name)
-        again = seed != self.seed and self.is_seeded(model)
-        of_seed = repeated(model, seed, self.seed) if again else model
-        return in_fold(of_seed, fold_of_run(name))
-
-    def models_of(self, name: str) -> list[str]:
-        """The models of a method, over all sources, each once."""
-        found = (self.model_of(name, source) for source in self.sources)
-        return list(dict.fromkeys(model for model in found if model))
-
-    def method_block(self, name: str, source: str) -> dict[str, Any]:
-        """All that a job needs to build a method: key, settings, and its model's settings."""
-        model = self.model_of(name, source)
-        return {
-            "name": self._kind(name),
-            "settings": self.method_settings(name),
-            "family": self.models[row_of(model)]["family"] if model else None,
-            "model": self.model_settings(model) if model else None,
-        }
-
-    def method_modules(self, name: str) -> list[str]:
-        """The modules a method's translation runs."""
-        families = dict.fromkeys(self.family_module(model) for model in self.models_of(name))
-        return [self.declared(name).module, SETTINGS, *families]
-
-    def weights_of(self, name: str, source: str) -> list[str]:
-        """The weights a method translates a source with, if any."""
-        model = self.model_of(name, source)
-        return [self.paths.model(model)] if model else []
-
-    def tuning_file(self, method: str) -> list[str]:
-        """The tuned settings of a method, if it is tuned at all."""
-        return [self.paths.tuning(method)] if self.method_tune(method) else []
-
-    def tuning_volumes(self, method: str) -> int:
-        """Volumes that tuning a method translates: candidates, validation people, contrasts."""
-        candidates = math.prod(len(values) for values in self.method_tune(method).values())
-        return candidates * CONTRASTS * len(self.subjects("val", fold=fold_of_run(method)))
-
-    def seen(self, method: str) -> str:
-        """What training and tuning of a method saw, for the table."""
-        if self.declared(method).sees_test_target:
-            return "the answer"
-        texts = dict.fromkeys(self._seen_by(method, source) for source in self.sources)
-        return "; ".join(texts)
-
-    def _seen_by(self, method: str, source: str) -> str:
-        model = self.model_of(method, source)
-        if model is None:
-            return "nothing"
-        needs, shown = self.needs(model), self.models[model].get("source")
-        which = "the source" if shown == source else "another modality"
-        of = ", of others who are tested" if self.is_cross_fitted(model) else ""
-        if "pairs" in needs:
-            return f"pairs of target and {which}{of}"
-        if "labels" in needs:
-            return "target + label maps"
-        return f"target + {which}, unpaired{of}" if "source" in needs else "target"
-
-    def zero_shot(self, method: str) -> bool:
-        """Whether no training of the method, over all sources, saw the source it translates."""
-        if self.declared(method).sees_test_target:
-            return False
-        shown = {
-            s: self.models[m].get("source") for s in self.sources if (m := self.model_of(method, s))
-        }
-        return all(source != modality for source, modality in shown.items())
-
-    def ceiling(self, method: str) -> bool:
-        """Whether a row is a bound that is shown the answer, and no method."""
-        return self.declared(method).sees_test_target
-
-    def tuned(self, method: str) -> str:
-        """What was tuned, and on what, for the table."""
-        tune = self.method_tune(method)
-        return f"{', '.join(tune)} on {TUNED_ON}" if tune else "nothing"
-
-    @property
-    def used_models(self) -> list[str]:
-        """Models that some method of the study translates with."""
-        wanted = {model for name in self.methods for model in self.models_of(name)}
-        return [name for name in self.models if name in wanted]
-
-    @property
-    def trained_models(self) -> list[str]:
-        """Used models that are trained by gradient descent and so have a learning curve."""
-        return [model for model in self.used_models if self.is_trained(model)]
-
-    @property
-    def unconditional_models(self) -> list[str]:
-        """Used models that draw images of the target from noise alone."""
-        return [m for m in self.used_models if is_unconditional(self.model_settings(m))]
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Method key to the name that tables and figures print."""
-        return {
-            name: block.get("label", self.declared(name).label)
-            for name, block in self.methods.items()
-        }
-
-    def table_rows(self) -> list[dict[str, Any]]:
-        """What the table says of each method: :class:`lmidiff.evaluation.tables.MethodInfo`."""
-        return [
-            {
-                "key": name,
-                "label": label,
-                "needs_text": self.seen(name),
-                "tuned_text": self.tuned(name),
-                "zero_shot": self.zero_shot(name),
-                "ceiling": self.ceiling(name),
-            }
-            for name, label in self.labels.items()
-        ]
-
-    # -- translation ----------------------------------------------------------------------------
+        self.people = People(config, ledger)
+        self.models = Models(self.people)
+        self.config, self.name, self.seed = config, self.people.name, self.people.seed
+        self.folder, self.paths = self.people.folder, self.people.paths
+        self.target, self.sources = self.people.target, self.people.sources
+        self.modalities = self.people.modalities
+        self.rows = Rows(self.models)
 
     def shards(self, run: str) -> list[int]:
         """Numbers of the shards that the test subjects of a run are split into."""
         size = self.config["translation"]["subjects_per_shard"]
-        return list(range(math.ceil(len(self.tested(run)) / size)))
+        return list(range(math.ceil(len(self.rows.tested(run)) / size)))
 
     def shard_subjects(self, run: str, shard: int) -> list[str]:
         """Test subjects of a run's shard."""
         size = self.config["translation"]["subjects_per_shard"]
-        return self.tested(run)[shard * size : (shard + 1) * size]
+        return self.rows.tested(run)[shard * size : (shard + 1) * size]
 
     def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
         """Test subject of a run to its translated volume and brain mask."""
@@ -327,14 +69,14 @@ class Study(StudyModels):
 
     def answers(self, method: str, shard: int) -> list[str]:
         """The target volumes that a translation job reads: none but for a ceiling."""
-        if not self.declared(method).sees_test_target:
+        if not self.rows.declared(method).sees_test_target:
             return []
         people = self.shard_subjects(method, shard)
         return [self.paths.volume(subject, self.target) for subject in people]
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
-        networks = self.declared(method).family not in (None, "histogram")
+        networks = self.rows.declared(method).family not in (None, "histogram")
         return self.config["threads"] if networks else 1
 
     def scored_files(self, method: str, source: str) -> dict[str, dict[str, str]]:
@@ -347,7 +89,7 @@ class Study(StudyModels):
                 "labels": f"{folder}/{subject}_{LABELS}.nii.gz",
                 "target": self.paths.volume(subject, self.target),
             }
-            if self.subject(subject).labels:
+            if self.people.subject(subject).labels:
                 files[subject]["truth"] = self.paths.volume(subject, LABELS)
         return files
 
@@ -356,19 +98,19 @@ class Study(StudyModels):
         scored = self.scored_files(method, source)
         return {
             subject: {**scored[subject], "lesions": self.paths.volume(subject, LESIONS)}
-            for subject in self.with_lesions
+            for subject in self.people.with_lesions
             if "truth" in scored.get(subject, {})
         }
 
     def files_of_row(self, row: str, source: str) -> dict[str, dict[str, str]]:
         """Every test subject to its :meth:`scored_files`, of the row's run that tested it."""
-        runs = (in_fold(row, fold) for fold in self.folds_of_row(row))
+        runs = (in_fold(row, fold) for fold in self.rows.folds_of_row(row))
         found = {s: files for run in runs for s, files in self.scored_files(run, source).items()}
-        return {subject: found[subject] for subject in self.subjects("test")}
+        return {subject: found[subject] for subject in self.people.subjects("test")}
 
     def figure2_files(self) -> list[dict[str, Any]]:
         """A panel for each source of each shown subject: its images and labels by column."""
-        shown = self.subjects("test")[: self.config["figures"]["figure2"]["subjects"]]
+        shown = self.people.subjects("test")[: self.config["figures"]["figure2"]["subjects"]]
         panels = []
         for subject in shown:
             for source in self.sources:
@@ -377,11 +119,11 @@ class Study(StudyModels):
                     "target": self.paths.volume(subject, self.target),
                 }
                 labels = {}
-                for method in self.methods:
+                for method in self.rows.methods:
                     files = self.files_of_row(method, source)[subject]
-                    if self._kind(method) == "oracle":
+                    if self.rows.kind(method) == "oracle":
                         labels["target"] = files["labels"]
-                    elif self.declared(method).sees_test_target:
+                    elif self.rows.declared(method).sees_test_target:
                         continue
                     elif method == "source":
                         labels["source"] = files["labels"]

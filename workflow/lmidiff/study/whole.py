@@ -45,16 +45,16 @@ class Whole:
             raise StudyError(
                 f"config: segmentation.network needs data.grid.pixel_size of {MOST_MM:g} mm at most"
             )
-        scanned = set(self.study.scanned_subjects)
-        made = [who for who in self.study.subjects("test") if who not in scanned]
+        scanned = set(self.study.people.scanned_subjects)
+        made = [who for who in self.study.people.subjects("test") if who not in scanned]
         if made:
             raise StudyError(
                 f"config: segmentation.network needs scans of whole brains, but {made[0]} is "
                 "generated slice by slice; leave the key out, or take test people from a sheet"
             )
-        people = self.study.subjects("test")
+        people = self.study.people.subjects("test")
         for row in self.structure_rows:
-            if row not in self.study.runs or self.study.tested(row) != people:
+            if row not in self.study.rows.runs or self.study.rows.tested(row) != people:
                 raise StudyError(
                     f"config: segmentation.network.structures.rows names {row}, which is no row of "
                     "the study that one network translates everybody with"
@@ -95,7 +95,7 @@ class Whole:
     def scans(self, subject: str) -> dict[str, dict[str, str]]:
         """What preprocessing reads: images and mask, but no labels."""
         wanted = (*self.study.modalities, "mask")
-        found = self.study.scans_of([subject])[subject]
+        found = self.study.people.scans_of([subject])[subject]
         return {subject: {name: found[name] for name in wanted if name in found}}
 
     def volumes(self, subject: str) -> list[str]:
@@ -108,7 +108,11 @@ class Whole:
 
     def answers(self, method: str, shard: int) -> list[str]:
         """The targets that a translation job reads: none but for a ceiling."""
-        return self.of_shard(method, self.study.target, shard) if self.study.ceiling(method) else []
+        return (
+            self.of_shard(method, self.study.target, shard)
+            if self.study.rows.ceiling(method)
+            else []
+        )
 
     def shards(self, method: str, source: str) -> list[str]:
         """The folders of a run's translated whole brains."""
@@ -124,7 +128,9 @@ class Whole:
 
     def targets(self) -> dict[str, str]:
         """Test subject to the true target."""
-        return {w: self.paths.volume(w, self.study.target) for w in self.study.subjects("test")}
+        return {
+            w: self.paths.volume(w, self.study.target) for w in self.study.people.subjects("test")
+        }
 
     @property
     def true_labels(self) -> str:
@@ -145,5 +151,5 @@ class Whole:
         folders = self.structure_labels(method, source), self.true_structures
         return {
             who: (*(f"{f}/{who}_dseg.nii.gz" for f in folders), self.paths.volume(who, MASK))
-            for who in self.study.subjects("test")
+            for who in self.study.people.subjects("test")
         }
