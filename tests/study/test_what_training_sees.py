@@ -142,16 +142,36 @@ def test_settings_by_source_cannot_be_tuned(config: dict) -> None:
 @pytest.mark.parametrize(
     ("line", "model", "leak"),
     [
-        ('files["source"] = self.volumes("train", self.sources[0])', "lmidiffusion", "sub-01_PDw"),
-        ('files["target"] = self.volumes("val", self.target)', "lmidiffusion", "sub-04_T1w"),
         (
-            'files.setdefault("target", []).append(self.volumes("test", self.target)[0])',
+            'files["source"] = self.people.volumes("train", self.people.sources[0])',
+            "lmidiffusion",
+            "sub-01_PDw",
+        ),
+        (
+            'files["target"] = self.people.volumes("val", self.people.target)',
+            "lmidiffusion",
+            "sub-04_T1w",
+        ),
+        (
+            'files["target"] = self.people.volumes("test", self.people.target)[:1]',
             "lmidiffusion",
             "sub-05_T1w",
         ),
-        ('files["target"] = self.volumes("train", self.target)', "cyclegan_PDw", "of sub-02"),
-        ('files["source"] = self.volumes("train", "T2w")[1::2]', "cyclegan_PDw", "sub-02_T2w"),
-        ('files["source"] = self.volumes("test", source or "T2w")', "cyclegan_T2w", "sub-05_T2w"),
+        (
+            'files["target"] = self.people.volumes("train", self.people.target)',
+            "cyclegan_PDw",
+            "of sub-02",
+        ),
+        (
+            'files["source"] = self.people.volumes("train", "T2w")[1::2]',
+            "cyclegan_PDw",
+            "sub-02_T2w",
+        ),
+        (
+            'files["source"] = self.people.volumes("test", source or "T2w")',
+            "cyclegan_T2w",
+            "sub-05_T2w",
+        ),
     ],
 )
 def test_that_check_finds_a_leak(
@@ -159,7 +179,7 @@ def test_that_check_finds_a_leak(
 ) -> None:
     path = project / "workflow" / "lmidiff" / "study" / "models.py"
     text = path.read_text()
-    start = text.index("    def training_files")
+    start = text.index("    def files(")
     end = text.index("        return files\n", start)
     path.write_text(f"{text[:end]}        {line}\n{text[end:]}")
     try:
@@ -233,26 +253,26 @@ def test_nothing_behind_a_score_has_seen_the_people_it_is_of(project: Path, fold
     [
         (
             "lmidiff/study/models.py",
-            'self.subjects("train", fold=FIRST_FOLD if crossed else fold)',
-            'self.subjects("train", fold=FIRST_FOLD)',
+            'self.people.subjects("train", fold=FIRST_FOLD if crossed else fold)',
+            'self.people.subjects("train", fold=FIRST_FOLD)',
             "models/unconditional_fold-2/weights.safetensors has seen sub-01",
         ),
         (
-            "lmidiff/study/study.py",
+            "lmidiff/study/rows.py",
             "return in_fold(of_seed, fold_of_run(name))",
             "return of_seed",
             "models/unconditional/weights.safetensors has seen sub-01",
         ),
         (
             "rules/translate.smk",
-            'study.people.volumes("val", study.target, fold_of_run(w.method))',
-            'study.people.volumes("val", study.target)',
+            '"val", study.target, fold_of_run(w.method)',
+            '"val", study.target',
             "tuning/sdedit.json has seen sub-06",
         ),
         (
             "rules/segment.smk",
-            'study.people.volumes("train", study.target, fold_of_run(w.segmenter))',
-            'study.people.volumes("train", study.target)',
+            '"train", study.target, fold_of_run(w.segmenter)',
+            '"train", study.target',
             "models/kmeans/kmeans.json has seen sub-05",
         ),
         (

@@ -22,7 +22,7 @@ def build_method(
     """Build a method.
 
     Args:
-        block: see :meth:`lmidiff.study.study.Study.method_block`.
+        block: see :meth:`lmidiff.study.rows.Rows.block`.
         tuned: settings chosen on validation subjects; they override the block's.
         weights: the model's safetensors file, or nothing for a method without a model.
         seed: the study's.
