@@ -1,5 +1,6 @@
 """Recorded runs: kept whole, never edited, and the README says what they say."""
 
+import argparse
 import json
 import lzma
 import shutil
@@ -10,10 +11,11 @@ import pytest
 import yaml
 
 from lmidiff.__main__ import main
+from lmidiff.cli import study as commands
 from lmidiff.cli.study import summary
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
-from lmidiff.records.recorded import SUMS, check_record, record
+from lmidiff.records.recorded import SPARED, SUMS, check_record, record
 from lmidiff.records.replay import recorded_config, restore
 from lmidiff.report.recorded_text import results_page
 from lmidiff.report.summary_page import report_text
@@ -97,16 +99,31 @@ def test_record_keeps_files_with_checksums(finished, tmp_path):
         check_record(kept)
 
 
-def test_pictures_from_training_are_kept_unless_nobody_wants_them(finished, tmp_path):
-    taken = finished / "models" / "some" / "previews.npz"
-    taken.parent.mkdir(parents=True)
-    taken.write_bytes(b"pictures")
-    (taken.parent / "curve.csv").write_text("step")
-    for wanted in (True, False):
-        kept = record(finished, tmp_path / str(wanted), previews=wanted)
-        check_record(kept)
-        assert (kept / "models/some/previews.npz.xz").exists() == wanted
-        assert (kept / "models/some/curve.csv").exists()
+PARTS = {
+    "previews": ["models/some/previews.npz.xz"],
+    "samples": ["figures/samples.png", "figures/samples.csv"],
+    "viewer": ["extracts/viewer.safetensors.xz"],
+}
+
+
+@pytest.mark.parametrize("without", [[], *([part] for part in PARTS), list(PARTS)])
+def test_a_part_is_kept_unless_nobody_wants_it(finished, tmp_path, without):
+    others = ["models/some/curve.csv", "extracts/figure2.safetensors.xz", "figures/figure2.png"]
+    for name in (*others, *(name for names in PARTS.values() for name in names)):
+        file = finished / name.removesuffix(".xz")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"some")
+    kept = record(finished, tmp_path / "records", without=without)
+    check_record(kept)
+    for part, names in PARTS.items():
+        assert {(kept / name).exists() for name in names} == {part not in without}, part
+    assert all((kept / name).exists() for name in others)
+
+
+def test_the_command_knows_the_parts_that_can_be_left_out():
+    parser = argparse.ArgumentParser()
+    commands.add(parser.add_subparsers())
+    assert parser.parse_args(["record", "x", "--without", *SPARED]).without == list(SPARED)
 
 
 @pytest.mark.parametrize("name", ["record/provenance.json", "verdicts.csv", "report.md"])

@@ -39,7 +39,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="models whose weights are kept (default: the smallest, 4 MB in all)",
     )
     parser.add_argument(
-        "--no-previews", action="store_true", help="leave out the pictures taken while training"
+        "--without",
+        nargs="*",
+        default=[],
+        choices=("previews", "samples", "viewer"),
+        metavar="PART",
+        help="parts that are left out, with their figure or page: previews, pictures taken while "
+        "training; samples, what unconditional models draw; viewer, one person's volumes",
     )
     parser.set_defaults(run=record)
     parser = commands.add_parser("ship", help="put a study's regression into the package")
@@ -122,9 +128,7 @@ def record(given: argparse.Namespace) -> None:
     from lmidiff.records.crate import add_crate
 
     weights = partial(keep_weights, models=given.weights)
-    goal = recorded.record(
-        given.folder, REFERENCE, weights, add_crate, previews=not given.no_previews
-    )
+    goal = recorded.record(given.folder, REFERENCE, weights, add_crate, without=given.without)
     print(f"recorded in {goal}")
 
 

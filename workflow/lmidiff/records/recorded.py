@@ -1,7 +1,7 @@
 """Recorded runs: what of a finished study is kept in the repository."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -45,6 +45,12 @@ LEFT = tuple(
     for mark in (MARK, FOLD_MARK)
     for pattern in (f"models/*{mark}*/previews.npz", f"cost/translate/*{mark}*.tsv")
 )
+#: What a record can do without, and what goes with it: a figure, a page.
+SPARED = {
+    "previews": PREVIEWS,  # pictures taken while training
+    "samples": "figures/samples.*",  # what unconditional models draw
+    "viewer": "extracts/viewer.safetensors",  # one person's volumes, to scroll through
+}
 #: Files that are kept packed.
 PACKED = (
     "metrics.csv",
@@ -64,7 +70,7 @@ def record(
     folder: Path,
     reference: Path,
     *additions: Callable[[Path, Path], object],
-    previews: bool = True,
+    without: Iterable[str] = (),
 ) -> Path:
     """Copy what is worth keeping of ``folder`` to ``reference/<study>``, with checksums.
 
@@ -75,7 +81,7 @@ def record(
         folder: the finished study's.
         reference: where recorded runs lie.
         *additions: called with ``folder`` and the record's folder, to write more into the latter.
-        previews: whether to keep pictures taken while training; the figure goes with them.
+        without: keys of ``SPARED``: what to leave out.
 
     Raises:
         StudyError: the study has not finished.
@@ -87,7 +93,7 @@ def record(
     if goal.exists() and goal.samefile(folder):
         raise StudyError(f"{folder}: is the record itself; name the finished study's folder")
     with atomic_folder(goal) as temporary:
-        unwanted = LEFT if previews else (*LEFT, PREVIEWS)
+        unwanted = [*LEFT, *(SPARED[name] for name in without)]
         left = {path for pattern in unwanted for path in folder.glob(pattern)}
         files = sorted({path for pattern in KEPT for path in folder.glob(pattern)} - left)
         for path in files:
