@@ -303,3 +303,11 @@ def test_a_replay_may_leave_somebody_out(tmp_path):
     with pytest.raises(StudyError, match="shows sub-33, who is to be left out"):
         restore(record, picture, [gone])
     restore(record, picture, ["sub-34"])
+
+
+def test_the_page_of_one_person_decides_nothing():
+    page = results_page(Path("results/reference/case_patient"))
+    assert "A case: one subject tells nothing about others" in page
+    assert "Undecided" not in page
+    assert "| T2w" in page
+    assert "Undecided" in results_page(Path("results/reference/default"))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from lmidiff.report.notes import note_of
@@ -38,8 +39,7 @@ def results_page(folder: Path) -> str:
         *_note(folder),
         "## Verdicts\n",
         *([f"{folds}\n"] if folds else []),
-        verdict_sentences(verdicts),
-        f"{verdict_table(verdicts)}\n{legend(verdicts)}",
+        *(_of_a_case(there) if table["n"].max() == 1 else _verdicts(verdicts)),
         "The rule: [verdicts.md](../verdicts.md).\n",
         "## Table\n",
         f"{scores_text(table)}\n",
@@ -53,6 +53,17 @@ def results_page(folder: Path) -> str:
         _provenance(folder),
     ]
     return "\n".join(parts)
+
+
+def _verdicts(verdicts: pd.DataFrame) -> list[str]:
+    return [verdict_sentences(verdicts), f"{verdict_table(verdicts)}\n{legend(verdicts)}"]
+
+
+def _of_a_case(there: Path) -> list[str]:
+    return [
+        "A case: one subject tells nothing about others, so no claim is decided by it. What each "
+        f"row differs by is in [verdicts.csv]({there}/verdicts.csv).\n"
+    ]
 
 
 def _note(folder: Path) -> list[str]:
