@@ -288,6 +288,7 @@ def test_two_trainings_of_each_network_are_scored_and_compared(tmp_path: Path) -
     assert NOTHING in run(project, *asked)
 
 
+@pytest.mark.variant
 def test_deleted_and_run_from_scratch_and_killed_twice_it_gives_the_same_bytes(
     tmp_path: Path,
 ) -> None:
@@ -430,6 +431,7 @@ def test_ones_own_scans_need_no_network_and_no_labels(clean: Path) -> None:
     assert NOTHING in run(clean, *arguments)
 
 
+@pytest.mark.variant
 def test_marked_lesions_are_measured_in_every_row(clean: Path) -> None:
     people = {"sub-a": "train", "sub-b": "test", "sub-c": "test"}
     arguments = sheet(clean, "marked", people)
@@ -515,6 +517,7 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", str(results)], check=True)
 
 
+@pytest.mark.variant
 def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     """The second is refused in words and disturbs nothing; the first ends well."""
     folder = copy_project(tmp_path / "a project")
