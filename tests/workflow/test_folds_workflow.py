@@ -143,7 +143,7 @@ def test_the_study_is_finished_and_its_record_draws_it_again(project: Path, resu
     assert "Nothing to be done" in run(project, *ARGUMENTS)
     kept = project / "results" / "reference" / "folded"
     assert (kept / "models" / "kmeans_fold-2" / "kmeans.json").is_file()
-    assert (kept / "models" / "lmidiffusion" / "previews.npz.gz").is_file()
+    assert (kept / "models" / "lmidiffusion" / "previews.npz.xz").is_file()
     assert not list(kept.glob("models/*_fold-*/previews*"))
     run(project, "--config", "recorded=results/reference/folded")
     again = project / "results" / "recorded" / "folded"
