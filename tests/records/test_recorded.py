@@ -31,6 +31,15 @@ def test_recorded_files_are_as_recorded(folder):
     check_record(folder)
 
 
+def test_a_record_is_drawn_without_the_weights_that_its_study_took_over():
+    took = [f for f in RECORDED if "checkpoints:" in (f / "record/config.yaml").read_text()]
+    assert {"draws", "case_patient"} <= {folder.name for folder in took}
+    for folder in took:
+        config = recorded_config(folder)
+        assert config["recorded"] == str(folder)
+        assert "checkpoints" not in config
+
+
 VERSIONS = {"python": "3.11", "torch": "2", "snakemake": "9"}
 CONFIG = {
     "study": "tiny",

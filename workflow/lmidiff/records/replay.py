@@ -53,6 +53,8 @@ def recorded_config(folder: str | Path, exclude: Sequence[str] = ()) -> dict[str
     left_out = dict.fromkeys([*config["data"].get("exclude", []), *exclude])
     if left_out:
         config["data"]["exclude"] = list(left_out)
+    # Whose weights it took over no longer matters: nothing is translated.
+    config.pop("checkpoints", None)
     return {**config, "recorded": str(folder)}
 
 
