@@ -14,6 +14,7 @@ from pathlib import Path
 from lmidiff.cli.common import whole
 from lmidiff.common.files import write_text
 from lmidiff.common.outputs import check_outputs
+from lmidiff.records.recorded import SPARED
 
 REFERENCE = Path("results/reference")
 SHOWN = ("source", "histogram", "cr_regression_consistent", "oracle")
@@ -42,7 +43,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--without",
         nargs="*",
         default=[],
-        choices=("previews", "samples", "viewer"),
+        choices=tuple(SPARED),
         metavar="PART",
         help="parts that are left out, with their figure or page: previews, pictures taken while "
         "training; samples, what unconditional models draw; viewer, one person's volumes",

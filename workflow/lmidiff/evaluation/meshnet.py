@@ -195,7 +195,8 @@ def _convolution(config: dict[str, Any], arrays: dict[str, Tensor], folder: Path
     kernel = arrays[f"{config['name']}/kernel"].permute(4, 3, 0, 1, 2)
     kernel = kernel.contiguous(memory_format=torch.channels_last_3d)
     normalised = config["name"].endswith("_gn")
-    bias = arrays.get(f"{config['name']}/bias", torch.zeros(len(kernel)))
+    # What is normalised has no bias: it would be taken away again.
+    bias = torch.zeros(len(kernel)) if normalised else arrays[f"{config['name']}/bias"]
     return Layer(kernel, bias, dilations.pop(), config["activation"], normalised)
 
 

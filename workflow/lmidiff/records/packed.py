@@ -4,7 +4,7 @@ import lzma
 from pathlib import Path
 
 ENDING = ".xz"
-"""A third smaller than gzip; `xz -d`, Python and pandas open it."""
+"""A quarter smaller than gzip; `xz -d`, Python and pandas open it."""
 
 
 def pack(path: Path, copy: Path) -> None:
