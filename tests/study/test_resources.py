@@ -32,6 +32,14 @@ def needs_of(config, costs, over=None, most=None):
     return Needs(Study(merge(config, over or {})), costs, most)
 
 
+def test_a_raw_subject_asks_by_its_scans(costs, recorded):
+    needs = needs_of(recorded, costs)
+    (two, memory), (four, same) = needs.align(2), needs.align(4)
+    assert four - costs["start"].seconds == pytest.approx(2 * (two - costs["start"].seconds))
+    # One scan is at work at a time.
+    assert memory == same == costs["align"].megabytes
+
+
 # -- the numbers have an origin -------------------------------------------------------------------
 
 

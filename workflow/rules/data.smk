@@ -98,7 +98,7 @@ for kind in study.people.raw_kinds:
         conda:
             "../../envs/environment.yaml"
         resources:
-            **asks(lambda w: needs.align()),
+            **asks(lambda w, k=kind: needs.align(len(k.modalities))),
         params:
             scans=lambda w: study.people.align_files(w.subject),
             modalities=kind.modalities,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("stage", "unit", "seconds", "megabytes", "source")
 OVERHEAD = "benchmarks/overhead/study_1.csv"
+ALIGNMENT = "benchmarks/alignment_cost.csv"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def derive_costs(reference: Path) -> pd.DataFrame:
 
     A stage's seconds are shared out over the work of its jobs; where networks run, without each
     job's start, for which stands the training of the histogram model, that hardly computes. Of
-    trainings, the dearest counts. The benchmark of overhead gives the memory of Snakemake itself.
+    trainings, the dearest counts. The benchmark of overhead gives the memory of Snakemake itself,
+    that of alignment what a raw scan of IXI's size takes.
 
     Raises:
         StudyError: a record is missing.
@@ -93,7 +95,7 @@ def derive_costs(reference: Path) -> pd.DataFrame:
     import pandas as pd  # for who derives costs; a plan reads them
 
     record = reference / "default" / "record"
-    for path in (record / "cost.csv", record / "config.yaml", reference / OVERHEAD):
+    for path in (record / "cost.csv", record / "config.yaml", reference / OVERHEAD, reference / ALIGNMENT):
         if not path.is_file():
             raise StudyError(f"{path}: no such record; restore it from git or record the run")
     cost = pd.read_csv(record / "cost.csv").set_index(["stage", "job"])
@@ -101,6 +103,9 @@ def derive_costs(reference: Path) -> pd.DataFrame:
     study = Study(yaml.safe_load((record / "config.yaml").read_text()))
     rows = [(*row, "default/record/cost.csv") for row in _recorded(cost, study)]
     rows.append(("snakemake", "process", 0.0, memory, OVERHEAD))
+    scans = pd.read_csv(reference / ALIGNMENT).iloc[0]
+    each = scans["align_cpu_s"] / scans.index.str.endswith("_voxels").sum()
+    rows.append(("align", "scan", each, float(scans["peak_mb"]), ALIGNMENT))
     table = pd.DataFrame(rows, columns=COLUMNS)
     for name in ("seconds", "megabytes"):
         table[name] = [float(f"{value:.4g}") for value in table[name]]

@@ -16,8 +16,6 @@ from lmidiff.study.study import Study
 #: job that runs a network and by one of the many small ones whose minutes a group adds up.
 TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.7
 LEAST_MINUTES, LEAST_MINUTES_SMALL = 10, 2
-#: Also chosen: a raw subject of IXI's size.
-ALIGN_SECONDS, ALIGN_MEGABYTES = 180.0, 1400.0
 #: Also chosen: MeshNet on one whole brain, on one core.
 NETWORK_SECONDS, NETWORK_MEGABYTES = 30.0, 2500.0
 
@@ -44,9 +42,10 @@ class Needs:
         """Simulating or preprocessing so many subjects."""
         return self._volumes("data", subjects * len(self.study.modalities))
 
-    def align(self) -> tuple[float, float]:
-        """Mask, bias field and registration of a raw subject."""
-        return ALIGN_SECONDS, ALIGN_MEGABYTES
+    def align(self, scans: int) -> tuple[float, float]:
+        """Mask, bias field and registration of a raw subject of so many scans."""
+        cost = self.costs["align"]
+        return self.costs["start"].seconds + cost.seconds * scans, cost.megabytes
 
     def train(self, model: str) -> tuple[float, float]:
         """Training a model."""
