@@ -220,6 +220,26 @@ def test_a_table_is_read_from_its_file(reference):
     assert rows[2:] == [["all", "1553.2", "4"], ["a", "1000.2", "1"]]
 
 
+def test_a_comparison_a_setting_and_a_split_are_read_from_their_files(reference):
+    tiny = reference / "tiny"
+    (tiny / "record").mkdir()
+    (tiny / "record" / "config.yaml").write_text("sampling: {steps: 4}\n")
+    (tiny / "split.tsv").write_text("subject\tsplit\nsub-1\ttrain\nsub-2\ttest\nsub-3\ttrain\n")
+    (tiny / "verdict_parts.csv").write_text(
+        "claim,source,quantity,against,effect,low,high\n"
+        "a,PDw,ssim_brain,edges,0.1234,0.1,0.15\na,T2w,ssim_brain,edges,-0.2,,\n"
+    )
+    said = Recorded(reference)
+    assert said.part("tiny", "a", "PDw", "ssim_brain", "edges") == "+0.123 [+0.100, +0.150]"
+    assert said.part("tiny", "a", "T2w", "ssim_brain", "edges") == "-0.200"
+    assert said.setting("tiny", "sampling.steps") == "4"
+    assert said.people("tiny", "train") == "2"
+    with pytest.raises(StudyError, match="0 rows of a against sdedit from PDw, ssim_brain"):
+        said.part("tiny", "a", "PDw", "ssim_brain", "sdedit")
+    with pytest.raises(StudyError, match=r"has no key sampling\.draws"):
+        said.setting("tiny", "sampling.draws")
+
+
 def test_what_is_not_recorded_is_said_to_be_not_run(reference):
     said = Recorded(reference)
     assert said.number("gone/cost.csv", "seconds") == "not run"
@@ -227,6 +247,8 @@ def test_what_is_not_recorded_is_said_to_be_not_run(reference):
     assert said.counts("gone") == said.verdict("gone", "x") == said.difference("gone", "x")
     assert said.counts("gone") == "not run"
     assert said.rows("gone", ["a"]) == "Not run.\n"
+    assert said.part("gone", "a", "PDw", "ssim_brain", "b") == "not run"
+    assert said.setting("gone", "sampling.steps") == said.people("gone", "train") == "not run"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ reads has no markers. A template may ask for
 
     number(file, column, digits, divide, **where)   one number of a recorded CSV
     difference(study, claim)                        a claim's difference with its interval
+    part(study, claim, source, quantity, against)   one comparison of a claim, with its interval
     verdict(study, claim)                           held, did not hold, undecided or not run
     counts(study)                                   how many claims came out how
+    setting(study, key)                             a setting of its config, a.b for b under a
+    people(study, split)                            how many people of a split
     trainings(study)                                such as "3 trainings"
     rows(study, methods)                            a few rows of a recorded table 1
     csv(file, columns, digits, **where)             a recorded CSV as a table
@@ -22,6 +25,7 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+import yaml
 from tabulate import tabulate
 
 from lmidiff.common.errors import StudyError
@@ -34,6 +38,8 @@ from lmidiff.verdicts.text import difference_text, read_verdicts, trainings_text
 TEMPLATES = Path("docs", "templates")
 RESULTS = Path("docs", "results")
 NOT_RUN = "not run"
+GIVEN = "number difference part verdict counts setting people trainings rows csv".split()
+"""Methods of :class:`Recorded` that templates call."""
 
 
 def rendered(root: Path, reference: Path) -> dict[Path, str]:
@@ -53,7 +59,7 @@ def rendered(root: Path, reference: Path) -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    for name in ("number", "difference", "verdict", "counts", "trainings", "rows", "csv"):
+    for name in GIVEN:
         environment.globals[name] = getattr(said, name)
     environment.globals["keys"] = partial(keys, root)
     environment.globals["recorded"] = [folder.name for folder in records(reference)]
@@ -129,10 +135,49 @@ class Recorded:
         row = self._claim(study, claim)
         return difference_text(row) if row.get("effect") else NOT_RUN
 
+    def part(self, study: str, claim: str, source: str, quantity: str, against: str) -> str:
+        """The difference and interval of one comparison of a claim.
+
+        Raises:
+            StudyError: the record has no such comparison.
+        """
+        frame = self._cells(
+            f"{study}/verdict_parts.csv",
+            None,
+            {"claim": claim, "source": source, "quantity": quantity, "against": against},
+        )
+        if frame is None:
+            return NOT_RUN
+        if len(frame) != 1:
+            where = f"{claim} against {against} from {source}, {quantity}"
+            raise StudyError(f"{study}/verdict_parts.csv: {len(frame)} rows of {where}, not one")
+        return difference_text(frame.iloc[0])
+
     def counts(self, study: str) -> str:
         """Such as "5 held, 3 did not hold, 2 undecided"."""
         verdicts = self._verdicts(study)
         return NOT_RUN if verdicts is None else verdict_counts(verdicts)
+
+    def setting(self, study: str, key: str) -> str:
+        """A setting that a study was recorded with, such as ``sampling.steps``.
+
+        Raises:
+            StudyError: the config has no such key.
+        """
+        path = self.reference / study / "record" / "config.yaml"
+        if not path.is_file():
+            return NOT_RUN
+        found = yaml.safe_load(path.read_text())
+        for name in key.split("."):
+            if not isinstance(found, dict) or name not in found:
+                raise StudyError(f"{path}: has no key {key}")
+            found = found[name]
+        return str(found)
+
+    def people(self, study: str, split: str) -> str:
+        """How many people a study had in a split."""
+        frame = self._cells(f"{study}/split.tsv", None, {"split": split}, sep="\t")
+        return NOT_RUN if frame is None else str(len(frame))
 
     def trainings(self, study: str) -> str:
         """How often each network of a study was trained, such as "one training"."""
@@ -153,13 +198,17 @@ class Recorded:
         return tabulate(shown, headers="keys", tablefmt="github", disable_numparse=True)
 
     def _cells(
-        self, file: str, columns: Sequence[str] | None, where: Mapping[str, str]
+        self,
+        file: str,
+        columns: Sequence[str] | None,
+        where: Mapping[str, str],
+        sep: str = ",",
     ) -> pd.DataFrame | None:
         """The cells asked for, as text; None where nothing is recorded."""
         path = self.reference / file
         if not path.is_file():
             return None
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(path, sep=sep, dtype=str, keep_default_na=False)
         for name in (*(columns or ()), *where):
             if name not in frame:
                 raise StudyError(f"{path}: has no column {name}")

@@ -20,6 +20,14 @@ UP = Path("..", "..")
 """From the page to the top of the project."""
 
 
+EARLIER = (
+    "Recorded by earlier code: rows, how they are tuned and, where people are simulated, the "
+    "simulator have changed since (CHANGELOG.md). Its scores cannot be compared with those of other "
+    "pages."
+)
+"""Of a record whose config is older than the key ``folds``."""
+
+
 def records(reference: Path) -> list[Path]:
     """The folders of recorded studies, by name."""
     return sorted(path.parent for path in reference.glob("*/table1.csv"))
@@ -67,8 +75,9 @@ def _of_a_case(there: Path) -> list[str]:
 
 
 def _note(folder: Path) -> list[str]:
-    note = note_of(yaml.safe_load((folder / "record" / "config.yaml").read_text()))
-    return [f"**{note}**\n"] if note else []
+    config = yaml.safe_load((folder / "record" / "config.yaml").read_text())
+    notes = [note_of(config), EARLIER if "folds" not in config else ""]
+    return [f"**{note}**\n" for note in notes if note]
 
 
 def _figures(folder: Path) -> list[str]:
