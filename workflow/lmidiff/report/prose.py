@@ -9,6 +9,7 @@ reads has no markers. A template may ask for
     verdict(study, claim)                           held, did not hold, undecided or not run
     counts(study)                                   how many claims came out how
     setting(study, key)                             a setting of its config, a.b for b under a
+    hours(study)                                    of all of its jobs, in sum
     people(study, split)                            how many people of a split
     trainings(study)                                such as "3 trainings"
     rows(study, methods)                            a few rows of a recorded table 1
@@ -38,7 +39,7 @@ from lmidiff.verdicts.text import difference_text, read_verdicts, trainings_text
 TEMPLATES = Path("docs", "templates")
 RESULTS = Path("docs", "results")
 NOT_RUN = "not run"
-GIVEN = "number difference part verdict counts setting people trainings rows csv".split()
+GIVEN = "number difference part verdict counts setting hours people trainings rows csv".split()
 """Methods of :class:`Recorded` that templates call."""
 
 
@@ -173,6 +174,11 @@ class Recorded:
                 raise StudyError(f"{path}: has no key {key}")
             found = found[name]
         return str(found)
+
+    def hours(self, study: str) -> str:
+        """The hours that a study's jobs took, added up: "6.4"."""
+        frame = self._cells(f"{study}/record/cost.csv", ["seconds"], {"job": "all"})
+        return NOT_RUN if frame is None else f"{frame['seconds'].astype(float).sum() / 3600:.1f}"
 
     def people(self, study: str, split: str) -> str:
         """How many people a study had in a split."""
