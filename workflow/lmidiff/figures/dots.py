@@ -31,6 +31,10 @@ class DotPage:
     labels: pd.Series
     ceilings: Collection[str]
 
+    def colour(self, method: str) -> str:
+        """Black for a ceiling."""
+        return "black" if method in self.ceilings else OKABE_ITO["blue"]
+
     def dots(self, axes: Axes, cells: pd.DataFrame) -> None:
         """A dot with its interval for each method.
 
@@ -43,7 +47,7 @@ class DotPage:
             if method not in cells.index or pd.isna(cells.loc[method, "middle"]):
                 continue
             middle, low, high = cells.loc[method, ["middle", "low", "high"]].astype(float)
-            colour = "black" if method in self.ceilings else OKABE_ITO["blue"]
+            colour = self.colour(method)
             axes.plot([low, high], [place, place], color=colour, lw=1.2)
             axes.plot(middle, place, color=colour, marker="o", ms=3)
         axes.grid(axis="x", alpha=0.25, lw=0.4)

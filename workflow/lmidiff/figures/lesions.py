@@ -12,7 +12,7 @@ from lmidiff.figures.style import OKABE_ITO, legend_below
 PANELS = {
     "contrast": "lesion minus white\nmatter, mean\nintensity (0..1)",
     "vanished": "vanished, share\nof those that show\nin the truth",
-    "into_csf": "turned into CSF,\nshare of those that\nare not in the truth",
+    "into_csf": "darker than half-way to\nCSF, share of those\nnot so in the truth",
 }
 TISSUES = {"kmeans_csf": "sky", "kmeans_gm": "vermillion", "kmeans_wm": "yellow"}
 
@@ -43,7 +43,6 @@ def figure_lesions(
             for axes, measure in zip(line, PANELS, strict=False):
                 page.dots(axes, cells.loc[measure].rename(columns={"mean": "middle"}))
                 axes.axvline(0, color="0.7", lw=0.6)
-                axes.set_title(f"from {source}", loc="left", weight="bold")
             truth = cells.loc["true_contrast", "mean"].iloc[0]
             line[0].axvline(truth, color="0.3", lw=0.8, ls="--")
             _tissues(line[-1], cells, list(page.labels.index))

@@ -10,7 +10,7 @@ from lmidiff.common.regions import TISSUES
 from lmidiff.figures.dots import DotPage, dot_page
 
 SLOPES = (-0.75, 2.0)
-"""Shown; an interval may go on beyond."""
+"""Shown; an interval that goes on beyond has an arrow."""
 REFERENCE = "kmeans"
 
 
@@ -52,6 +52,15 @@ def _slopes(page: DotPage, axes: Axes, cells: pd.DataFrame) -> None:
     axes.axvline(0, color="0.7", lw=0.6)
     axes.axvline(1, color="0.3", lw=0.8, ls="--")
     axes.set_xlim(*SLOPES)
+    for place, method in enumerate(page.labels.index):
+        if method in cells.index:
+            low, high = cells.loc[method, ["low", "high"]].astype(float)
+            colour = page.colour(method)
+            for end, marker, beyond in zip(
+                SLOPES, "<>", (low < SLOPES[0], high > SLOPES[1]), strict=True
+            ):
+                if beyond:
+                    axes.plot(end, place, color=colour, marker=marker, ms=3, clip_on=False)
 
 
 def _biases(page: DotPage, axes: Axes, cells: pd.DataFrame) -> None:

@@ -39,7 +39,10 @@ from lmidiff.verdicts.text import difference_text, read_verdicts, trainings_text
 TEMPLATES = Path("docs", "templates")
 RESULTS = Path("docs", "results")
 NOT_RUN = "not run"
-GIVEN = "number difference part verdict counts setting hours people trainings rows csv".split()
+GIVEN = (
+    *("number", "difference", "part", "verdict", "counts", "setting"),
+    *("hours", "people", "trainings", "rows", "csv"),
+)
 """Methods of :class:`Recorded` that templates call."""
 
 

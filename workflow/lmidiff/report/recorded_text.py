@@ -14,7 +14,11 @@ from lmidiff.report.summary import (
     scores_text,
     spread_text,
 )
-from lmidiff.verdicts.text import legend, read_verdicts, verdict_sentences, verdict_table
+from lmidiff.verdicts.rule import NOT_RUN
+from lmidiff.verdicts.text import legend, people_text, read_verdicts, verdict_table
+
+CAPTIONS = Path("workflow", "report")
+"""What the figures show, relative to the top of the project."""
 
 UP = Path("..", "..")
 """From the page to the top of the project."""
@@ -53,7 +57,7 @@ def results_page(folder: Path) -> str:
         f"{scores_text(table)}\n",
         f"{spread_text(table)} All columns: [table1.md]({there}/table1.md).\n",
         "## Figures\n",
-        *(f"![{name}]({there}/figures/{name}.png)\n" for name in _figures(folder)),
+        *_shown(folder, there),
         f"The others, and all of them as PDF: `make figures RECORD={folder}`.\n",
         "## Cost\n",
         f"{cost_text(folder)}\n",
@@ -64,7 +68,17 @@ def results_page(folder: Path) -> str:
 
 
 def _verdicts(verdicts: pd.DataFrame) -> list[str]:
-    return [verdict_sentences(verdicts), f"{verdict_table(verdicts)}\n{legend(verdicts)}"]
+    run = verdicts[verdicts["verdict"] != NOT_RUN]
+    left = len(verdicts) - len(run)
+    return [
+        *([people_text(run)] if len(run) else []),
+        f"{verdict_table(verdicts)}\n{legend(verdicts)}",
+        *(
+            [f"{left} claims of `config/claims.yaml` name rows that this study does not have.\n"]
+            if left
+            else []
+        ),
+    ]
 
 
 def _of_a_case(there: Path) -> list[str]:
@@ -80,8 +94,15 @@ def _note(folder: Path) -> list[str]:
     return [f"**{note}**\n" for note in notes if note]
 
 
-def _figures(folder: Path) -> list[str]:
-    return sorted(path.stem for path in (folder / "figures").glob("*.png"))
+def _shown(folder: Path, there: Path) -> list[str]:
+    """Each figure's picture, and what it shows."""
+    lines = []
+    for name in sorted(path.stem for path in (folder / "figures").glob("*.png")):
+        lines.append(f"![{name}]({there}/figures/{name}.png)\n")
+        said = CAPTIONS / f"{name}.rst"
+        if said.is_file():
+            lines.append(f"*{' '.join(said.read_text().split())}*\n")
+    return lines
 
 
 def _provenance(folder: Path) -> str:
