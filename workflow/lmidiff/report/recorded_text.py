@@ -26,8 +26,8 @@ UP = Path("..", "..")
 
 EARLIER = (
     "Recorded by earlier code: rows, how they are tuned and, where people are simulated, the "
-    "simulator have changed since (CHANGELOG.md). Its scores cannot be compared with those of other "
-    "pages."
+    "simulator have changed since (CHANGELOG.md). Its scores cannot be compared with those of "
+    "other pages."
 )
 """Of a record whose config is older than the key ``folds``."""
 
@@ -69,16 +69,11 @@ def results_page(folder: Path) -> str:
 
 def _verdicts(verdicts: pd.DataFrame) -> list[str]:
     run = verdicts[verdicts["verdict"] != NOT_RUN]
-    left = len(verdicts) - len(run)
-    return [
-        *([people_text(run)] if len(run) else []),
-        f"{verdict_table(verdicts)}\n{legend(verdicts)}",
-        *(
-            [f"{left} claims of `config/claims.yaml` name rows that this study does not have.\n"]
-            if left
-            else []
-        ),
-    ]
+    said = [people_text(run)] if len(run) else []
+    said.append(f"{verdict_table(verdicts)}\n{legend(verdicts)}")
+    if left := len(verdicts) - len(run):
+        said.append(f"Not run: {left} claims, on rows or sources that this study does not have.\n")
+    return said
 
 
 def _of_a_case(there: Path) -> list[str]:
