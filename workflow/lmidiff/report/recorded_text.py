@@ -61,6 +61,7 @@ def results_page(folder: Path) -> str:
         f"The others, and all of them as PDF: `make figures RECORD={folder}`.\n",
         "## Cost\n",
         f"{cost_text(folder)}\n",
+        *_taken_over(folder),
         "## Provenance\n",
         _provenance(folder),
     ]
@@ -98,6 +99,15 @@ def _shown(folder: Path, there: Path) -> list[str]:
         if said.is_file():
             lines.append(f"*{' '.join(said.read_text().split())}*\n")
     return lines
+
+
+def _taken_over(folder: Path) -> list[str]:
+    config = yaml.safe_load((folder / "record" / "config.yaml").read_text())
+    if not (weights := config.get("checkpoints")):
+        return []
+    return [
+        f"Weights that `{weights}` has were taken over from there, their times of training too.\n"
+    ]
 
 
 def _provenance(folder: Path) -> str:

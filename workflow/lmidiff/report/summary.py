@@ -95,8 +95,10 @@ def spread_text(table: pd.DataFrame) -> str:
     subjects = int(table["n"].max())
     trainings = int(table["trainings"].max())
     over = f" and {trainings} trainings of each network" if trainings > 1 else ""
-    kind = "t" if trainings > 1 else "bootstrap"
-    spread = f"with a 95 % {kind} interval" if subjects > 1 else "so without an interval"
+    kind = (
+        "t interval (rows that train nothing: bootstrap)" if trainings > 1 else "bootstrap interval"
+    )
+    spread = f"with a 95 % {kind}" if subjects > 1 else "so without an interval"
     return f"Mean over {subjects} test subject{'s' if subjects > 1 else ''}{over}, {spread}."
 
 
