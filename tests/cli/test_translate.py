@@ -115,7 +115,7 @@ def test_nothing_to_translate_is_said(capsys, weights):
 def test_a_mask_is_of_one_scan(tmp_path, weights, capsys):
     scans = [str(head(tmp_path / f"{name}.nii.gz")) for name in "ab"]
     assert main(["translate", *scans, "--weights", str(weights), "--mask", scans[0]]) == 1
-    assert "are of one scan" in capsys.readouterr().err
+    assert "is of one scan, and there are 2" in capsys.readouterr().err
 
 
 def test_a_sidecar_is_no_scan_that_is_read(tmp_path, weights, capsys):
