@@ -111,8 +111,12 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     try:
         method = build_method(block, {}, [str(given.weights)], given.seed, device)
     except StudyError as error:
-        named = str(given.weights) in str(error)
-        raise error if named else StudyError(f"{given.weights}: {error}") from error
+        text = str(error)
+        if text.startswith("config: "):
+            text = f"{config_of(given.weights)}: {text.removeprefix('config: ')}"
+        elif str(given.weights) not in text:
+            text = f"{given.weights}: {text}"
+        raise StudyError(text) from error
     except torch.OutOfMemoryError:
         raise
     except _NONSENSE as error:
