@@ -172,7 +172,9 @@ def test_a_volume_is_taken_of_each_scan_and_a_mask_of_one(tmp_path):
         orders_of([pattern], None, "T1w", mask=tmp_path / "m.nii")
 
 
-def test_what_a_bids_folder_holds_beside_magnitude_images_is_left_out(tmp_path, caplog):
+def test_what_a_bids_folder_holds_beside_magnitude_images_is_left_out(
+    tmp_path, caplog, monkeypatch
+):
     anat = tmp_path / "sub-1" / "anat"
     taken = ["sub-1_part-mag_T2w.nii.gz", "sub-1_run-1_PDw.nii", "sub-1_run-2_PDw.nii.gz"]
     for name in (
@@ -188,9 +190,9 @@ def test_what_a_bids_folder_holds_beside_magnitude_images_is_left_out(tmp_path, 
     ):
         touch(anat / name)
     (tmp_path / "sub-2").mkdir()
-    logging.getLogger("lmidiff").propagate = True
+    monkeypatch.setattr(logging.getLogger("lmidiff"), "propagate", True)
     assert sorted(named(str(tmp_path))) == taken
-    said = [record.getMessage() for record in caplog.records]
+    said = dict.fromkeys(record.getMessage() for record in caplog.records)
     assert [Path(line.split()[1]).name.rstrip(":") for line in said] == [
         "sub-1_PDT2.nii.gz",
         "sub-1_T2W.nii.gz",
@@ -209,30 +211,33 @@ def test_a_folder_of_a_person_that_cannot_be_read_is_said(tmp_path, caplog, monk
         return plain(folder)
 
     monkeypatch.setattr(Path, "iterdir", closed)
-    logging.getLogger("lmidiff").propagate = True
+    monkeypatch.setattr(logging.getLogger("lmidiff"), "propagate", True)
     assert named(str(tmp_path)) == ["sub-2_PDw.nii"]
     assert "sub-1: cannot be read (Permission denied)" in caplog.text
 
 
-@pytest.mark.parametrize("text", ['{"EchoTime": 0.1}', "[]", "no JSON"])
-def test_a_scanners_json_is_not_written_over(text, tmp_path, weights, capsys):
-    scan = head(tmp_path / "x.nii.gz")
+def test_a_scanners_json_is_not_written_over(tmp_path, weights, capsys, monkeypatch):
+    monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
+    scan = head(tmp_path / "x.nii.gz", shape=(20, 22, 15))
     side = tmp_path / "x.json"
-    side.write_text(text)
     given = ["translate", str(scan), "--mask", str(scan), "--weights", str(weights)]
-    assert main([*given, "-o", str(tmp_path / "x.nii")]) == 1
-    assert "x.json: would be written over" in capsys.readouterr().err
-    assert side.read_text() == text
-    for _ in range(2):  # our own is replaced
-        assert main([*given, "-o", str(tmp_path / "y.nii")]) == 0
+    given += ["-o", str(tmp_path / "x.nii")]
+    for text in ('{"EchoTime": 0.1}', "[]", "no JSON", '{"GeneratedBy": [{"Name": "fMRIPrep"}]}'):
+        side.write_text(text)
+        assert main(given) == 1
+        assert "x.json: would be written over" in capsys.readouterr().err
+        assert side.read_text() == text
+    side.write_text('{"GeneratedBy": {"Name": "lmidiff"}}')
+    assert main(given) == 0
+    assert json.loads(side.read_text())["Target"] == "T1w"
 
 
-def test_a_broken_scan_leaves_the_others_and_is_told_first(tmp_path, weights, capsys):
-    scans = [tmp_path / f"{name}.nii.gz" for name in ("broken", "empty", "a")]
-    head(scans[2])
-    data = scans[2].read_bytes()
-    scans[0].write_bytes(data[: len(data) // 2])
+def test_a_broken_scan_leaves_the_others_and_is_told_first(tmp_path, weights, capsys, monkeypatch):
+    monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
+    scans = [tmp_path / f"{name}.nii.gz" for name in ("constant", "empty", "a")]
+    write_nifti(scans[0], np.ones((8, 8, 8), np.float32), np.eye(4))
     scans[1].write_bytes(b"")
+    head(scans[2])
     given = [*map(str, scans), str(tmp_path / "gone.nii.gz"), "--weights", str(weights)]
     assert main(["translate", *given]) == 1
     ended = capsys.readouterr()
@@ -244,7 +249,7 @@ def test_a_broken_scan_leaves_the_others_and_is_told_first(tmp_path, weights, ca
     assert [Path(line.split(":")[0]).name for line in told] == [
         "empty.nii.gz",
         "gone.nii.gz",
-        "broken.nii.gz",
+        "constant.nii.gz",
     ]
 
 
