@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from lmidiff.__main__ import main
+from lmidiff.common.environment import own_backend
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.own_space import OwnScan, read_own
@@ -198,6 +199,13 @@ def test_a_result_of_no_numbers_is_not_written(scan, tmp_path):
 
 
 # -- the surroundings ------------------------------------------------------------------------------
+
+
+def test_jobs_of_a_study_inherit_a_backend_that_is_there(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://not_installed.backend_inline")
+    own_backend()
+    assert os.environ["MPLBACKEND"] == "Agg"
+    assert "own_backend()" in (ROOT / "workflow" / "rules" / "common.smk").read_text()
 
 
 def test_a_notebooks_backend_stops_nothing_and_pyplot_is_not_waited_for():
