@@ -259,6 +259,7 @@ def test_ctrl_c_is_one_line(scan, kmeans, capsys, monkeypatch):
 
 
 def test_what_cannot_be_printed_is_written_all_the_same(scan, monkeypatch, capsys, weights):
+    monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
     folder = scan.parent / "é"
     folder.mkdir()
     given = ["translate", str(scan), "--mask", str(scan), "--weights", str(weights)]
