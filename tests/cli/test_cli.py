@@ -168,7 +168,7 @@ def test_tissues_of_a_translation_and_of_a_raw_scan(
 def test_raw_scans_of_a_person_are_aligned(files, truth, tmp_path: Path) -> None:
     out = tmp_path / "aligned"
     scans = [f"{name}={files[name]}" for name in ("PDw", "T1w")]
-    assert main(["preprocess", "--scans", *scans, "--out", str(out), "--keep"]) == 0
+    assert main(["preprocess", *scans, "-o", str(out), "--keep"]) == 0
     assert {path.name for path in out.iterdir()} == {
         "PDw.nii.gz",
         "T1w.nii.gz",

@@ -1,6 +1,7 @@
 """``lmidiff translate`` as one calls it: which scans, where results go, and their detail."""
 
 import json
+import logging
 from pathlib import Path
 
 import nibabel as nib
@@ -115,7 +116,7 @@ def test_nothing_to_translate_is_said(capsys, weights):
 def test_a_mask_is_of_one_scan(tmp_path, weights, capsys):
     scans = [str(head(tmp_path / f"{name}.nii.gz")) for name in "ab"]
     assert main(["translate", *scans, "--weights", str(weights), "--mask", scans[0]]) == 1
-    assert "are of one scan" in capsys.readouterr().err
+    assert "is of one scan, and there are 2" in capsys.readouterr().err
 
 
 def test_a_sidecar_is_no_scan_that_is_read(tmp_path, weights, capsys):
@@ -126,6 +127,130 @@ def test_a_sidecar_is_no_scan_that_is_read(tmp_path, weights, capsys):
     assert main(["translate", str(scan), "--weights", str(weights), "-o", str(out)]) == 1
     assert config.read_bytes() == before
     assert "config.json" in capsys.readouterr().err
+
+
+def named(*names: str, **how) -> list[str]:
+    return [Path(order.scan).name for order in orders_of(list(names), None, "T1w", **how)]
+
+
+def test_one_scan_by_two_names_is_one_and_two_scans_keep_a_result_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("d/x.nii.gz", "d/x.nii", "p/x.hdr", "p/x.img"):
+        head(tmp_path / name, shape=(4, 4, 4)) if "nii" in name else touch(tmp_path / name)
+    Path("e").symlink_to("d")
+    for other in ("e/x.nii", "d/../d/x.nii", f"{tmp_path}/d/x.nii"):
+        with pytest.raises(StudyError, match="would both become"):
+            orders_of(["d/x.nii.gz", other], None, "T1w")
+    assert named("d/x.nii", "e/x.nii", "d/../d/x.nii", str(tmp_path / "d/x.nii")) == ["x.nii"]
+    assert named("p/x.*") == named("p/x.hdr", "p/x.img") == ["x.hdr"]
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.NII.GZ", "a.nii.bz2", "a.hdr.gz", "a.img.gz", "a.MGZ", "a.mgh", "a.Nii"]
+)
+def test_results_are_named_without_the_formats_ending(name):
+    assert beside(Path(name), "T1w").name == "a_desc-lmidiff_T1w.nii.gz"
+
+
+def test_a_volume_is_taken_of_each_scan_and_a_mask_of_one(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        touch(tmp_path / name)
+    (tmp_path / "bids").mkdir()
+    pattern = str(tmp_path / "*.nii.gz")
+    for given in ([pattern], [str(tmp_path / name) for name in ("a.nii.gz", "b.nii.gz")]):
+        assert named(*given, volume=1) == ["a.nii.gz#1", "b.nii.gz#1"]
+    assert named(f"{pattern}#2") == ["a.nii.gz#2", "b.nii.gz#2"]
+    for given in (str(tmp_path / "bids"), f"{tmp_path}/a.nii.gz#0"):
+        with pytest.raises(StudyError, match="--volume 1: is of scans and patterns"):
+            orders_of([given], None, "T1w", volume=1)
+    with pytest.raises(StudyError, match="is of one scan, and there are 2"):
+        orders_of([pattern], None, "T1w", mask=tmp_path / "m.nii")
+
+
+def test_what_a_bids_folder_holds_beside_magnitude_images_is_left_out(
+    tmp_path, caplog, monkeypatch
+):
+    anat = tmp_path / "sub-1" / "anat"
+    taken = ["sub-1_part-mag_T2w.nii.gz", "sub-1_run-1_PDw.nii", "sub-1_run-2_PDw.nii.gz"]
+    for name in (
+        *taken,
+        *(f"sub-1_part-{part}_T2w.nii.gz" for part in ("phase", "real", "imag")),
+        "sub-1_part-real_FLAIR.nii.gz",
+        "sub-1_T2W.nii.gz",
+        "sub-1_PDT2.nii.gz",
+        "sub-1_run-2_PDw.nii.gz.part",
+        "sub-1_run-2_PDw.nii.json",
+        "sub-1_T1w.nii.gz",
+        "sub-1_T2starw.nii.gz",
+    ):
+        touch(anat / name)
+    (tmp_path / "sub-2").mkdir()
+    monkeypatch.setattr(logging.getLogger("lmidiff"), "propagate", True)
+    assert sorted(named(str(tmp_path))) == taken
+    said = dict.fromkeys(record.getMessage() for record in caplog.records)
+    assert [Path(line.split()[1]).name.rstrip(":") for line in said] == [
+        "sub-1_PDT2.nii.gz",
+        "sub-1_T2W.nii.gz",
+        "sub-1_part-real_FLAIR.nii.gz",
+    ]
+
+
+def test_a_folder_of_a_person_that_cannot_be_read_is_said(tmp_path, caplog, monkeypatch):
+    for person in "12":
+        touch(tmp_path / f"sub-{person}" / "anat" / f"sub-{person}_PDw.nii")
+    plain = Path.iterdir
+
+    def closed(folder: Path):
+        if folder.name == "sub-1":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return plain(folder)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr(logging.getLogger("lmidiff"), "propagate", True)
+    assert named(str(tmp_path)) == ["sub-2_PDw.nii"]
+    assert "sub-1: cannot be read (Permission denied)" in caplog.text
+
+
+def test_a_scanners_json_is_not_written_over(tmp_path, weights, capsys, monkeypatch):
+    monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
+    scan = head(tmp_path / "x.nii.gz", shape=(20, 22, 15))
+    side = tmp_path / "x.json"
+    given = ["translate", str(scan), "--mask", str(scan), "--weights", str(weights)]
+    given += ["-o", str(tmp_path / "x.nii")]
+    for text in ('{"EchoTime": 0.1}', "[]", "no JSON", '{"GeneratedBy": [{"Name": "fMRIPrep"}]}'):
+        side.write_text(text)
+        assert main(given) == 1
+        assert "x.json: would be written over" in capsys.readouterr().err
+        assert side.read_text() == text
+    side.write_text('{"GeneratedBy": {"Name": "lmidiff"}}')
+    assert main(given) == 0
+    assert json.loads(side.read_text())["Target"] == "T1w"
+
+
+def test_a_broken_scan_leaves_the_others_and_is_told_first(tmp_path, weights, capsys, monkeypatch):
+    monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
+    scans = [tmp_path / f"{name}.nii.gz" for name in ("constant", "empty", "a")]
+    write_nifti(scans[0], np.ones((8, 8, 8), np.float32), np.eye(4))
+    scans[1].write_bytes(b"")
+    head(scans[2])
+    given = [*map(str, scans), str(tmp_path / "gone.nii.gz"), "--weights", str(weights)]
+    assert main(["translate", *given]) == 1
+    ended = capsys.readouterr()
+    assert ended.out.split() == [str(tmp_path / "a_desc-lmidiff_T1w.nii.gz")]
+    lines = ended.err.splitlines()
+    assert [line.startswith("ERROR") for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert "3 of 4 scans have no result" in lines[-1]
+    told = [line.split("WARNING ")[1] for line in lines if "it is left out" in line]
+    assert [Path(line.split(":")[0]).name for line in told] == [
+        "empty.nii.gz",
+        "gone.nii.gz",
+        "constant.nii.gz",
+    ]
 
 
 # -- what comes with the package ------------------------------------------------------------------

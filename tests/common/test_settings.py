@@ -74,9 +74,15 @@ def test_the_maps_of_a_method_keep_what_its_block_does_not_say(name, kind, kept)
         ("lookup", {"bins": 1}, r"methods\.lookup: bins 1 is not a whole number above 1"),
         ("source", {"strength": 1}, r"methods\.source\.strength is not a known key"),
         ("self_consistent", {"prior": 2}, r"methods\.self_consistent: prior 2 is not in \[0, 1\]"),
-        ("self_consistent", {"steps": 0}, r"methods\.self_consistent: steps must be at least 1"),
+        ("self_consistent", {"steps": 0}, r"methods\.self_consistent: steps must be 1 to 10000"),
         ("lmidiffusion_grad", {"guidance": {"estimator": "reference"}}, "passes no gradient"),
         ("cyclegun", {}, "unknown method 'cyclegun'"),
+        ("sdedit", {"strength": float("nan")}, r"methods\.sdedit\.strength: nan is no number"),
+        ("sdedit", {"steps": "nan"}, r"methods\.sdedit\.steps: nan is no number"),
+        ("sdedit", {"steps": 10**12}, r"methods\.sdedit: steps must be 1 to 10000"),
+        ("sdedit", {"draws": 10**12}, r"methods\.sdedit: draws must be 1 to 1000"),
+        ("stylegan", {"candidates": 10**9}, r"methods\.stylegan: candidates must be at most"),
+        ("stylegan", {"guidance": {"patch_size": 10001}}, "patch_size must be odd and of 3 to 15"),
     ],
 )
 def test_a_wrong_setting_is_named(name, block, said):

@@ -127,6 +127,22 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         assert set(settings) == set(SCHEMA["$defs"][block]["properties"]) - hidden
 
 
+NAN = float("nan")
+
+
+def test_every_number_of_the_config_has_an_end() -> None:
+    def open_ended(node: object, place: str) -> list[str]:
+        if isinstance(node, list):
+            return [found for part in node for found in open_ended(part, place)]
+        if not isinstance(node, dict):
+            return []
+        found = [f for key, part in node.items() for f in open_ended(part, f"{place}.{key}")]
+        ends = {"maximum", "exclusiveMaximum"} & set(node)
+        return found + [place] * (node.get("type") in ("integer", "number") and not ends)
+
+    assert open_ended(SCHEMA, "") == []
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
@@ -180,6 +196,16 @@ def test_the_default_config_names_every_key_of_a_model(config: dict) -> None:
         ("model_defaults.guidance.condition", "all", "guidance.condition: 'all' is not one of"),
         ("sampling.sampler", "euler", "sampling.sampler: 'euler' is not one of"),
         ("study", "a b", "study: 'a b' does not match"),
+        ("data.percentile", NAN, "data.percentile: nan is no number"),
+        ("data.grid.extent", [0.2, NAN], "data.grid.extent.1: nan is no number"),
+        ("model_defaults.training.learning_rate", NAN, "learning_rate: nan is no number"),
+        ("model_defaults.cyclegan.lambda_cycle", float("inf"), "lambda_cycle: inf is no number"),
+        ("methods.stylegan", {"rate": NAN}, "methods.stylegan.rate: nan is no number"),
+        ("sampling.steps", 10**12, "sampling.steps: 1000000000000 is greater than the maximum"),
+        ("sampling.draws", 10**12, "sampling.draws: 1000000000000 is greater than the maximum"),
+        ("model_defaults.training.processes", 10**6, "training.processes: 1000000 is greater"),
+        ("model_defaults.unet.channels", [10**9], "unet.channels.0: 1000000000 is greater"),
+        ("data.cohorts.simulated.subjects.train", 10**12, "subjects.train: 1000000000000 is"),
     ],
 )
 def test_each_mistake_is_one_line_with_the_keys_full_name(

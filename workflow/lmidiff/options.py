@@ -9,6 +9,12 @@ VARIANCES = ("small", "large")
 SPACINGS = ("trailing", "quadratic", "log_snr")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
+LARGEST_PATCH = 15
+"""Pixels: memory grows with the fourth power of a patch that searches its own window."""
+
+MOST = {"steps": 10_000, "draws": 1000}
+"""Of a sampler: as many steps as the longest schedule; more never end."""
+
 
 @dataclass(frozen=True)
 class Guidance:
@@ -51,8 +57,10 @@ class Guidance:
         ):
             if value not in allowed:
                 raise ValueError(f"{key} must be one of {allowed}, got {value!r}")
-        if self.patch_size < 3 or self.patch_size % 2 == 0:
-            raise ValueError(f"patch_size must be odd and at least 3, got {self.patch_size}")
+        if not 3 <= self.patch_size <= LARGEST_PATCH or self.patch_size % 2 == 0:
+            raise ValueError(
+                f"patch_size must be odd and of 3 to {LARGEST_PATCH}, got {self.patch_size}"
+            )
         for key in ("bandwidths", "cutoffs"):
             values = getattr(self, key)
             if not values or not all(value > 0 for value in values):
@@ -118,8 +126,8 @@ class Sampling:
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key} must be one of {allowed}, got {getattr(self, key)!r}")
         for key in ("steps", "draws"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}")
+            if not 1 <= getattr(self, key) <= MOST[key]:
+                raise ValueError(f"{key} must be 1 to {MOST[key]}, got {getattr(self, key)}")
 
     def options(self) -> dict:
         """Keyword arguments of the sampler."""

@@ -12,7 +12,7 @@ sys.path.insert(0, str(PACKAGE))
 from lmidiff.study import shown
 from lmidiff.verdicts.claims import read_claims
 from lmidiff.data.ledger import read_ledger
-from lmidiff.common.environment import promise_gpus, share_package
+from lmidiff.common.environment import own_backend, promise_gpus, share_package
 from lmidiff.common.errors import StudyError
 from lmidiff.common.last_words import LastWords, say_last
 from lmidiff.common.outlook import Outlook
@@ -30,6 +30,7 @@ from lmidiff.study.whole import Whole
 from lmidiff.common.schema import check_config
 
 share_package(PACKAGE)
+own_backend()
 if "gpu" in workflow.global_resources and workflow.global_resources["gpu"].value:
     promise_gpus()  # by --resources gpu=2, on the command line or in a profile
 try:

@@ -1,19 +1,21 @@
-"""What the commands share: options, and a trained model with what it was trained on."""
+"""What the commands share: a trained model, with what it was trained on."""
 
 import argparse
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
+from lmidiff.cli.arguments import SAMPLING, SEED
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 from lmidiff.common.regions import BRAIN
+from lmidiff.common.schema import check_block, check_finite
 from lmidiff.common.settings import settings_of
 from lmidiff.data.grid import Grid
 from lmidiff.data.headers import one_line
@@ -22,9 +24,6 @@ from lmidiff.methods import methods_for
 from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 from lmidiff.models.shipped import weights_of
-from lmidiff.options import Sampling
-
-SAMPLING = asdict(Sampling(precision="auto"))
 
 USUAL = {"histogram": "inverted_histogram", "regression": "cr_regression_consistent"}
 """How a model translates if nobody says, by its family."""
@@ -53,71 +52,15 @@ class Slices:
 
 DEFAULT_MODEL = "T1w"
 
-
-def add_scan(parser: argparse.ArgumentParser, what: str) -> None:
-    """The options of a command that takes raw scans."""
-    parser.add_argument("scans", nargs="*", metavar="SCAN", help=what)
-    parser.add_argument("--source", metavar="NIFTI", help="the same as SCAN")
-    parser.add_argument(
-        "--volume",
-        type=whole(0, 10_000),
-        metavar="N",
-        help="of a file that holds several volumes; the first is 0",
-    )
-    parser.add_argument(
-        "--mask",
-        type=Path,
-        metavar="NIFTI",
-        help="brain mask on the grid of the scan (default: found in the scan)",
-    )
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """The options of a command that translates."""
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="weights.safetensors of a trained model, its config.json beside it "
-        "(results/<study>/models/<model>/)",
-    )
-    parser.add_argument(
-        "--method",
-        metavar="NAME",
-        help="how the model translates (default: as it was trained; a regression is made "
-        "self-consistent)",
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--steps", type=whole(1, 1000), default=SAMPLING["steps"], help="of the sampler"
-    )
-    parser.add_argument(
-        "--draws",
-        type=whole(1, 1000),
-        default=SAMPLING["draws"],
-        help="their mean is the translation",
-    )
-    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, help="of the noise")
-    parser.add_argument(
-        "--spacing",
-        type=number(0.1, 50),
-        metavar="MM",
-        help="from slice to slice (default: the model's pixel size)",
-    )
-
-
-def scans_of(given: argparse.Namespace) -> list[str]:
-    """The scans that the options name, each with the number of its volume if one is given.
-
-    Raises:
-        StudyError: none is named, or a number or a mask is given for several.
-    """
-    named = [*given.scans, *([given.source] if given.source else [])]
-    if not named:
-        raise StudyError("name a scan to work on, such as scan.nii.gz")
-    if len(named) > 1 and (given.mask or given.volume is not None):
-        raise StudyError("--mask and --volume are of one scan; give the scans one by one")
-    return named if given.volume is None else [f"{named[0]}#{given.volume}"]
+_NONSENSE = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,  # torch's, and too deep a recursion
+)
+"""What building a network raises whose settings make no sense."""
 
 
 def files_read(given: argparse.Namespace, scans: Sequence[str]) -> list[Path]:
@@ -129,7 +72,7 @@ def files_read(given: argparse.Namespace, scans: Sequence[str]) -> list[Path]:
 
 def config_of(weights: Path) -> Path:
     """What says what weights are, beside them."""
-    return weights.with_name("config.json")
+    return weights.parent / "config.json"
 
 
 def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
@@ -140,6 +83,11 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     """
     if given.weights is None:
         given.weights = weights_of(DEFAULT_MODEL)
+    if given.weights.is_dir():
+        raise StudyError(f"{given.weights}: is a folder; name the weights.safetensors in it")
+    for key, usual in (("steps", SAMPLING["steps"]), ("draws", SAMPLING["draws"]), ("seed", SEED)):
+        if getattr(given, key) is None:
+            setattr(given, key, usual)
     device = pick_device(given.device)
     settings = _settings(given.weights)
     slices = _slices(settings, given.weights)
@@ -163,9 +111,15 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
     try:
         method = build_method(block, {}, [str(given.weights)], given.seed, device)
     except StudyError as error:
-        named = str(given.weights) in str(error)
-        raise error if named else StudyError(f"{given.weights}: {error}") from error
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        text = str(error)
+        if text.startswith("config: "):
+            text = f"{config_of(given.weights)}: {text.removeprefix('config: ')}"
+        elif str(given.weights) not in text:
+            text = f"{given.weights}: {text}"
+        raise StudyError(text) from error
+    except torch.OutOfMemoryError:
+        raise
+    except _NONSENSE as error:
         raise StudyError(
             f"{config_of(given.weights)}: does not describe the model ({one_line(error)}); take "
             "the file that lies beside the weights of the study"
@@ -191,10 +145,13 @@ def _settings(weights: Path) -> dict[str, Any]:
         settings = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise StudyError(f"{path}: no such file; it lies beside the weights of a study") from error
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as JSON ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyError(f"{path}: cannot be read as JSON ({one_line(error)})") from error
     if not isinstance(settings, dict) or "family" not in settings:
         raise StudyError(f"{path}: is not the config of a trained model")
+    check_finite(settings, str(path))
+    for name, block in settings.items():
+        check_block(block, name, str(path))
     return settings
 
 
@@ -252,41 +209,3 @@ def _method_of(settings: dict[str, Any], fitting: list[str]) -> str:
     if len(fitting) == 1:
         return fitting[0]
     raise StudyError(f"--method: name one of those that these weights serve: {', '.join(fitting)}")
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of an option that takes a whole number from ``low`` to ``high``."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not in {low}..{high}")
-        return value
-
-    return read
-
-
-def number(low: float, high: float) -> Callable[[str], float]:
-    """The type of an option that takes a number from ``low`` to ``high``."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not low <= value <= high:  # not a number is in no range
-            raise argparse.ArgumentTypeError(f"{text} is not in {low:g}..{high:g}")
-        return value
-
-    return read
-
-
-class OneLine(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the options, and end with status 2."""
-        self.exit(2, f"ERROR {message}; see {self.prog} --help\n")

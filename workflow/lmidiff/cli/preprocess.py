@@ -1,9 +1,11 @@
-"""``python -m lmidiff preprocess``: raw scans of one person to aligned, masked, corrected ones."""
+"""``lmidiff preprocess``: raw scans of one person to aligned, masked, corrected ones."""
 
 import argparse
 import logging
 from pathlib import Path
 
+from lmidiff.cli.arguments import expanded, file_path
+from lmidiff.cli.scans import stem_of
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
@@ -11,13 +13,15 @@ from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
-from lmidiff.figures.alignment_check import draw_quality
 
 logger = logging.getLogger("lmidiff")
 
-_EPILOG = """Writes to the folder, for --scans PDw=a.nii.gz T1w=b.nii.gz: PDw.nii.gz and T1w.nii.gz
-on the grid of the first, bias-corrected; brain_mask.nii.gz; from-T1w_to-PDw_xfm.tfm (ITK);
-quality.json and quality.png. Exit status 1 if a scan is flagged, unless --keep is given.
+ALIGNED = "_desc-lmidiff_aligned"
+
+_EPILOG = """Writes to the folder, for PDw=a.nii.gz T1w=b.nii.gz: PDw.nii.gz and T1w.nii.gz on the
+grid of the first, bias-corrected; brain_mask.nii.gz; from-T1w_to-PDw_xfm.tfm (ITK); quality.json
+and quality.png. Without --out the folder lies beside the first scan, as a_desc-lmidiff_aligned.
+Exit status 1 if a scan is flagged, unless --keep is given.
 Look at quality.png: the mask's outline on the first scan, its edges over the others."""
 
 
@@ -27,25 +31,35 @@ def add(commands: argparse._SubParsersAction) -> None:
         "preprocess", help="mask, bias-correct and align the raw scans of a person", epilog=_EPILOG
     )
     parser.add_argument(
-        "--scans",
-        nargs="+",
-        required=True,
+        "named",
+        nargs="*",
         metavar="NAME=NIFTI",
-        help="modality and file of each scan; the others are laid over the first",
+        help="modality and file of each scan of one person; the others are laid over the first",
     )
-    parser.add_argument("--mask", type=Path, metavar="NIFTI", help="brain mask of the first scan")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--scans", nargs="+", default=[], metavar="NAME=NIFTI", help="the same as NAME=NIFTI"
+    )
+    parser.add_argument(
+        "--mask", type=file_path, metavar="NIFTI", help="brain mask of the first scan"
+    )
+    parser.add_argument("-o", "--out", type=file_path, metavar="FOLDER", help="of the results")
     parser.add_argument("--keep", action="store_true", help="flags are no failure")
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> None:
     """Preprocess, and say where the results are and what is flagged."""
-    paths = dict(_named(text) for text in given.scans)
-    if len(paths) < len(given.scans):
+    named = [*given.named, *given.scans]
+    if not named:
+        raise StudyError("name the scans of a person, such as PDw=a.nii.gz T1w=b.nii.gz")
+    paths = dict(_named(text) for text in named)
+    if len(paths) < len(named):
         raise StudyError("--scans: a modality is named twice; give each scan its own name")
     _check_distinct(paths)
     reference = next(iter(paths))
+    if given.out is None:
+        first, _ = split_volume(paths[reference])
+        given.out = first.with_name(stem_of(first) + ALIGNED)
     images = {name: given.out / f"{name}.nii.gz" for name in paths}
     mask_file, judged = given.out / "brain_mask.nii.gz", given.out / "quality.json"
     picture = given.out / "quality.png"
@@ -67,6 +81,8 @@ def run(given: argparse.Namespace) -> None:
     for name, path in transforms.items():
         write_transform(path, subject.transforms[name])
     write_quality(judged, str(given.out), reference, subject.quality)
+    from lmidiff.figures.alignment_check import draw_quality  # drawing takes a while to import
+
     draw_quality(subject, str(given.out), picture)
     print(given.out)
     flags = [f"{scan.modality}: {flag}" for scan in subject.quality for flag in scan.flags]
@@ -91,7 +107,7 @@ def _check_distinct(paths: dict[str, Path]) -> None:
 
 
 def _named(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not separator or not name.isalnum() or not path:
+    name, separator, file = text.partition("=")
+    if not separator or not name.isalnum() or not file:
         raise StudyError(f"--scans {text!r}: write it as NAME=FILE, for example PDw=a.nii.gz")
-    return name, Path(path)
+    return name, expanded(file)

@@ -11,7 +11,7 @@ import textwrap
 from functools import partial
 from pathlib import Path
 
-from lmidiff.cli.common import whole
+from lmidiff.cli.arguments import file_path, whole
 from lmidiff.common.files import write_text
 from lmidiff.common.outputs import check_outputs
 from lmidiff.records.recorded import SPARED
@@ -26,13 +26,13 @@ ARCHIVES = {"T1w": "IXI-T1.tar", "PDw": "IXI-PD.tar", "T2w": "IXI-T2.tar"}
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     parser = commands.add_parser("show", help="print a finished study's table in the terminal")
-    parser.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    parser.add_argument("folder", type=file_path, help="the study's folder, e.g. results/default")
     parser.add_argument(
         "--plot", action="store_true", help="also a picture, in a terminal of 24-bit colours"
     )
     parser.set_defaults(run=show)
     parser = commands.add_parser("record", help="keep a finished study under results/reference")
-    parser.add_argument("folder", type=Path, help="the study's folder, e.g. results/default")
+    parser.add_argument("folder", type=file_path, help="the study's folder, e.g. results/default")
     parser.add_argument(
         "--weights",
         nargs="*",
@@ -50,7 +50,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.set_defaults(run=record)
     parser = commands.add_parser("ship", help="put a study's regression into the package")
-    parser.add_argument("folder", type=Path, help="the study's folder, results/translator")
+    parser.add_argument("folder", type=file_path, help="the study's folder, results/translator")
     parser.set_defaults(run=ship)
     parser = commands.add_parser(
         "readme", help="render README.md and docs/results from the recorded runs"
@@ -60,9 +60,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=costs)
     parser = commands.add_parser("ixi-split", help="write IXI's split from its archives")
     for modality, archive in ARCHIVES.items():
-        parser.add_argument(modality, type=Path, help=archive)
+        parser.add_argument(modality, type=file_path, help=archive)
     parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=1)
-    parser.add_argument("--out", type=Path, default=Path("config/ixi_split.tsv"))
+    parser.add_argument("--out", type=file_path, default=Path("config/ixi_split.tsv"))
     parser.set_defaults(run=ixi_split)
 
 

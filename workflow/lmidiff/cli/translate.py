@@ -1,6 +1,7 @@
 """``lmidiff translate``: raw scans to the modality that a model was trained on."""
 
 import argparse
+import json
 import logging
 import time
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 
 import lmidiff
-from lmidiff.cli.common import Slices, add_model, add_scan, files_read, load, scans_of
-from lmidiff.cli.scans import Order, describe_dataset, orders_of
+from lmidiff.cli.arguments import add_model, add_scan, file_path
+from lmidiff.cli.common import Slices, files_read, load
+from lmidiff.cli.scans import Order, describe_dataset, each_scan, orders_of, scans_of, stem_of
 from lmidiff.common.devices import set_up
+from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256, write_json
 from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
@@ -26,7 +29,6 @@ from lmidiff.data.own_space import (
     stack_of,
     to_slices,
 )
-from lmidiff.figures.own_scan import draw_scan
 from lmidiff.methods.base import Method
 from lmidiff.methods.retrace import CONTRASTS, retracing_error
 from lmidiff.options import Sampling
@@ -37,6 +39,8 @@ BATCH = 16
 """Slices a network takes at a time; the method looks at the whole brain."""
 
 SUBJECT = "source"
+NAME = "lmidiff"
+"""Of the maker, in the JSON beside a result."""
 
 UNCERTAINTY = {
     True: "standard deviation over the draws",
@@ -57,7 +61,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "translate", help="translate raw scans to T1w, or as a model was trained", epilog=_EPILOG
     )
     add_scan(parser, "scans, patterns such as '*.nii.gz', or BIDS folders")
-    parser.add_argument("-o", "--out", type=Path, metavar="NIFTI", help="the translation")
+    parser.add_argument("-o", "--out", type=file_path, metavar="NIFTI", help="the translation")
     add_model(parser)
     parser.add_argument(
         "--uncertainty",
@@ -85,15 +89,15 @@ def run(given: argparse.Namespace) -> None:
         require_out(given.out)
         check_outputs([given.out], files_read(given, scans))
     method, like, device = load(given)
-    orders = orders_of(scans, given.out, like.target)
+    orders = orders_of(scans, given.out, like.target, volume=given.volume, mask=given.mask)
     for order in orders:
         results = [order.out, sidecar(order.out)]
         results += [uncertainty_path(order.out)] if given.uncertainty else []
         results += [picture(order.out)] if given.qc else []
         check_outputs(results, files_read(given, [each.scan for each in orders]))
+        _check_sidecar(sidecar(order.out))
     set_up(1)
-    for order in orders:
-        _translate(given, order, method, like, device)
+    each_scan(orders, lambda order: _translate(given, order, method, like, device))
 
 
 def _translate(
@@ -108,16 +112,18 @@ def _translate(
     asked = given.uncertainty or given.qc
     image, doubt = translate(scan, method, like, device, given.spacing, given.model_pixels, asked)
     scan.write(order.out, image)
-    print(order.out)
+    made = [order.out]
     if given.uncertainty:
         if doubt is None:
             logger.info("this method knows no uncertainty, so there is none to write")
         else:
             scan.write(uncertainty_path(order.out), doubt)
-            print(uncertainty_path(order.out))
+            made.append(uncertainty_path(order.out))
     if given.qc:
+        from lmidiff.figures.own_scan import draw_scan  # drawing takes a while to import
+
         draw_scan(scan, image, doubt, picture(order.out), like.target)
-        print(picture(order.out))
+        made.append(picture(order.out))
     version = lmidiff.__version__
     describe_dataset(order.out, version)
     write_json(
@@ -125,7 +131,7 @@ def _translate(
         {
             "Sources": [str(order.scan)],
             "Target": like.target,
-            "GeneratedBy": {"Name": "lmidiff", "Version": version, "Method": method.label},
+            "GeneratedBy": {"Name": NAME, "Version": version, "Method": method.label},
             "Weights": {"File": str(given.weights), "SHA256": sha256(given.weights)},
             "Seed": given.seed,
             "ModelPixelsOnly": given.model_pixels,
@@ -135,6 +141,8 @@ def _translate(
             "Use": "for research; not for diagnosis",
         },
     )
+    for path in made:  # last, for nobody may be there to read it
+        print(path)
 
 
 def translate(
@@ -221,13 +229,24 @@ def uncertainty_path(out: Path) -> Path:
 
 def sidecar(out: Path) -> Path:
     """Where the description of a translation goes."""
-    return out.with_name(_stem(out) + ".json")
+    return out.with_name(stem_of(out) + ".json")
+
+
+def _check_sidecar(path: Path) -> None:
+    """Raise StudyError where a JSON lies that somebody else wrote, such as a scanner's."""
+    if not path.exists():
+        return
+    try:
+        by = json.loads(path.read_text())["GeneratedBy"]["Name"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        by = None
+    if by != NAME:
+        raise StudyError(
+            f"{path}: would be written over, and lmidiff did not make it (GeneratedBy.Name); name "
+            "another result with --out"
+        )
 
 
 def picture(out: Path) -> Path:
     """Where the picture of a translation goes."""
-    return out.with_name(_stem(out) + "_qc.png")
-
-
-def _stem(out: Path) -> str:
-    return out.name.removesuffix(".gz").removesuffix(".nii")
+    return out.with_name(stem_of(out) + "_qc.png")

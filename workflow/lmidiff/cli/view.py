@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lmidiff.cli.arguments import file_path
+from lmidiff.cli.scans import stem_of
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_outputs
 from lmidiff.report.viewer import MOST, Volume, volume_of, write_viewer
@@ -18,11 +20,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         "matched in mm.",
     )
     parser.add_argument(
-        "volumes", type=Path, nargs="+", metavar="NIFTI", help=f"up to {MOST} in all"
+        "volumes", type=file_path, nargs="+", metavar="NIFTI", help=f"up to {MOST} in all"
     )
     parser.add_argument(
         "--labels",
-        type=Path,
+        type=file_path,
         action="append",
         default=[],
         metavar="NIFTI",
@@ -31,7 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=file_path,
         default=Path("view.html"),
         metavar="HTML",
         help="default: %(default)s",
@@ -51,13 +53,12 @@ def run(given: argparse.Namespace) -> None:
     if given.out.suffix.lower() not in (".html", ".htm"):
         raise StudyError(f"view: --out {given.out}: the page is HTML; name it *.html")
     check_outputs([given.out], files)
-    shown = [_volume(path, "image") for path in given.volumes]
-    shown += [_volume(path, "labels") for path in given.labels]
-    names = ", ".join(path.name for path in files)
+    shown = [_volume(file, "image") for file in given.volumes]
+    shown += [_volume(file, "labels") for file in given.labels]
+    names = ", ".join(file.name for file in files)
     write_viewer(shown, given.out, names, "Each volume has its own window; black to white.")
     print(f"Open {given.out}")
 
 
-def _volume(path: Path, kind: str) -> Volume:
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    return volume_of(path, stem, kind)
+def _volume(file: Path, kind: str) -> Volume:
+    return volume_of(file, stem_of(file), kind)

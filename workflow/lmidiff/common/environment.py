@@ -1,4 +1,4 @@
-"""The process environment that a study's jobs inherit."""
+"""The environment of this process, which a study's jobs inherit."""
 
 import os
 import sys
@@ -19,6 +19,15 @@ def share_package(folder: Path) -> None:
         interpreter = Path(sys.executable)
         os.environ["PATH"] = f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"
         sys.executable = interpreter.name
+
+
+def own_backend() -> None:
+    """Let matplotlib draw into files, in this process and its children.
+
+    A notebook's MPLBACKEND may name what is not installed here, and then matplotlib cannot even be
+    imported.
+    """
+    os.environ["MPLBACKEND"] = "Agg"
 
 
 def promise_gpus() -> None:

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.locks import hold, is_held
+
+_OLD = 24 * 3600
+"""Seconds after which a temporary file is nobody's, where the file system has no locks to say."""
 
 
 def split_volume(path: str | Path) -> tuple[Path, int | None]:
@@ -31,8 +35,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it replaces ``path``, else it is removed.
 
     The temporary name keeps every suffix of ``path``, because writers such as nibabel choose
-    the format by it. What a killed writer of ``path`` left behind is removed first, so a path
-    may have one writer at a time, as Snakemake's lock and the lock of a training ensure.
+    the format by it. What a writer of ``path`` that was killed left behind is removed first;
+    that of another writer who is still at it is left alone, and the last of the two stands.
 
     Raises:
         StudyError: the folder cannot be written, or the disk is full.
@@ -40,12 +44,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_orphans(path)
         handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent)
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from error
-    os.close(handle)
     temporary = Path(name)
+    hold(handle)
+    _clear_orphans(path, temporary)
     try:
         yield temporary
         temporary.chmod(0o644)
@@ -54,6 +58,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise StudyError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -86,7 +91,7 @@ def sha256_of(paths: Iterable[str | Path]) -> str:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that takes its place when the block succeeds.
 
-    One writer at a time and orphans as in :func:`atomic`.
+    Orphans as in :func:`atomic`.
 
     Raises:
         StudyError: the folder cannot be written, or the disk is full.
@@ -94,10 +99,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_orphans(path)
         temporary = Path(tempfile.mkdtemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent))
+        handle = os.open(temporary, os.O_RDONLY)
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror})") from error
+    hold(handle)
+    _clear_orphans(path, temporary)
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -108,13 +115,26 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise StudyError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
 
 
-def _clear_orphans(path: Path) -> None:
-    """Remove the temporaries of ``path`` that a SIGKILL or a power cut left."""
+def _clear_orphans(path: Path, temporary: Path) -> None:
+    """Remove the temporaries of ``path`` that a SIGKILL or a power cut left, but ``temporary``.
+
+    Nobody holds their locks any more. Without locks they are those that are a day older than
+    ``temporary``, which was just made, by the disk's own clock.
+    """
     # tempfile puts eight random characters between prefix and suffix.
     for orphan in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
-        if orphan.is_dir():
-            shutil.rmtree(orphan, ignore_errors=True)
-        else:
-            orphan.unlink(missing_ok=True)
+        try:
+            held = orphan == temporary or is_held(orphan)
+            if held is None:
+                held = temporary.stat().st_mtime - orphan.stat().st_mtime < _OLD
+            if held:
+                continue
+            if orphan.is_dir():
+                shutil.rmtree(orphan, ignore_errors=True)
+            else:
+                orphan.unlink()
+        except OSError:
+            continue  # its writer has just put it in its place, or it is another user's

@@ -6,6 +6,8 @@ clusters have none: what goes on without is for the caller to say.
 
 import errno
 import fcntl
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -36,3 +38,26 @@ def take(path: str | Path, *, wait: bool = False) -> IO[str] | None:
             return None
         raise
     return stream
+
+
+def hold(handle: int) -> None:
+    """Lock an open file or folder until it is closed, where the file system has locks."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(path: Path) -> bool | None:
+    """Whether somebody holds the lock of a file or folder; None where nobody can tell.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    # NFS locks what is open for writing, and a folder never is.
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return True if error.errno in HELD else None
+    finally:
+        os.close(handle)
+    return False

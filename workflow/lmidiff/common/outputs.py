@@ -7,6 +7,9 @@ from pathlib import Path
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 
+_LONGEST = 255 - len(".tmp-12345678-")
+"""Bytes of a file's name: a file system takes 255, and the temporary file has more."""
+
 
 def check_outputs(
     outputs: Iterable[str | Path], inputs: Iterable[str | Path], *, folder: str | Path | None = None
@@ -84,6 +87,10 @@ def _same_name(one: Path, other: Path) -> bool:
 
 
 def _check_writable(output: Path) -> None:
+    if len(os.fsencode(output.name)) > _LONGEST:
+        raise StudyError(
+            f"{output}: the name is longer than {_LONGEST} bytes; give the result a shorter one"
+        )
     if output.is_dir():
         raise StudyError(f"{output}: is a folder; name a file for the result")
     parent = output.parent

@@ -1,6 +1,7 @@
 """Checks of what people write: the config and the tables beside it, against JSON Schemas."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,51 @@ def check(value: Any, schema: str, where: str) -> None:
     A schema may carry the annotation ``says``: the message for what it refuses, with ``{key}``
     and ``{value}``.
     """
+    check_finite(value, where)
     errors = sorted(
         _validator(schema).iter_errors(value),
         key=lambda error: [str(part) for part in error.absolute_path],
     )
+    if errors:
+        raise StudyError(f"{where}: {_in_words(errors[0])}")
+
+
+def check_finite(value: Any, where: str) -> None:
+    """Raise StudyError, with the key's full name, if a number anywhere in ``value`` is not finite.
+
+    JSON Schema's ranges hold for NaN, which is neither below nor above anything.
+    """
+    for keys, number in _numbers(value, ()):
+        if not math.isfinite(number):
+            key = ".".join(map(str, keys))
+            raise StudyError(f"{where}: {key}: {number} is no number to work with; give another")
+
+
+def _numbers(value: Any, keys: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], float]]:
+    if isinstance(value, float):
+        yield keys, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers(inner, (*keys, key))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for place, inner in enumerate(value):
+            yield from _numbers(inner, (*keys, place))
+
+
+def check_block(value: Any, name: str, where: str) -> None:
+    """Raise StudyError unless a block of a model's settings fits its part of the config's schema.
+
+    Args:
+        value: the block, such as the ``unet`` of a model's config.json.
+        name: of the block, a key of the schema's ``$defs``; another is not looked at.
+        where: what the message begins with.
+    """
+    check_finite({name: value}, where)
+    rules = _validator("config").schema
+    if name not in rules["$defs"]:
+        return
+    block = _Validator({"properties": {name: rules["$defs"][name]}, "$defs": rules["$defs"]})
+    errors = sorted(block.iter_errors({name: value}), key=lambda error: str(error.absolute_path))
     if errors:
         raise StudyError(f"{where}: {_in_words(errors[0])}")
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.schema import check_finite
 
 Settings = TypeVar("Settings")
 
@@ -22,7 +23,7 @@ def settings_of(kind: type[Settings], block: Mapping[str, Any], where: str) -> S
         where: the block's place in the config, for the message.
 
     Raises:
-        StudyError: an unknown key, or a value the dataclass refuses.
+        StudyError: an unknown key, a number that is not finite, or a value the dataclass refuses.
     """
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(block) - known)
@@ -32,6 +33,7 @@ def settings_of(kind: type[Settings], block: Mapping[str, Any], where: str) -> S
         )
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     values = {key: _as(defaults[key], value, f"{where}.{key}") for key, value in block.items()}
+    check_finite({where: values}, "config")
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:

@@ -52,7 +52,16 @@ class OwnScan:
     found: bool = False
 
     def write(self, path: str | Path, values: np.ndarray) -> None:
-        """Write an array on the axes of ``volume`` as a file that lies where the scan's does."""
+        """Write an array on the axes of ``volume`` as a file that lies where the scan's does.
+
+        Raises:
+            StudyError: a number is not finite, or the file cannot be written.
+        """
+        if not np.isfinite(values).all():
+            raise StudyError(
+                f"{self.volume.name}: the result has NaN or infinite voxels, so {path} is not "
+                "written; look at the scan, and at the weights and their config.json"
+            )
         space = self.space
         values = space.restore(values)
         write_nifti(path, values, space.affine, forms=space.forms, unit=space.unit)

@@ -111,6 +111,12 @@ def brain_of(mask: Volume) -> np.ndarray:
     return brain
 
 
+def check_header(path: str | Path) -> None:
+    """Raise StudyError if a scan is missing, or not read by what its header says of its shape."""
+    file, number = split_volume(path)
+    spatial_shape(_open(file, str(path)).shape, str(path), number)
+
+
 def read_array(path: str | Path) -> np.ndarray:
     """The float32 (X, Y, Z) array of one of the study's own NIfTI files, axes as stored.
 

@@ -95,7 +95,14 @@ class KMeansModel:
             raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
         except StudyError as error:
             raise StudyError(f"{path}: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise StudyError(f"{path}: not a K-Means model ({error})") from error
         return model
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from skimage.feature import canny
 
 from lmidiff.common.files import atomic
@@ -31,10 +31,10 @@ def draw_quality(subject: AlignedSubject, name: str, path: str | Path) -> None:
     views = _views(subject.brain, subject.images)
     rows = len(subject.images)
     with style():
-        figure, axes = plt.subplots(
+        figure = Figure((inches(WIDTH_MM), inches(8 + 42 * rows)))
+        axes = figure.subplots(
             rows,
             len(views),
-            figsize=(inches(WIDTH_MM), inches(8 + 42 * rows)),
             squeeze=False,
             gridspec_kw={"width_ratios": [view.width for view in views]},
         )
@@ -52,7 +52,6 @@ def draw_quality(subject: AlignedSubject, name: str, path: str | Path) -> None:
         figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 9 / (8 + 42 * rows), 0.02, 0.14)
         with atomic(path) as temporary:
             figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-        plt.close(figure)
 
 
 class _View:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 
 from lmidiff.common.files import atomic
 from lmidiff.data.own_space import OwnScan
@@ -34,10 +35,9 @@ def draw_scan(
         most = max(float(np.percentile(doubt[brain], 99)), 1e-6)
         rows.append((f"uncertainty, white is {most:.2f}", doubt / most, "inferno", False))
     shape = (len(rows), 3)
-    with plt.rc_context({"font.size": 9}):
-        figure, axes = plt.subplots(
-            *shape, figsize=(9, 3.1 * len(rows)), facecolor="black", layout="constrained"
-        )
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure((9, 3.1 * len(rows)), facecolor="black", layout="constrained")
+        axes = figure.subplots(*shape)
         for line, (title, values, colours, outlined) in zip(axes, rows, strict=True):
             for place, (plane, axis) in zip(line, _PLANES, strict=True):
                 cut = np.take(values, middle[axis], axis).T
@@ -52,7 +52,6 @@ def draw_scan(
                 place.set_title(f"{title}, {plane}", color="white")
         with atomic(path) as temporary:
             figure.savefig(temporary, format="png", dpi=100, facecolor="black")
-        plt.close(figure)
 
 
 _OTHERS = ((1, 2), (0, 2), (0, 1))

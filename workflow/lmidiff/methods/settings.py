@@ -7,6 +7,9 @@ from lmidiff.options import Guidance, Sampling
 CONTRASTS = 2
 """Random contrasts in which tuning shows each validation subject."""
 
+MOST_TRIED = 100_000
+"""Candidates, or steps, of an inversion: more never end."""
+
 EXPLAINED = "eta2"
 LOSSES = ("edges", "lmi", "both")
 
@@ -116,6 +119,9 @@ class InversionSettings:
         for key in ("candidates", "steps", "silhouette", "prior", "noise"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} must not be negative, got {getattr(self, key)}")
+        for key in ("candidates", "steps"):
+            if getattr(self, key) > MOST_TRIED:
+                raise ValueError(f"{key} must be at most {MOST_TRIED}, got {getattr(self, key)}")
         if self.rate <= 0:
             raise ValueError(f"rate must be above 0, got {self.rate}")
         if self.loss not in LOSSES:

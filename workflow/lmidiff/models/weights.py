@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -31,13 +32,24 @@ def write_curve(curve: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file; raises StudyError naming it if missing, cut short or foreign."""
+    """Read a safetensors file.
+
+    Raises:
+        StudyError: it is missing, cut short or foreign, or a number in it is not finite.
+    """
     if not path.is_file():
         raise StudyError(f"{path}: no such weights; train the model first")
     try:
-        return load_file(path)
+        weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise StudyError(f"{path}: not a readable safetensors file ({error})") from error
+    for name, values in weights.items():
+        if not torch.isfinite(values).all():
+            raise StudyError(
+                f"{path}: {name} holds NaN or infinite numbers; take the file from the study "
+                "again, or train the model again"
+            )
+    return weights
 
 
 def state_folder(

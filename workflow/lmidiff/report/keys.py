@@ -99,7 +99,11 @@ def _values(rule: Mapping[str, Any]) -> str:
 def _range(rule: Mapping[str, Any]) -> str:
     words = {"minimum": "from", "exclusiveMinimum": "above"}
     words |= {"maximum": "to", "exclusiveMaximum": "below"}
-    return "".join(f" {word} {rule[key]:g}" for key, word in words.items() if key in rule)
+    return "".join(f" {word} {_number(rule[key])}" for key, word in words.items() if key in rule)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _text(value: Any) -> str:

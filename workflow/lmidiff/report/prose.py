@@ -54,8 +54,10 @@ def rendered(root: Path, reference: Path) -> dict[Path, str]:
         reference: the recorded runs, ``results/reference``.
 
     Raises:
-        StudyError: a template asks a recorded file for what it does not have.
+        StudyError: there are no templates, or one asks a recorded file for what it does not have.
     """
+    if not (root / TEMPLATES).is_dir():
+        raise StudyError(f"{root / TEMPLATES}: no such folder; go to the top of the repository")
     said = Recorded(reference)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root / TEMPLATES),

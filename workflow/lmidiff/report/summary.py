@@ -23,6 +23,9 @@ SHORT_COLUMNS = {
 }
 
 
+COLUMNS = ("source", "method", "label", "training", "quantity", "mean", "low", "high", "n")
+
+
 def read_table(folder: Path) -> pd.DataFrame:
     """A study's table1.csv as text and numbers, "" where there is none.
 
@@ -32,7 +35,15 @@ def read_table(folder: Path) -> pd.DataFrame:
     path = folder / "table1.csv"
     if not path.is_file():
         raise StudyError(f"{path}: no such table; run the study first (make reproduce)")
-    return pd.read_csv(path, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise StudyError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    missing = [name for name in COLUMNS if name not in table]
+    if missing or table.empty:
+        what = f"has no column {missing[0]}" if missing else "has no row"
+        raise StudyError(f"{path}: is no table of a study: it {what}")
+    return table
 
 
 def short_rows(
@@ -62,8 +73,10 @@ def narrow_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     rows = []
     for (source, label), group in table.groupby(["source", "label"], sort=False):
         cells = group.set_index("quantity")
-        row = {"source": source, "method": textwrap.shorten(label, 40, placeholder="...")}
+        row = {"source": source, "method": textwrap.shorten(str(label), 40, placeholder="...")}
         for key, title in NARROW_COLUMNS.items():
+            if key not in cells.index:
+                raise StudyError(f"table1.csv: {source}, {label} has no {key}")
             mean, low, high = (str(cell) for cell in cells.loc[key, ["mean", "low", "high"]])
             digits = 1 if key.startswith("psnr") else 3
             if not mean or mean == "inf":

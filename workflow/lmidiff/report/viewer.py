@@ -77,9 +77,18 @@ def volume_of(
     low = 0.0 if top is not None else float(np.percentile(data, 0.1))
     if top is None:
         above = data[data > low]
-        top = float(np.percentile(above, 99.9)) if above.size else low + 1.0
+        # One grey: as far above as float32 tells from it.
+        top = float(np.percentile(above, 99.9)) if above.size else low + max(1.0, abs(low) * 1e-3)
+    if not _storable(low, top):
+        raise StudyError(f"{path}: values from {low:g} to {top:g} cannot be shown; scale them")
     levels = np.rint(np.clip((data - low) / max(top - low, 1e-12), 0, 1) * LEVELS)
     return Volume(title, kind, levels.astype(np.uint8), affine, low, top)
+
+
+def _storable(low: float, high: float) -> bool:
+    """Whether a NIfTI header, in float32, can say what 256 grey levels stand for."""
+    slope = np.float32((high - low) / LEVELS)
+    return bool(np.isfinite([slope, np.float32(low)]).all() and slope > 0)
 
 
 def keep_volumes(path: str | Path, volumes: Sequence[Volume]) -> None:
