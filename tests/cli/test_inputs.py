@@ -692,6 +692,14 @@ def test_one_file_as_two_contrasts(scan, tmp_path, capsys):
     for second in (scan, other):
         given = ["--scans", f"PDw={scan}", f"T1w={second}", "--out", tmp_path / "out"]
         assert "is given as T1w and as PDw" in refused(capsys, "preprocess", *given)
+    copy = tmp_path / "copy.nii"
+    copy.write_bytes(gzip.decompress(scan.read_bytes()))
+    given = ["--scans", f"PDw={scan}", f"T1w={copy}", "--out", tmp_path / "out"]
+    assert "one image as PDw and as T1w" in refused(capsys, "preprocess", *given)
+    pair = tmp_path / "x.img"
+    nib.save(nib.Nifti1Pair(brain(), AFFINE), pair)
+    given = ["--scans", f"PDw={pair}", f"T1w={pair.with_suffix('.hdr')}", "--out", tmp_path / "out"]
+    assert "is given as T1w and as PDw" in refused(capsys, "preprocess", *given)
 
 
 @pytest.mark.parametrize("slices", [1, 3])
