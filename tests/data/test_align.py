@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -37,6 +38,7 @@ from lmidiff.data.registration import (
     resample_onto,
     surface_points,
 )
+from lmidiff.data.upright import turned_head
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.figures.alignment_check import draw_quality
 from lmidiff.report.quality_page import write_page
@@ -168,6 +170,27 @@ def test_picture_and_page(aligned: AlignedSubject, tmp_path: Path) -> None:
 
 
 # -- what must be flagged or refused --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["T1w", "PDw"])
+def test_a_head_that_lies_otherwise_than_its_header_says(scans, name) -> None:
+    data, edges = scans[name].data, scans[name].voxel_mm
+    assert turned_head(data, edges) == ""
+    assert turned_head(data[::-1].copy(), edges) == "", "a mirror image has no sign"
+    assert turned_head(data[:, :, ::-1].copy(), edges) == "R, A, I"
+    lying = np.ascontiguousarray(np.transpose(data, (0, 2, 1))[:, ::-1])
+    assert turned_head(lying, edges[[0, 2, 1]]) == "R, S, P"
+    high = np.flatnonzero((data > 0.15 * np.percentile(data, 99)).mean((0, 1)) > 0.2)
+    assert turned_head(data[:, :, high[5] : high[-5]], edges) == "", "a slab is not judged"
+
+
+def test_a_head_of_metres_and_one_image_twice(scans: dict[str, Volume]) -> None:
+    scan = scans["PDw"]
+    large = replace(scan, affine=scan.affine @ np.diag([9.0, 9, 9, 1]))
+    with pytest.raises(StudyError, match=r"mm wide, by voxels of 27 mm, and a head is not"):
+        find_brain(large)
+    with pytest.raises(StudyError, match="one image as PDw and as T1w"):
+        align_subject({"PDw": scan, "T1w": replace(scan, name="copy.nii")}, "PDw")
 
 
 def test_no_brain_no_subject(scans: dict[str, Volume]) -> None:

@@ -13,8 +13,7 @@ from itertools import permutations, product
 import numpy as np
 from scipy import ndimage
 
-from lmidiff.data.brain_network import SIDE as CUBE
-from lmidiff.data.brain_network import VOXEL_MM, cube_logits, to_cube
+from lmidiff.data.brain_network import cube_logits, to_cube
 
 STEP_MM = 6.0
 SIDE = 40
@@ -32,17 +31,20 @@ LEAST_FIT = 0.75
 """A part of a brain fits no way round; nothing is said of it."""
 
 HEAD_DOUBT = 0.03
-"""How much more in doubt the network must be, as a share, than at another way round."""
+"""How much more in doubt the network must be than at another way round, as a share. Of 166 real
+upright heads, T1w and FLAIR, none was by more than .025, so none was doubted; turned every other
+way, 3 of a thousand were missed (of the FLAIR 3 of a hundred)."""
 
-HEAD_MM = 150.0
-"""A field of view narrower than this along an axis shows a part of a head; nothing is said."""
+HEAD_BRIGHT, SLAB_SHARE = 0.15, 0.1
+"""A head is brighter than this share of the 99th percentile. Where it fills more than the second
+share of two opposite faces of the field of view it is a slab, which the network does not know."""
 
 CUT_SHARE = 0.01
 """Of a face of the field of view that is brain: less is a brain that touches it, more is cut."""
 
 
 def turned_axes(brain: np.ndarray, affine: np.ndarray) -> str:
-    """Which axes the header seems to mean, where the brain does not lie as it says.
+    """Where the header has a brain's right, front and top, if the brain does not lie as it says.
 
     Args:
         brain: (X, Y, Z) bool, axes closest to right, anterior, superior.
@@ -50,8 +52,8 @@ def turned_axes(brain: np.ndarray, affine: np.ndarray) -> str:
 
     Returns:
         "" where the brain lies as its header says, is cut by the field of view, or is too small a
-        part to tell; else the true directions of the axes that the header calls right, front and
-        top: "R, S, P" for a brain whose front is at the bottom.
+        part to tell; else what the header calls its right, front and top: "R, S, P" for a brain
+        whose front is at the header's top.
     """
     if is_cut(brain):
         return ""
@@ -77,46 +79,30 @@ def turned_head(data: np.ndarray, voxel_mm: np.ndarray) -> str:
         data: (X, Y, Z) float32, at least 0, axes closest to right, anterior, superior.
         voxel_mm: (3,) edges of a voxel.
     """
-    if (np.array(data.shape) * voxel_mm < HEAD_MM).any():
+    if _is_slab(data):
         return ""
-    cube, start = to_cube(data, voxel_mm)
-    rim = _rim(start, np.array(data.shape) * voxel_mm)
-    seen = {
-        names: (*_doubt(turned), edge)
-        for (names, turned), (_, edge) in zip(_turns(cube), _turns(rim), strict=True)
-    }
-    best = min(seen, key=lambda names: seen[names][0])
-    doubt, brain, edge = seen[best]
-    if seen["RAS"][0] <= (1 + HEAD_DOUBT) * doubt:
-        return ""
-    # What is cut is none of the heads that the network knows, whichever way it lies.
-    return "" if (brain & edge).sum() > CUT_SHARE * edge.sum() / 6 else ", ".join(best)
+    cube, _ = to_cube(data, voxel_mm)
+    doubts = {names: _doubt(turned) for names, turned in _turns(cube)}
+    best = min(doubts, key=doubts.__getitem__)
+    return "" if doubts["RAS"] <= (1 + HEAD_DOUBT) * doubts[best] else ", ".join(best)
 
 
-def _rim(start: np.ndarray, size_mm: np.ndarray) -> np.ndarray:
-    """The outermost voxels of the field of view in the network's cube, (64, 64, 64) bool."""
-    first = np.maximum(-start, 0)
-    last = np.minimum(np.floor(size_mm / VOXEL_MM).astype(int) - start, CUBE)
-    inside, inner = np.zeros((2, CUBE, CUBE, CUBE), bool)
-    inside[tuple(map(slice, first, last))] = True
-    inner[tuple(map(slice, first + 1, last - 1))] = True
-    return inside & ~inner
+def _is_slab(data: np.ndarray) -> bool:
+    """Whether the head goes on beyond two opposite faces of the field of view."""
+    head = data > HEAD_BRIGHT * np.percentile(data, 99)
+    return any(
+        min(head.take(place, axis).mean() for place in (0, -1)) > SLAB_SHARE for axis in range(3)
+    )
 
 
-def _doubt(cube: np.ndarray) -> tuple[float, np.ndarray]:
-    """How thick the layer is, over the surface of the brain, in which the network is in doubt.
-
-    Returns:
-        The thickness, infinite where no brain is seen, and the brain, (64, 64, 64) bool.
-    """
+def _doubt(cube: np.ndarray) -> float:
+    """How thick the layer is, over the surface of the brain, in which the network is in doubt."""
     logits = cube_logits(np.ascontiguousarray(cube)[None])[0]
     pieces, count = ndimage.label(logits > 0)
     if not count:
-        return float("inf"), pieces > 0
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    unsure = float((1 - np.abs(np.tanh(logits / 2))).sum())
-    return unsure / float(sizes.max()) ** (2 / 3), pieces == sizes.argmax()
+        return float("inf")
+    size = float(np.bincount(pieces.ravel())[1:].max())
+    return float((1 - np.abs(np.tanh(logits / 2))).sum()) / size ** (2 / 3)
 
 
 def _turns(shape: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
