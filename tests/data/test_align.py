@@ -222,6 +222,17 @@ def test_a_given_mask_is_used_and_checked(scans: dict[str, Volume]) -> None:
             align_subject({"PDw": scan}, "PDw", Volume(mask, scan.affine, "mask.nii.gz"))
 
 
+def test_a_mask_of_a_voxel_or_a_slice_is_too_small_to_register(scans) -> None:
+    scan = scans["PDw"]
+    one, flat = np.zeros((2, *scan.data.shape), np.float32)
+    one[30, 30, 30] = 1
+    flat[20:60, 20:60, 30] = 1
+    for mask, says in ((one, "1 x 1 x 1"), (flat, "40 x 40 x 1")):
+        given = Volume(mask, scan.affine, "mask.nii.gz")
+        with pytest.raises(StudyError, match=f"mask.nii.gz: the brain is {says} voxels, too small"):
+            align_subject({"PDw": scan, "T1w": scans["T1w"]}, "PDw", given)
+
+
 def test_a_scan_that_misses_half_the_brain_is_flagged(scans: dict[str, Volume]) -> None:
     whole = scans["PDw"]
     brain = find_brain(whole)

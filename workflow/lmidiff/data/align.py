@@ -74,7 +74,7 @@ def align_subject(
     Raises:
         StudyError: the reference is missing, two scans are one image, a scan shows no brain, mask
             or labels lie on the grid of no scan, two scans cannot be brought to overlap, or a scan
-            has too few slices for that.
+            or its brain has too few slices for that.
     """
     if reference not in scans:
         raise StudyError(f"no {reference} scan among {', '.join(scans)}; it is the reference")
@@ -93,6 +93,8 @@ def align_subject(
             brains[name] = brain_of(mask)
         else:
             brains[name] = find_brain(scans[name])
+        if len(scans) > 1:
+            _check_brain(brains[name], mask.name if name == masked else scans[name].name)
         progress.step(f"{name}: brain found")
         corrected[name], fields[name] = correct_bias(scans[name], brains[name])
         progress.step(f"{name}: receive field corrected")
@@ -161,6 +163,16 @@ def _check_thick(scan: Volume) -> None:
         raise StudyError(
             f"{scan.name}: shape {scan.data.shape} is too thin to register; it takes "
             f"{LEAST_SLICES} slices"
+        )
+
+
+def _check_brain(brain: np.ndarray, name: str) -> None:
+    extent = tuple(int(np.ptp(places)) + 1 for places in np.nonzero(brain))
+    if min(extent) < LEAST_SLICES:
+        shown = " x ".join(map(str, extent))
+        raise StudyError(
+            f"{name}: the brain is {shown} voxels, too small to register; it takes {LEAST_SLICES} "
+            "along every axis"
         )
 
 
