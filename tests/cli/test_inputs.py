@@ -593,6 +593,25 @@ def test_a_segmenter_says_what_it_does_not_know(scan, mask, kmeans, capsys):
     assert "may not be the modality" in said, "the dark core is deepest"
     plain = given[:4] + given[6:]
     assert "is no translation" in refused(capsys, "segment", *plain, "--translated")
+    flat = save(scan.with_name("flat.nii.gz"), (brain() > 0).astype(np.float32))
+    said = refused(capsys, "segment", *given[:2], flat, *given[6:], "--translated")
+    assert "as in a mask or a map of labels; name the translation" in said
+    said = done(capsys, "segment", "--model", kmeans, "--out", scan.with_name("o.nii"), flat)
+    assert "as in a map of labels" in said
+    five = scan.with_name("five.json")
+    KMeansModel((0.1, 0.2, 0.5, 0.7, 0.9), 100, 1).save(five)
+    said = refused(capsys, "segment", "--model", five, *given[2:])
+    assert "has 5 centres, and this command labels csf, gm, wm" in said
+
+
+def test_a_brain_of_hardly_any_white_matter_is_doubted(tmp_path, kmeans, capsys):
+    """As of a T2w, whose fluid alone is as bright as a T1w's white matter."""
+    x, y, z = (np.abs(np.indices(SHAPE)[k] - SHAPE[k] / 2) for k in range(3))
+    data = brain() * 0.3
+    data[(x < 3) & (y < 4) & (z < 3)] = 1000
+    scan = save(tmp_path / "a.nii.gz", data.astype(np.float32))
+    said = done(capsys, "segment", "--model", kmeans, "--out", tmp_path / "o.nii", scan)
+    assert "of the brain is labelled white matter, so this may not be the modality" in said
 
 
 # --- weights, numbers -----------------------------------------------------------------------
