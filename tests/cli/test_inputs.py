@@ -21,10 +21,12 @@ from lmidiff.data.bids import read_bids
 from lmidiff.data.downloads import Downloads
 from lmidiff.data.orientation import OwnSpace
 from lmidiff.data.own_space import BRAIN_ML, OwnScan, check_plausible, contrast_of
+from lmidiff.data.quality import scan_quality
 from lmidiff.data.sheet import read_sheet
 from lmidiff.data.splits import read_split
-from lmidiff.data.upright import turned_axes
+from lmidiff.data.upright import is_cut, turned_axes
 from lmidiff.data.volumes import Volume, read_volume
+from lmidiff.data.voxels import even_share
 from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue
 from lmidiff.methods import METHODS, methods_for
 from lmidiff.models.histogram import QUANTILES
@@ -306,7 +308,7 @@ def test_numbers_of_a_rotation_that_rounding_spoiled(scan, weights, tmp_path, ca
     nib.save(nib.load(scan), path)
     raw = bytearray(path.read_bytes())
     header = np.frombuffer(bytes(raw[:348]), dtype=nib.nifti1.header_dtype).copy()
-    header["quatern_c"] = 1.000002
+    header["quatern_c"] = 1.01
     raw[:348] = header.tobytes()
     path.write_bytes(bytes(raw))
     image, said = translated(capsys, path, weights)
@@ -522,6 +524,16 @@ def test_a_brain_that_lies_otherwise_is_doubted(how):
     assert turned_axes(TURNS[how](template()), np.diag([4.0, 4, 4, 1])) != ""
 
 
+def test_a_brain_cropped_to_its_own_extent_is_not_cut():
+    whole = template()
+    box = tuple(slice(found.min(), found.max() + 1) for found in np.nonzero(whole))
+    tight, edges = whole[box], np.diag([4.0, 4, 4, 1])
+    assert turned_axes(tight, edges) == ""
+    assert turned_axes(tight[:, :, ::-1], edges) == "R, A, I"
+    assert not is_cut(tight)
+    assert is_cut(tight[:, :, : -tight.shape[2] // 8])
+
+
 def own(brain_: np.ndarray, edge: float, found: bool = True) -> OwnScan:
     affine = np.diag([edge, edge, edge, 1])
     greys = np.linspace(0.2, 1, len(brain_), dtype=np.float32)[:, None, None]
@@ -553,6 +565,21 @@ def test_what_is_no_brains_size_is_refused_unless_a_mask_is_given():
     assert "look at the mask" in check_plausible(own(slab, 4.0))[0], "a slab is less than a brain"
 
 
+def test_a_map_of_labels_as_the_scan_is_said(tmp_path, weights, capsys):
+    whole = template()
+    depth = np.minimum(brain() // 150, 3).astype(np.uint8)
+    scan = save(tmp_path / "labels.nii.gz", np.where(brain() > 0, 1 + (depth > 2), 0).astype("u1"))
+    _, said = translated(capsys, scan, weights)
+    assert "equal all their neighbours, as in a map of labels; give the scan itself" in said
+    noise = np.random.default_rng(0).random(whole.shape)
+    assert even_share(np.round(50 * noise), whole) < 0.01
+    ones = np.ones(whole.shape, np.float32)
+    volume = Volume(whole.astype(np.float32), np.diag([4.0, 4, 4, 1]), "map.nii")
+    assert any(
+        "map of labels" in flag for flag in scan_quality("T1w", *[volume] * 2, whole, ones).flags
+    )
+
+
 def test_tissues_lie_where_tissues_lie():
     depth = np.minimum.reduce([np.minimum(place, 19 - place) for place in np.indices((20,) * 3)])
     labels = np.digitize(depth, [3, 6]) + 1
@@ -566,6 +593,25 @@ def test_a_segmenter_says_what_it_does_not_know(scan, mask, kmeans, capsys):
     assert "may not be the modality" in said, "the dark core is deepest"
     plain = given[:4] + given[6:]
     assert "is no translation" in refused(capsys, "segment", *plain, "--translated")
+    flat = save(scan.with_name("flat.nii.gz"), (brain() > 0).astype(np.float32))
+    said = refused(capsys, "segment", *given[:2], flat, *given[6:], "--translated")
+    assert "as in a mask or a map of labels; name the translation" in said
+    said = done(capsys, "segment", "--model", kmeans, "--out", scan.with_name("o.nii"), flat)
+    assert "as in a map of labels" in said
+    five = scan.with_name("five.json")
+    KMeansModel((0.1, 0.2, 0.5, 0.7, 0.9), 100, 1).save(five)
+    said = refused(capsys, "segment", "--model", five, *given[2:])
+    assert "has 5 centres, and this command labels csf, gm, wm" in said
+
+
+def test_a_brain_of_hardly_any_white_matter_is_doubted(tmp_path, kmeans, capsys):
+    """As of a T2w, whose fluid alone is as bright as a T1w's white matter."""
+    x, y, z = (np.abs(np.indices(SHAPE)[k] - SHAPE[k] / 2) for k in range(3))
+    data = brain() * 0.3
+    data[(x < 3) & (y < 4) & (z < 3)] = 1000
+    scan = save(tmp_path / "a.nii.gz", data.astype(np.float32))
+    said = done(capsys, "segment", "--model", kmeans, "--out", tmp_path / "o.nii", scan)
+    assert "of the brain is labelled white matter, so this may not be the modality" in said
 
 
 # --- weights, numbers -----------------------------------------------------------------------
@@ -692,6 +738,25 @@ def test_one_file_as_two_contrasts(scan, tmp_path, capsys):
     for second in (scan, other):
         given = ["--scans", f"PDw={scan}", f"T1w={second}", "--out", tmp_path / "out"]
         assert "is given as T1w and as PDw" in refused(capsys, "preprocess", *given)
+    copy = tmp_path / "copy.nii"
+    copy.write_bytes(gzip.decompress(scan.read_bytes()))
+    given = ["--scans", f"PDw={scan}", f"T1w={copy}", "--out", tmp_path / "out"]
+    assert "one image as PDw and as T1w" in refused(capsys, "preprocess", *given)
+    pair = tmp_path / "x.img"
+    nib.save(nib.Nifti1Pair(brain(), AFFINE), pair)
+    given = ["--scans", f"PDw={pair}", f"T1w={pair.with_suffix('.hdr')}", "--out", tmp_path / "out"]
+    assert "is given as T1w and as PDw" in refused(capsys, "preprocess", *given)
+
+
+def test_pictures_of_a_single_slice(tmp_path, weights, capsys):
+    slice_ = brain()[:, :, 18:19]
+    scan = save(tmp_path / "a.nii.gz", slice_)
+    mask = save(tmp_path / "m.nii.gz", (slice_ > 0).astype(np.uint8))
+    translated(capsys, scan, weights, "--mask", mask, "--qc")
+    assert list(tmp_path.glob("out*.png"))
+    given = ["--scans", f"PDw={scan}", "--mask", mask, "--keep", "--out", tmp_path / "new"]
+    done(capsys, "preprocess", *given)
+    assert (tmp_path / "new" / "quality.png").exists()
 
 
 @pytest.mark.parametrize("slices", [1, 3])

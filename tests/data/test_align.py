@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -37,6 +38,7 @@ from lmidiff.data.registration import (
     resample_onto,
     surface_points,
 )
+from lmidiff.data.upright import turned_head
 from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.figures.alignment_check import draw_quality
 from lmidiff.report.quality_page import write_page
@@ -170,6 +172,27 @@ def test_picture_and_page(aligned: AlignedSubject, tmp_path: Path) -> None:
 # -- what must be flagged or refused --------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["T1w", "PDw"])
+def test_a_head_that_lies_otherwise_than_its_header_says(scans, name) -> None:
+    data, edges = scans[name].data, scans[name].voxel_mm
+    assert turned_head(data, edges) == ""
+    assert turned_head(data[::-1].copy(), edges) == "", "a mirror image has no sign"
+    assert turned_head(data[:, :, ::-1].copy(), edges) == "R, A, I"
+    lying = np.ascontiguousarray(np.transpose(data, (0, 2, 1))[:, ::-1])
+    assert turned_head(lying, edges[[0, 2, 1]]) == "R, S, P"
+    high = np.flatnonzero((data > 0.15 * np.percentile(data, 99)).mean((0, 1)) > 0.2)
+    assert turned_head(data[:, :, high[5] : high[-5]], edges) == "", "a slab is not judged"
+
+
+def test_a_head_of_metres_and_one_image_twice(scans: dict[str, Volume]) -> None:
+    scan = scans["PDw"]
+    large = replace(scan, affine=scan.affine @ np.diag([9.0, 9, 9, 1]))
+    with pytest.raises(StudyError, match=r"mm wide, by voxels of 27 mm, and a head is not"):
+        find_brain(large)
+    with pytest.raises(StudyError, match="one image as PDw and as T1w"):
+        align_subject({"PDw": scan, "T1w": replace(scan, name="copy.nii")}, "PDw")
+
+
 def test_no_brain_no_subject(scans: dict[str, Volume]) -> None:
     rng = np.random.default_rng(0)
     noise = Volume(rng.random((60, 60, 60), np.float32), np.diag([3.0, 3, 3, 1]), "noise.nii.gz")
@@ -197,6 +220,17 @@ def test_a_given_mask_is_used_and_checked(scans: dict[str, Volume]) -> None:
     for mask, says in ((box * 0, "mask selects nothing"), (box[1:], "is not on the grid")):
         with pytest.raises(StudyError, match=says):
             align_subject({"PDw": scan}, "PDw", Volume(mask, scan.affine, "mask.nii.gz"))
+
+
+def test_a_mask_of_a_voxel_or_a_slice_is_too_small_to_register(scans) -> None:
+    scan = scans["PDw"]
+    one, flat = np.zeros((2, *scan.data.shape), np.float32)
+    one[30, 30, 30] = 1
+    flat[20:60, 20:60, 30] = 1
+    for mask, says in ((one, "1 x 1 x 1"), (flat, "40 x 40 x 1")):
+        given = Volume(mask, scan.affine, "mask.nii.gz")
+        with pytest.raises(StudyError, match=f"mask.nii.gz: the brain is {says} voxels, too small"):
+            align_subject({"PDw": scan, "T1w": scans["T1w"]}, "PDw", given)
 
 
 def test_a_scan_that_misses_half_the_brain_is_flagged(scans: dict[str, Volume]) -> None:

@@ -161,6 +161,50 @@ def test_each_mistake_is_one_line_that_says_where(files: Path, lines: list[str],
     assert says in message_of(sheet_of(files, *lines))
 
 
+ONCE = "1\tT1w\ta.nii.gz"
+TWICE = {
+    "hard": "hard.nii.gz",
+    "symbolic": "symbolic.nii.gz",
+    "first volume": "a.nii.gz#0",
+    "first volume of a link": "symbolic.nii.gz#00",
+}
+
+
+@pytest.mark.parametrize("how", TWICE)
+def test_one_image_by_two_names(files: Path, how: str) -> None:
+    (files / "hard.nii.gz").hardlink_to(files / "a.nii.gz")
+    (files / "symbolic.nii.gz").symlink_to("a.nii.gz")
+    other = f"1\tPDw\t{TWICE[how]}\ttest"
+    assert "is used twice" in message_of(sheet_of(files, HEADER, ONCE + "\ttest", other))
+    rows = [f"1\t{m}\t{name}\ttest" for m, name in (("T1w", "a.nii.gz#1"), ("PDw", TWICE[how]))]
+    assert len(read_sheet(sheet_of(files, HEADER, *rows))) == 2
+    rows[1] = "1\tPDw\tsymbolic.nii.gz#01\ttest"
+    assert "is used twice" in message_of(sheet_of(files, HEADER, *rows))
+
+
+def test_the_two_halves_of_a_pair_are_one_image(files: Path) -> None:
+    for name in ("x.img", "x.hdr"):
+        (files / name).write_bytes(b"x")
+    rows = ("1\tT1w\tx.img\ttest", "1\tPDw\tx.hdr\ttest")
+    assert "is used twice" in message_of(sheet_of(files, HEADER, *rows))
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (("", "a.nii.gz"), "a.nii.gz' is a scan (see"),
+        (("./a.nii.gz", ""), "is a scan"),
+        (("", "", "a.nii.gz#0"), "is a scan"),
+        (("seg.nii.gz", ""), "is sub-1's (see"),
+        (("", "mask.nii.gz"), "is sub-1's"),
+    ],
+)
+def test_a_scan_is_no_mask_and_a_mask_is_of_one_person(files: Path, cells, says) -> None:
+    end = "\ttest\t" + "\t".join(cells)
+    rows = (ONCE + end, "2\tT1w\tb.nii.gz" + end)
+    assert says in message_of(sheet_of(files, FULL, *rows))
+
+
 def test_unreadable_sheets(tmp_path: Path) -> None:
     assert "cannot be read" in message_of(tmp_path / "gone.tsv")
     assert "cannot be read" in message_of(tmp_path)

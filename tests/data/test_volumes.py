@@ -176,8 +176,105 @@ def test_not_finite(tmp_path: Path, value: float) -> None:
 
 def test_beyond_float32(tmp_path: Path) -> None:
     data = noise(4, 4, 4).astype(np.float64)
-    data[0, 0, 0] = 1e300
+    data[1, 2, 2] = 1e300
     assert "NaN or infinite" in message_of(save(tmp_path / "a.nii.gz", data))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_around_the_head_is_air(tmp_path: Path, value: float, caplog) -> None:
+    data = noise(6, 6, 6)
+    data[0, 2, 3] = value
+    volume = read_volume(save(tmp_path / "a.nii.gz", data))
+    data[0, 2, 3] = 0
+    np.testing.assert_array_equal(volume.data, data)
+    assert "1 voxels around the head are" in caplog.text
+
+
+def patched(path: Path, **fields: object) -> Path:
+    """A file with fields of its header replaced."""
+    content = bytearray(path.read_bytes())
+    header = np.frombuffer(bytes(content[:348]), nib.nifti1.header_dtype).copy()
+    for key, value in fields.items():
+        header[key] = value
+    content[:348] = header.tobytes()
+    path.write_bytes(content)
+    return path
+
+
+def coded(path: Path, data: np.ndarray, sform: int, qform: int) -> Path:
+    image = nib.Nifti1Image(data, AFFINE)
+    image.set_sform(AFFINE, sform)
+    image.set_qform(AFFINE, qform)
+    nib.save(image, path)
+    return path
+
+
+def test_voxels_do_not_begin_in_the_header(tmp_path: Path) -> None:
+    path = patched(save(tmp_path / "a.nii", noise(4, 5, 6)), vox_offset=0)
+    assert "vox_offset is 0, within the header; set it to 352" in message_of(path)
+
+
+def test_a_voxel_without_size_is_not_a_millimetre(tmp_path: Path, capfd) -> None:
+    path = coded(tmp_path / "a.nii", noise(4, 5, 6), 0, 1)
+    sizes = nib.load(path).header["pixdim"].copy()
+    sizes[3] = 0
+    text = message_of(patched(path, pixdim=sizes))
+    assert "the voxel has no size (pixdim 1.2 x 0.9 x 0) and there is no sform" in text
+    assert read_volume(patched(path, sform_code=1, qform_code=0)).data.shape == (4, 5, 6)
+    assert capfd.readouterr().err == "", "nibabel's own lines"
+
+
+@pytest.mark.parametrize("long", [1.000002, 1.0001])
+def test_a_quaternion_of_rounded_text_is_scaled(tmp_path: Path, long: float) -> None:
+    path = coded(tmp_path / "a.nii", noise(4, 5, 6), 0, 1)
+    patched(path, quatern_b=0, quatern_c=long, quatern_d=0)
+    np.testing.assert_allclose(read_volume(path).voxel_mm, (1.2, 0.9, 2.5), atol=1e-5)
+    assert "make no sense" in message_of(patched(path, quatern_c=1.01))
+
+
+def test_an_mgh_file_that_does_not_say_where_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "a.mgh"
+    nib.save(nib.MGHImage(noise(4, 5, 6), AFFINE), path)
+    content = bytearray(path.read_bytes())
+    content[28:30] = b"\0\0"
+    path.write_bytes(content)
+    assert "goodRASFlag is 0), so left and right are unknown" in message_of(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        ("a.nii.gz", "a.nii", "is compressed, as its name does not say; rename it to a.nii.gz"),
+        ("a.nii", "a.nii.gz", "is not compressed, as its name says; rename it to a.nii"),
+        ("a.mgh", "a.mgz", "is not compressed, as its name says; rename it to a.mgh"),
+    ],
+)
+def test_a_name_that_is_wrong_about_compression(tmp_path, first, second, says) -> None:
+    kind = nib.MGHImage if first.endswith("mgh") else nib.Nifti1Image
+    nib.save(kind(noise(4, 5, 6), AFFINE), tmp_path / first)
+    (tmp_path / first).rename(tmp_path / second)
+    assert message_of(tmp_path / second).endswith(says)
+
+
+@pytest.mark.parametrize("half", ["a.img", "a.hdr"])
+def test_half_a_pair(tmp_path: Path, half: str) -> None:
+    nib.save(nib.Nifti1Pair(noise(4, 5, 6), AFFINE), tmp_path / "a.img")
+    other = "a.hdr" if half == "a.img" else "a.img"
+    (tmp_path / other).unlink()
+    assert f"{other} is missing beside it; copy both halves" in message_of(tmp_path / half)
+
+
+@pytest.mark.parametrize(
+    ("shape", "number"),
+    [((3, 4, 5), 0), ((3, 4, 5, 1), 0), ((3, 4, 5, 2, 1), 1), ((3, 4, 5, 2), 1)],
+)
+def test_the_number_of_a_volume(tmp_path: Path, shape: tuple[int, ...], number: int) -> None:
+    data = noise(*shape)
+    path = save(tmp_path / "a.nii.gz", data)
+    due = data.reshape(3, 4, 5, -1)[..., number]
+    np.testing.assert_array_equal(read_volume(f"{path}#{number}").data, due)
+    with pytest.raises(StudyError, match=f"has no volume {number + 1}; it holds {number + 1}"):
+        read_volume(f"{path}#{number + 1}")
 
 
 def test_negative(tmp_path: Path) -> None:

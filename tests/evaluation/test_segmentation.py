@@ -136,7 +136,10 @@ def test_json_round_trip_is_exact(tmp_path):
         json.dumps({"model": "kmeans", "centres": [0.3, 0.2], "voxels": 3, "seed": 1}),
         json.dumps({"model": "kmeans", "centres": [0.3, "x"], "voxels": 3, "seed": 1}),
         json.dumps({"model": "kmeans", "centres": [0.3, float("nan")], "voxels": 3, "seed": 1}),
-        json.dumps({"model": "kmeans", "centres": 4, "voxels": 3, "seed": 1}),
+        *(
+            json.dumps({"model": "kmeans", "centres": centres, "voxels": 3, "seed": 1})
+            for centres in (4, "123", [-0.3, -0.2, -0.1], [20, 120, 200], {"0.1": 1, "0.2": 2})
+        ),
     ],
 )
 def test_a_spoilt_file_is_named_in_one_line(tmp_path, content):

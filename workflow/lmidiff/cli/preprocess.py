@@ -8,9 +8,9 @@ from lmidiff.cli.arguments import expanded, file_path
 from lmidiff.cli.scans import stem_of
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
-from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
+from lmidiff.data.identity import identity
 from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import read_volume
 
@@ -94,16 +94,13 @@ def run(given: argparse.Namespace) -> None:
 
 def _check_distinct(paths: dict[str, Path]) -> None:
     """Raise StudyError if one file is given as two contrasts, by whatever names."""
-    names = list(paths)
-    for number, name in enumerate(names):
-        for other in names[:number]:
-            (one, first), (two, second) = split_volume(paths[other]), split_volume(paths[name])
-            same = (first or 0) == (second or 0)
-            if same and one.exists() and two.exists() and one.samefile(two):
-                raise StudyError(
-                    f"--scans: {paths[name]} is given as {name} and as {other}; name each "
-                    "contrast's own file"
-                )
+    seen: dict[object, str] = {}
+    for name, path in paths.items():
+        other = seen.setdefault(identity(path), name)
+        if other != name:
+            raise StudyError(
+                f"--scans: {path} is given as {name} and as {other}; name each contrast's own file"
+            )
 
 
 def _named(text: str) -> tuple[str, Path]:

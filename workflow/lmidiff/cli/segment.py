@@ -13,9 +13,16 @@ from lmidiff.cli.translate import translate
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_outputs
-from lmidiff.common.regions import BRAIN
+from lmidiff.common.regions import BRAIN, TISSUES
 from lmidiff.data.own_space import check_plausible, normalised, read_own, require_out
-from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue, segment
+from lmidiff.data.voxels import MOST_EVEN, even_share
+from lmidiff.evaluation.segmentation import (
+    LEAST_WHITE,
+    KMeansModel,
+    lies_as_tissue,
+    segment,
+    white_share,
+)
 from lmidiff.methods.base import Method
 
 logger = logging.getLogger("lmidiff")
@@ -84,6 +91,12 @@ def run(given: argparse.Namespace) -> None:
             f"{given.model}: the K-Means of a study of whole heads or slices, and this command "
             f"shows it the brain alone; take one of data.field and segmentation.field: {BRAIN}"
         )
+    if len(model.centres) != len(TISSUES):
+        raise StudyError(
+            f"{given.model}: has {len(model.centres)} centres, and this command labels "
+            f"{', '.join(TISSUES)}; take the K-Means of a study with segmentation.clusters: "
+            f"{len(TISSUES)}"
+        )
     method = load(given) if given.weights else None
     each_scan(orders, lambda order: _segment(given, order, model, method))
 
@@ -120,6 +133,11 @@ def _segment(
                 f"{order.scan}: is no translation: its values reach {image.max():g}, a "
                 "translation's 1; leave out --translated"
             )
+        if (even := even_share(image, brain)) > MOST_EVEN:
+            raise StudyError(
+                f"{order.scan}: is no translation: {even:.0%} of its voxels equal all their "
+                "neighbours, as in a mask or a map of labels; name the translation"
+            )
     else:
         for odd in check_plausible(scan):
             logger.warning("WARNING %s", odd)
@@ -130,6 +148,13 @@ def _segment(
             "WARNING %s: what is labelled white matter does not lie deepest in the brain, so this "
             "may not be the modality the segmenter knows; look at the result, or give --weights",
             order.scan,
+        )
+    elif (white := white_share(labels)) < LEAST_WHITE:
+        logger.warning(
+            "WARNING %s: only %.0f %% of the brain is labelled white matter, so this may not be "
+            "the modality the segmenter knows; look at the result, or give --weights",
+            order.scan,
+            100 * white,
         )
     scan.write(order.out, labels)
     print(order.out)

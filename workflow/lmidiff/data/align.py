@@ -14,6 +14,7 @@ they lie.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +72,13 @@ def align_subject(
         labels: tissue labels on the grid of one of the scans.
 
     Raises:
-        StudyError: the reference is missing, a scan shows no brain, mask or labels lie on the grid
-            of no scan, two scans cannot be brought to overlap, or a scan has too few slices for
-            that.
+        StudyError: the reference is missing, two scans are one image, a scan shows no brain, mask
+            or labels lie on the grid of no scan, two scans cannot be brought to overlap, or a scan
+            or its brain has too few slices for that.
     """
     if reference not in scans:
         raise StudyError(f"no {reference} scan among {', '.join(scans)}; it is the reference")
+    _check_distinct(scans)
     if len(scans) > 1:
         for scan in scans.values():
             _check_thick(scan)
@@ -91,6 +93,8 @@ def align_subject(
             brains[name] = brain_of(mask)
         else:
             brains[name] = find_brain(scans[name])
+        if len(scans) > 1:
+            _check_brain(brains[name], mask.name if name == masked else scans[name].name)
         progress.step(f"{name}: brain found")
         corrected[name], fields[name] = correct_bias(scans[name], brains[name])
         progress.step(f"{name}: receive field corrected")
@@ -144,11 +148,31 @@ def write_transform(path: str | Path, matrix: np.ndarray) -> None:
         sitk.WriteTransform(itk_transform(matrix), str(temporary))
 
 
+def _check_distinct(scans: Mapping[str, Volume]) -> None:
+    """Raise StudyError if two scans hold the same voxels, as copies of one file do."""
+    for (one, first), (other, second) in combinations(scans.items(), 2):
+        if np.array_equal(first.data, second.data):
+            raise StudyError(
+                f"{second.name} shows the same voxels as {first.name}: one image as {one} and as "
+                f"{other}; name each contrast's own file"
+            )
+
+
 def _check_thick(scan: Volume) -> None:
     if min(scan.data.shape) < LEAST_SLICES:
         raise StudyError(
             f"{scan.name}: shape {scan.data.shape} is too thin to register; it takes "
             f"{LEAST_SLICES} slices"
+        )
+
+
+def _check_brain(brain: np.ndarray, name: str) -> None:
+    extent = tuple(int(np.ptp(places)) + 1 for places in np.nonzero(brain))
+    if min(extent) < LEAST_SLICES:
+        shown = " x ".join(map(str, extent))
+        raise StudyError(
+            f"{name}: the brain is {shown} voxels, too small to register; it takes {LEAST_SLICES} "
+            "along every axis"
         )
 
 

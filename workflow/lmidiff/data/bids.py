@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmidiff.common.errors import StudyError
+from lmidiff.data.identity import identity
 from lmidiff.data.sheet import OPTIONAL, REQUIRED
 from lmidiff.data.splits import SPLITS, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
 
+logger = logging.getLogger("lmidiff")
+
 _ENTITY = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_[a-z]+-[A-Za-z0-9]+)*$")
 _SESSION = re.compile(r"_(ses-[A-Za-z0-9]+)_")
+_RUN = re.compile(r"_run-([0-9]+)_")
 _PART = re.compile(r"_part-([A-Za-z0-9]+)_")
 TOGETHER = {"PDT2": ("PDw", "T2w")}
 """Suffixes of files that hold several contrasts, and what they are."""
@@ -27,8 +32,9 @@ def read_bids(
     """The anatomical images of a BIDS data set.
 
     A modality is the suffix of the file name. Sessions are taken as they come, as long as a
-    subject has one image of each modality, all of one session; two are an error, because which is
-    meant is not said. Of an image in parts the magnitude is taken.
+    subject has one image of each modality, all of one session and run; two are an error, because
+    which is meant is not said. Of an image in parts the magnitude is taken. Who has no image of any
+    is named in the log.
 
     Args:
         folder: holds the ``sub-*`` folders.
@@ -43,7 +49,9 @@ def read_bids(
 
     Raises:
         StudyError: no such folder, no subject, two images of one modality, images of two
-            sessions, an image of which only the phase is there, a bad split.
+            sessions or runs, a session that folder and file name differ in, one file for two
+            images, an image of which only the phase is there, a bad split, nothing of somebody whom
+            the split names.
     """
     import pandas as pd  # for studies of a BIDS folder alone
 
@@ -54,7 +62,7 @@ def read_bids(
     splits = _splits(folder, split)
     if splits is not None:
         _check_known(splits, {person.name for person in people}, folder, split)
-    rows = []
+    rows, without = [], []
     for person in people:
         if person.name in exclude or (splits is not None and person.name not in splits):
             continue
@@ -73,6 +81,8 @@ def read_bids(
                 )
             if found:
                 chosen[modality] = found[0]
+        if not chosen:
+            without.append(person.name)
         _check_sessions(person.name, chosen, folder)
         where = split if splits is None else splits[person.name]
         nothing = [""] * len(OPTIONAL)
@@ -81,7 +91,38 @@ def read_bids(
         raise StudyError(
             f"{folder}: no subject has anat/sub-*_{modalities[0]}.nii.gz; check names and split"
         )
+    _tell_of_none(without, modalities, folder, split, named=splits is not None)
+    _check_distinct([row[2] for row in rows], folder)
     return pd.DataFrame(rows, columns=[*REQUIRED, *OPTIONAL])
+
+
+def _tell_of_none(
+    people: list[str], modalities: Sequence[str], folder: Path, split: str, named: bool
+) -> None:
+    """Say who has no image; raise StudyError where the split file names them."""
+    if not people:
+        return
+    some = ", ".join(people[:5]) + (f" and {len(people) - 5} more" if len(people) > 5 else "")
+    verb = "has" if len(people) == 1 else "have"
+    said = f"{some} {verb} no image anat/sub-*_{'|'.join(modalities)}.nii.gz"
+    if named:
+        raise StudyError(
+            f"{folder / split}: {said} in {folder}; correct the file names (upper and lower case "
+            "count), or take the line out"
+        )
+    logger.warning("WARNING %s: %s and is left out; look at the file names", folder, said)
+
+
+def _check_distinct(paths: list[str], folder: Path) -> None:
+    """Raise StudyError where two names lead to one file."""
+    seen: dict[object, str] = {}
+    for path in paths:
+        first = seen.setdefault(identity(path), path)
+        if first != path:
+            one, other = (str(Path(name).relative_to(folder)) for name in (first, path))
+            raise StudyError(
+                f"{folder}: {other} is {one} by another name; give each image its own file"
+            )
 
 
 def _splits(folder: Path, split: str) -> dict[str, str] | None:
@@ -132,14 +173,32 @@ def _check_together(person: Path, modality: str, folder: Path) -> None:
 
 
 def _check_sessions(subject: str, chosen: dict[str, Path], folder: Path) -> None:
-    sessions = {name: _SESSION.search(path.name) for name, path in chosen.items()}
-    named = {name: found[1] if found else "no session" for name, found in sessions.items()}
-    if len(set(named.values())) > 1:
-        where = ", ".join(f"{chosen[name].relative_to(folder)}" for name in named)
+    sessions = {_session(path, folder) for path in chosen.values()}
+    where = ", ".join(f"{path.relative_to(folder)}" for path in chosen.values())
+    if len(sessions) > 1:
         raise StudyError(
             f"{folder}: {subject}'s images are of different sessions ({where}), perhaps months "
             "apart; name a pair of one session in a sample sheet (kind: sheet)"
         )
+    runs = {int(run[1]) for path in chosen.values() if (run := _RUN.search(path.name))}
+    if len(runs) > 1:
+        raise StudyError(
+            f"{folder}: {subject}'s images are of different runs ({where}); if they belong "
+            "together, name them in a sample sheet (kind: sheet)"
+        )
+
+
+def _session(path: Path, folder: Path) -> str:
+    """The session that a file is of, by its folder or its name; "" if neither says one."""
+    found = _SESSION.search(path.name)
+    named, above = found[1] if found else "", path.parent.parent.name
+    above = above if above.startswith("ses-") else ""
+    if named and above and named != above:
+        raise StudyError(
+            f"{folder}: {path.relative_to(folder)} is {named} by its name and {above} by its "
+            "folder; correct one of them"
+        )
+    return named or above
 
 
 def _images(person: Path, modality: str) -> list[Path]:

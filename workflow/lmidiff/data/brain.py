@@ -15,6 +15,9 @@ NO_BRAIN_ML = 100.0
 
 NO_BRAIN_SHARE = 0.02
 
+FIELD_MM = 600.0
+"""No scanner shows a head, and no head is, wider than this."""
+
 AIR_SHARE, AIR_PERCENTILE = 0.6, 5.0
 """A scan holds a head if its darkest twentieth is below this share of the brain's median."""
 
@@ -45,8 +48,9 @@ def find_brain(volume: Volume) -> np.ndarray:
     above zero, as skull stripping leaves it, keeps all of that.
 
     Raises:
-        StudyError: no brain was found.
+        StudyError: no brain was found, or what is shown is far too large for a head.
     """
+    _check_size(volume)
     found = locate(volume)
     voxel_ml = float(np.prod(volume.voxel_mm)) / 1000
     size = float(found.sum()) * voxel_ml
@@ -60,6 +64,17 @@ def find_brain(volume: Volume) -> np.ndarray:
     if STRIPPED_RATIO * found.sum() >= something.sum() >= found.sum() / STRIPPED_RATIO:
         return _filled(_largest(something))
     return refine(volume, found)
+
+
+def _check_size(volume: Volume) -> None:
+    for axis, edge in enumerate(volume.voxel_mm):
+        shown = np.flatnonzero(volume.data.any(axis=tuple(k for k in range(3) if k != axis)))
+        wide = float(edge) * (shown[-1] - shown[0] + 1) if len(shown) else 0.0
+        if wide > FIELD_MM:
+            raise StudyError(
+                f"{volume.name}: what it shows is {wide:.0f} mm wide, by voxels of {edge:.4g} mm, "
+                "and a head is not; set the header's affine from the original scan, in millimetres"
+            )
 
 
 def _has_air(volume: Volume, found: np.ndarray) -> bool:

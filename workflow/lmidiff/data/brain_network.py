@@ -67,17 +67,20 @@ def brain_share(data: np.ndarray, voxel_mm: np.ndarray) -> np.ndarray:
     Returns:
         (X, Y, Z) float32 logits, linear between the network's voxels; brain is above 0.
     """
-    cube, start = _to_cube(data, voxel_mm)
-    with torch.no_grad():
-        seen = torch.from_numpy(cube)[None, None]
-        both = torch.cat([seen, seen.flip(2)])
-        logits = _network()(both)
-    answer = (logits[0, 0] + logits[1, 0].flip(0)) / 2
+    cube, start = to_cube(data, voxel_mm)
+    logits = cube_logits(np.stack([cube, cube[::-1]]))
+    answer = (logits[0] + logits[1, ::-1]) / 2
     index = [
         (np.arange(n) * edge / VOXEL_MM) - first
         for n, edge, first in zip(data.shape, voxel_mm, start, strict=True)
     ]
-    return upsample(answer.numpy(), index)
+    return upsample(answer, index)
+
+
+def cube_logits(cubes: np.ndarray) -> np.ndarray:
+    """What the network answers to cubes of :func:`to_cube`: (N, 64, 64, 64) float32 logits."""
+    with torch.no_grad():
+        return _network()(torch.from_numpy(cubes)[:, None])[:, 0].numpy()
 
 
 def scale_intensities(image: np.ndarray) -> np.ndarray:
@@ -96,7 +99,7 @@ def _network() -> BrainNetwork:
     return network.eval().requires_grad_(False)
 
 
-def _to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The image in the network's cube, and the cube's first voxel in steps of 4 mm."""
     ratio = VOXEL_MM / np.asarray(voxel_mm, dtype=float)
     # A box filter of the network's voxel; thick slices are already wider.

@@ -1,6 +1,7 @@
 """What a NIfTI header says of where an image lies: checked, mended where safe, or refused."""
 
 import logging
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -31,6 +32,17 @@ SHEAR_MM = 0.5
 MOST_SHEAR_MM = 2.0
 """How far a voxel may lie from where a grid of right angles has it: in silence, and at most."""
 
+
+_GOOD_RAS = 28
+"""Where an MGH file has, in two bytes, whether its affine means anything."""
+
+QUATERNION_ROUNDING = 1e-3
+"""How much longer than 1 a qform's quaternion may be, squared: by rounded text. It is scaled."""
+
+nib.Nifti1Header.quaternion_threshold = -QUATERNION_ROUNDING
+
+# What nibabel mends in a header it says in lines of its own, twice; what matters is said here.
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 """Units of length that a header may declare in place of millimetres."""
@@ -78,6 +90,44 @@ def checked_affine(image: SpatialImage, name: str) -> np.ndarray:
     return affine
 
 
+def check_stored(image: SpatialImage, name: str) -> None:
+    """Check the header as it is stored: nibabel replaces numbers that make no sense, and goes on.
+
+    Raises:
+        StudyError: voxels would begin within the header, a voxel has no size and no sform says one,
+            or an MGH file does not say where it lies.
+    """
+    unknown = "so left and right are unknown; set it from the original scan"
+    if isinstance(image, nib.MGHImage):
+        # nibabel sets the flag itself, with an affine of its own.
+        with image.file_map["image"].get_prepare_fileobj("rb") as stream:
+            good = stream.read(_GOOD_RAS + 2)[_GOOD_RAS:]
+        if not int.from_bytes(good, "big"):
+            raise StudyError(f"{name}: the header has no affine (goodRASFlag is 0), {unknown}")
+        return
+    least = int(image.header["sizeof_hdr"]) + 4
+    if isinstance(image, nib.Nifti1Image) and image.dataobj.offset < least:
+        raise StudyError(
+            f"{name}: vox_offset is {image.dataobj.offset}, within the header; set it to {least}, "
+            "or export the image again"
+        )
+    if not int(image.header["sform_code"]) and (image.header["pixdim"][1:4] == 1).any():
+        sizes = _stored(image)["pixdim"][1:4]
+        if not sizes.all():
+            shown = " x ".join(f"{size:g}" for size in sizes)
+            raise StudyError(
+                f"{name}: the voxel has no size (pixdim {shown}) and there is no sform; set both "
+                "from the original scan"
+            )
+
+
+def _stored(image: nib.Nifti1Pair) -> Mapping[str, np.ndarray]:
+    """An image's header before nibabel mends it."""
+    file = image.file_map["header" if "header" in image.file_map else "image"]
+    with file.get_prepare_fileobj("rb") as stream:
+        return type(image.header).from_fileobj(stream, check=False)
+
+
 def spatial_shape(
     shape: tuple[int, ...], name: str, number: int | None = None
 ) -> tuple[int, int, int]:
@@ -89,7 +139,7 @@ def spatial_shape(
         spatial.pop()
     if number is not None:
         held = spatial[3] if len(spatial) == 4 else 1
-        if len(shape) != 4 or number >= held:
+        if len(spatial) not in (3, 4) or number >= held:
             raise StudyError(
                 f"{name}: shape {shape} has no volume {number}; it holds {held}, and the first is 0"
             )

@@ -10,13 +10,14 @@ from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.bias import correct_bias
-from lmidiff.data.brain import find_brain
+from lmidiff.data.brain import STRIPPED_RATIO, find_brain
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import OwnSpace, from_itk, own_space, to_itk
 from lmidiff.data.preprocess import PreprocessedSubject, normalise, preprocess_subject
-from lmidiff.data.upright import is_cut, turned_axes
+from lmidiff.data.upright import is_cut, turned_axes, turned_head
 from lmidiff.data.volumes import Volume, brain_of, read_volume, require_same_grid
+from lmidiff.data.voxels import MOST_EVEN, even_share
 
 _MIN_SHARE = 0.05
 """Where less of a pixel is brain, there is nothing to interpolate from."""
@@ -44,12 +45,14 @@ class OwnScan:
         brain: (X, Y, Z) bool on the same axes.
         space: the file's own axes.
         found: whether the brain was looked for, not given.
+        even: share of the brain's voxels that are their neighbours' equals, as they were read.
     """
 
     volume: Volume
     brain: np.ndarray
     space: OwnSpace
     found: bool = False
+    even: float = 0.0
 
     def write(self, path: str | Path, values: np.ndarray) -> None:
         """Write an array on the axes of ``volume`` as a file that lies where the scan's does.
@@ -88,7 +91,8 @@ def read_own(path: str | Path, mask: str | Path | None = None, *, ready: bool = 
         require_same_grid(scan, given)
         brain = brain_of(given)
     corrected, _ = correct_bias(scan, brain)
-    return OwnScan(corrected, brain, own_space(path), found=mask is None)
+    even = even_share(scan.data, brain)
+    return OwnScan(corrected, brain, own_space(path), found=mask is None, even=even)
 
 
 def to_slices(
@@ -156,7 +160,14 @@ def check_plausible(scan: OwnScan) -> list[str]:
     ml = float(scan.brain.sum()) * float(np.prod(scan.volume.voxel_mm)) / 1000
     low, high = BRAIN_ML
     said = []
+    axes = _turned(scan)
+    turned = (
+        f"{scan.volume.name}: the brain does not lie as the header says: its right, front and "
+        f"top seem to be the header's {axes}; correct the header, or the result is nonsense"
+    )
     if not low <= ml <= high:
+        if scan.found and axes:
+            raise StudyError(turned)
         if scan.found and (ml > high or not is_cut(scan.brain)):
             raise StudyError(
                 f"{scan.volume.name}: the brain found has {ml:.0f} ml, where brains have "
@@ -175,12 +186,20 @@ def check_plausible(scan: OwnScan) -> list[str]:
             f"{scan.volume.name}: its contrast ({contrast:.2f}) is none that this was tried on "
             f"({CONTRAST[0]:g} to {CONTRAST[1]:g}); look at the result before you use it"
         )
-    if axes := turned_axes(scan.brain, scan.volume.affine):
+    if scan.even > MOST_EVEN:
         said.append(
-            f"{scan.volume.name}: the brain does not lie as the header says: its right, front and "
-            f"top seem to be {axes}; correct the header, or the result is nonsense"
+            f"{scan.volume.name}: {scan.even:.0%} of the brain's voxels equal all their "
+            "neighbours, as in a map of labels; give the scan itself"
         )
-    return said
+    return [*said, turned] if axes else said
+
+
+def _turned(scan: OwnScan) -> str:
+    """How the brain lies, if not as the header says: by the head around it, if that is there."""
+    data = scan.volume.data
+    if (data > 0).sum() > STRIPPED_RATIO * scan.brain.sum():
+        return turned_head(data, scan.volume.voxel_mm)
+    return turned_axes(scan.brain, scan.volume.affine)
 
 
 def contrast_of(image: np.ndarray, brain: np.ndarray) -> float:

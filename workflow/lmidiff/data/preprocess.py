@@ -264,7 +264,8 @@ def _place(
     if (size > field + PIXEL_TOLERANCE_MM).any():
         raise StudyError(
             f"{name}: the brain is {size[0]:.0f} x {size[1]:.0f} mm in plane, the grid's field of "
-            f"view {field:g} mm; raise image_size or pixel_size, or check the mask"
+            f"view {field:g} mm; check that the mask holds the brain alone and that the header has "
+            "it upright, or, in a study, raise image_size or pixel_size"
         )
 
     step = np.full(3, grid.pixel_size) / voxel_mm

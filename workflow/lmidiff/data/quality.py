@@ -13,6 +13,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json, write_text
 from lmidiff.data.registration import Registration
 from lmidiff.data.volumes import Volume
+from lmidiff.data.voxels import MOST_EVEN, even_share
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Limits:
         distinct: least share of the mutual information that a shift by 4 mm costs: two scans of
             one person lost 0.41 and more, of two people 0.36 and less.
         field_ratio: most that the receive field may vary over the brain, 99th to 1st percentile.
+        even: largest share of the brain's voxels that are the equals of all their neighbours.
     """
 
     mask_ml: tuple[float, float] = (850.0, 2100.0)
@@ -38,6 +40,7 @@ class Limits:
     covered: float = 0.98
     distinct: float = 0.38
     field_ratio: float = 5.0
+    even: float = MOST_EVEN
 
 
 LIMITS = Limits()
@@ -106,6 +109,8 @@ def scan_quality(
         flags.append(f"a brain of {ml:.0f} ml")
     if p50 <= 0 or p99 > 20 * p50:
         flags.append("intensities pile up at 0")
+    if even_share(raw.data, brain) > limits.even:
+        flags.append("equal neighbours, as in a map of labels")
     if ratio > limits.field_ratio:
         flags.append(f"the receive field varies {ratio:.1f}-fold")
     if registration is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 from lmidiff.common.schema import columns
+from lmidiff.data.identity import identity
 from lmidiff.data.tsv import read_tsv
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 REQUIRED, OPTIONAL = columns("sheet")
 FILE_COLUMNS = ("path", "labels", "mask", "lesions")
+OF_ONE_PERSON = ("labels", "mask")
 
 
 def read_sheet(
@@ -48,8 +50,9 @@ def read_sheet(
         StudyError: one line that names the sheet, the line and the mend. Raised for an
             unreadable or empty sheet, an unknown, missing or repeated column, a wrong number of
             cells, an empty cell, a bad subject, modality or split, a missing file, a repeated
-            subject and modality, a file used for two images, a subject in two splits, and
-            ``labels``, ``mask`` or ``lesions`` differing within a subject.
+            subject and modality, an image used twice by whatever names, a scan given as ``labels``,
+            ``mask`` or ``lesions``, ``labels`` or a ``mask`` of two subjects, a subject in two
+            splits, and ``labels``, ``mask`` or ``lesions`` differing within a subject.
     """
     import pandas as pd  # for studies with a sheet alone
 
@@ -119,4 +122,27 @@ def _check_together(rows: list[dict[str, str]], places: list[str]) -> None:
     for column in ("split", *OPTIONAL):
         first_with(lambda row: row["subject"], differing(column))
     first_with(lambda row: (row["subject"], row["modality"]), repeated)
-    first_with(lambda row: os.path.realpath(row["path"]), shared)
+    first_with(lambda row: identity(row["path"]), shared)
+    _check_roles(rows, places)
+
+
+def _check_roles(rows: list[dict[str, str]], places: list[str]) -> None:
+    """A scan is no mask and no labels, and these are of one person."""
+    scans = {identity(row["path"]): place for row, place in zip(rows, places, strict=True)}
+    owners: dict[object, tuple[str, str]] = {}
+    for row, place in zip(rows, places, strict=True):
+        for column in OPTIONAL:
+            if not row[column]:
+                continue
+            known = identity(row[column])
+            if known in scans:
+                raise StudyError(
+                    f"{place}: {column} {row[column]!r} is a scan (see {scans[known]}); name the "
+                    f"file of the {column}, or leave the cell empty"
+                )
+            owner, first = owners.setdefault((column, known), (row["subject"], place))
+            if column in OF_ONE_PERSON and owner != row["subject"]:
+                raise StudyError(
+                    f"{place}: {column} {row[column]!r} is {owner}'s (see {first}); give each "
+                    "subject its own"
+                )

@@ -14,7 +14,13 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError, SpatialImage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
-from lmidiff.data.headers import GRID_TOLERANCE, checked_affine, one_line, spatial_shape
+from lmidiff.data.headers import (
+    GRID_TOLERANCE,
+    check_stored,
+    checked_affine,
+    one_line,
+    spatial_shape,
+)
 from lmidiff.data.voxels import check_finite, check_intensities, warn_of_wraps, without_padding
 
 logger = logging.getLogger("lmidiff")
@@ -66,7 +72,8 @@ def read_volume(
 
     Trailing axes of length 1 are dropped. Negative intensities, as interpolation leaves them,
     are clipped to 0 when they hold at most ``NEGATIVE_SHARE`` of the summed absolute intensity.
-    Around the head, NaN and a constant below zero are air. What is mended here is said in the log.
+    Around the head, what is not finite and a constant below zero are air. What is
+    mended here is said in the log.
 
     Args:
         path: a ``.nii`` or ``.nii.gz`` file, a NIfTI pair or an ``.mgz``; ``#1`` after the name
@@ -83,6 +90,7 @@ def read_volume(
     file, number = split_volume(path)
     image = _open(file, name)
     shape = spatial_shape(image.shape, name, number)
+    check_stored(image, name)
     affine = checked_affine(image, name)
     data = _scalars(image, name, number).reshape(shape)
     warn_of_wraps(image, data, name)
@@ -190,6 +198,7 @@ def _open(path: Path, name: str) -> SpatialImage:
         raise StudyError(f"{name}: is not a file; name one .nii or .nii.gz file")
     if path.stat().st_size == 0:
         raise StudyError(f"{name}: the file is empty (0 bytes); copy or download it again")
+    _check_name(path, name)
     _check_gzip(path, name)
     try:
         image = nib.load(path)
@@ -225,7 +234,7 @@ def _scalars(image: SpatialImage, name: str, number: int | None = None) -> np.nd
         )
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            part = ... if number is None else (..., number)
+            part = ... if number is None else np.index_exp[:, :, :, number][: len(image.shape)]
             data = np.asarray(image.dataobj[part]).astype(np.float32)
     except MemoryError as error:
         raise StudyError(
@@ -246,6 +255,35 @@ def _scalars(image: SpatialImage, name: str, number: int | None = None) -> np.nd
 def _truncated(name: str, reason: str = "") -> StudyError:
     detail = f" ({reason})" if reason else ""
     return StudyError(f"{name}: the file is truncated or damaged{detail}; copy it again")
+
+
+_PLAIN = {".nii.gz": ".nii", ".mgz": ".mgh"}
+_HALVES = ((".hdr", ".img"), (".img", ".hdr"), (".hdr.gz", ".img.gz"), (".img.gz", ".hdr.gz"))
+_FIRST_BYTES = {(size).to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
+_FIRST_BYTES.add((1).to_bytes(4, "big"))
+"""How an uncompressed NIfTI, or an MGH file, begins."""
+
+
+def _check_name(path: Path, name: str) -> None:
+    """Raise StudyError where the name says that a file is compressed, or has a half, and not so."""
+    for half, other in _HALVES:
+        partner = path.with_name(path.name.removesuffix(half) + other)
+        if path.name.endswith(half) and not partner.exists():
+            raise StudyError(f"{name}: {partner.name} is missing beside it; copy both halves")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+    except OSError:
+        return  # said by who reads it whole
+    for packed, plain in _PLAIN.items():
+        if path.name.endswith(packed) and start in _FIRST_BYTES:
+            right = path.name.removesuffix(packed) + plain
+            raise StudyError(f"{name}: is not compressed, as its name says; rename it to {right}")
+        if path.name.endswith(plain) and start.startswith(b"\x1f\x8b"):
+            right = path.name.removesuffix(plain) + packed
+            raise StudyError(
+                f"{name}: is compressed, as its name does not say; rename it to {right}"
+            )
 
 
 def _check_gzip(path: Path, name: str) -> None:

@@ -22,13 +22,20 @@ PADDED_SHARE = 0.01
 """A constant below zero is padding if so much of the volume has it."""
 
 
+MOST_EVEN = 0.2
+"""A map of labels has more equal neighbours than this (.31 and more, of brains in two to 145
+labels at 1 to 4 mm), a scan fewer (.012 at most, of 8 bits and less); see :func:`even_share`."""
+
+
 def without_padding(data: np.ndarray, name: str) -> np.ndarray:
-    """NaN, or one constant below zero, around the head as 0; anything within it stays."""
+    """What is not finite, or one constant below zero, around the head as 0; within it stays NaN."""
+    broken = "NaN or infinite" if np.isinf(data).any() else "NaN"
+    data = np.where(np.isinf(data), np.float32(np.nan), data)
     lowest = np.nanmin(data) if np.isfinite(data).any() else np.nan
     constant = data == lowest
     if not (np.isfinite(lowest) and lowest < 0 and _is_padding(data, constant)):
         constant[:] = False
-    for air, value in ((np.isnan(data), "NaN"), (constant, f"{lowest:g}")):
+    for air, value in ((np.isnan(data), broken), (constant, f"{lowest:g}")):
         outside = _outside(np.where(air, 1, data), air)
         if outside.any() and not outside.all():
             count = int(outside.sum())
@@ -71,6 +78,23 @@ def warn_of_wraps(image: SpatialImage, data: np.ndarray, name: str) -> None:
         int(far.sum()),
         low,
     )
+
+
+def even_share(data: np.ndarray, brain: np.ndarray) -> float:
+    """Share of a brain's voxels whose next neighbour has the very same value along every axis.
+
+    Next to nothing in a scan, whose noise and tissues differ; most of a map of labels.
+
+    Args:
+        data: (X, Y, Z), as it was read.
+        brain: (X, Y, Z) bool, not empty.
+    """
+    even = brain.copy()
+    for axis, length in enumerate(data.shape):
+        if length > 1:
+            here, after = ((slice(None),) * axis + (part,) for part in (np.s_[:-1], np.s_[1:]))
+            even[here] &= data[here] == data[after]
+    return float(even.sum() / brain.sum())
 
 
 def check_finite(data: np.ndarray, name: str) -> None:

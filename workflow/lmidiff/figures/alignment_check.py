@@ -99,7 +99,7 @@ def _show(axis: Axes, image: np.ndarray, view: _View) -> None:
 
 
 def _outline(axis: Axes, brain: np.ndarray, view: _View) -> None:
-    if brain.any() and not brain.all():
+    if brain.any() and not brain.all() and min(brain.shape) > 1:  # one row has no outline
         axis.contour(brain, [0.5], colors=[OUTLINE], linewidths=0.7)
     axis.set_aspect(view.aspect)
 

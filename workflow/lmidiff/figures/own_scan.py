@@ -45,8 +45,8 @@ def draw_scan(
                 place.imshow(
                     cut, cmap=colours, vmin=0, vmax=1, origin="lower", aspect=float(tall / wide)
                 )
-                if outlined:
-                    edge = np.take(brain, middle[axis], axis).T
+                edge = np.take(brain, middle[axis], axis).T
+                if outlined and min(edge.shape) > 1:  # one row has no outline
                     place.contour(edge, [0.5], colors=OUTLINE, linewidths=0.7)
                 place.set_axis_off()
                 place.set_title(f"{title}, {plane}", color="white")
