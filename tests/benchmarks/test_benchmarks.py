@@ -180,7 +180,7 @@ def test_pareto(tmp_path):
         },
         {"few": "few", "many": "many"},
         {("few", "PDw"): 3.0, ("many", "PDw"): 6.0},
-        slices=30,
+        slices={"few": 30, "many": 30},
         seed=1,
     )
     assert list(table) == list(COLUMNS)

@@ -178,7 +178,7 @@ rule write_table:
         curves={m: paths.model(m, "curve.csv") for m in study.rows.used_models},
         sources=study.sources,
         subjects=study.people.subjects("test"),
-        slices=study.people.test_slices,
+        slices={name: study.rows.slices(name) for name in study.rows.methods},
         note=note_of(config),
         seed=study.seed,
     script:
@@ -201,6 +201,5 @@ rule write_record:
     params:
         config=config,
         members=study.people.roll,
-        device=config["device"],
     script:
         "../scripts/write_record.py"

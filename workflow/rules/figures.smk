@@ -371,7 +371,7 @@ rule plot_pareto:
         costs=translation_costs(),
         samplers={name: study.rows.settings(name) for name in sampling_methods()},
         labels=study.rows.labels,
-        slices=study.people.test_slices,
+        slices={name: study.rows.slices(name) for name in sampling_methods()},
         seed=study.seed,
     script:
         "../scripts/plot_pareto.py"

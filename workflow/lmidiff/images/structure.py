@@ -17,7 +17,7 @@ TINY = 1e-12
 def edge_features(
     images: Tensor, noise_level: float = 0.5, scales: tuple[int, ...] = (1,)
 ) -> Tensor:
-    """Outer products of normalised gradients, as unit vectors, (N, scales, 3 H' W' of each).
+    """Outer products of normalised gradients, as unit vectors of D numbers, 3 H' W' for each scale.
 
     Args:
         images: (N, 1, H, W), any range and gain above 0.

@@ -1,4 +1,4 @@
-"""The study's table as CSV, Markdown, LaTeX and a self-contained HTML page."""
+"""The study's table as CSV, Markdown and LaTeX."""
 
 import re
 from collections.abc import Callable

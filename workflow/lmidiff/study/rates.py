@@ -95,7 +95,12 @@ def derive_costs(reference: Path) -> pd.DataFrame:
     import pandas as pd  # for who derives costs; a plan reads them
 
     record = reference / "default" / "record"
-    for path in (record / "cost.csv", record / "config.yaml", reference / OVERHEAD, reference / ALIGNMENT):
+    for path in (
+        record / "cost.csv",
+        record / "config.yaml",
+        reference / OVERHEAD,
+        reference / ALIGNMENT,
+    ):
         if not path.is_file():
             raise StudyError(f"{path}: no such record; restore it from git or record the run")
     cost = pd.read_csv(record / "cost.csv").set_index(["stage", "job"])
