@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.common.seeds import generator_of
-from lmidiff.evaluation.statistics import LEVEL, SAMPLES, percentile_ends
+from lmidiff.evaluation.statistics import SAMPLES, percentile_ends
 from lmidiff.evaluation.tables import measured_quantities
 from lmidiff.verdicts.differences import PairedScores
 
@@ -79,5 +79,5 @@ def _share(
     resampled = whole[drawn].mean(1)
     if (resampled <= 0).any():
         return {"status": "no gap", **nothing}
-    low, high = percentile_ends((way[drawn].mean(1) / resampled)[None], LEVEL, axis=1)
-    return {**found, "low": float(low[0]), "high": float(high[0])}
+    low, high = percentile_ends(way[drawn].mean(1) / resampled)
+    return {**found, "low": float(low), "high": float(high)}
