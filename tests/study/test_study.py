@@ -11,7 +11,8 @@ from lmidiff.common.schema import check_config
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records.provenance import modules_behind
 from lmidiff.study.models import merge
-from lmidiff.study.study import LABELS, MASK, Study
+from lmidiff.study.paths import LABELS, MASK
+from lmidiff.study.study import Study
 from studies import message_of, sheet_of
 from workflows import ROOT
 

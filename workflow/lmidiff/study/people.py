@@ -335,10 +335,6 @@ class People:
         whole = self.config["data"]["grid"]["slices"]
         return sum(len(kept_slices(whole, n)) for n in self.every(subjects).values())
 
-    def preprocessed_files(self, cohort: str) -> list[str]:
-        """Everything that preprocessing writes for a cohort."""
-        return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
-
     def volumes(self, split: str, suffix: str, fold: int | None = None) -> list[str]:
         """That volume of every subject of a split, see :meth:`subjects`."""
         return [self.paths.volume(subject, suffix) for subject in self.subjects(split, fold=fold)]

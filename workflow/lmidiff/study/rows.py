@@ -164,6 +164,7 @@ class Rows:
         return method_of(self.kind(name))
 
     def kind(self, name: str) -> str:
+        """The key of a row's method: its own name, or what its ``method`` key says."""
         row = row_of(name)
         return self.people.config["methods"][row].get("method", row)
 
@@ -227,7 +228,7 @@ class Rows:
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
-        if self.declared(method).sees_test_target:
+        if self.ceiling(method):
             return SAW_THE_ANSWER
         texts = dict.fromkeys(self._seen_by(method, source) for source in self.people.sources)
         return "; ".join(texts)
@@ -247,7 +248,7 @@ class Rows:
 
     def zero_shot(self, method: str) -> bool:
         """Whether no training of the method, over all sources, saw the source it translates."""
-        if self.declared(method).sees_test_target:
+        if self.ceiling(method):
             return False
         shown = {
             s: self.models.blocks[m].get("source")
