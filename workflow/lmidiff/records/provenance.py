@@ -16,19 +16,21 @@ from lmidiff.common.files import sha256, sha256_of
 PACKAGE = Path(__file__).parents[1]
 
 #: Modules that report or guard but cannot change a number: editing them reruns nothing.
-PLUMBING = frozenset(
-    f"lmidiff{name}"
-    for name in (
-        "",
-        *(
-            f".common.{name}"
-            for name in ("errors", "jobs", "locks", "logs", "outputs", "progress", "cards")
-        ),
-        *(".methods", ".models"),  # lists of what there is: a new one changes none of the others
-        ".models.launch",
-        *(f".training.{name}" for name in ("lease", "stopping")),
-    )
-)
+PLUMBING = {
+    "lmidiff",
+    "lmidiff.common.errors",
+    "lmidiff.common.jobs",
+    "lmidiff.common.locks",
+    "lmidiff.common.logs",
+    "lmidiff.common.outputs",
+    "lmidiff.common.progress",
+    "lmidiff.common.cards",
+    "lmidiff.methods",  # these two list what there is: a new one changes none of the others
+    "lmidiff.models",
+    "lmidiff.models.launch",
+    "lmidiff.training.lease",
+    "lmidiff.training.stopping",
+}
 
 DISTRIBUTIONS = (
     "snakemake",

@@ -49,8 +49,12 @@ def gap_closed(
                 asked = sources if source == ALL else [source]
                 rows.append(
                     {
-                        **{"source": source, "method": row, "label": label},
-                        **{"quantity": quantity.key, "start": START, "goal": GOAL},
+                        "source": source,
+                        "method": row,
+                        "label": label,
+                        "quantity": quantity.key,
+                        "start": START,
+                        "goal": GOAL,
                         **_share(scores, row, asked, quantity.key, seed),
                     }
                 )
