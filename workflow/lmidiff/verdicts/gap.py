@@ -11,9 +11,9 @@ from lmidiff.evaluation.tables import measured_quantities
 from lmidiff.verdicts.differences import PairedScores
 
 COLUMNS = [
-    *("source", "method", "label", "quantity", "start", "goal"),
-    *("status", "subjects", "share", "low", "high"),
-]
+    "source", "method", "label", "quantity", "start", "goal", "status", "subjects", "share",
+    "low", "high",
+]  # fmt: skip
 START, GOAL = "source", "supervised"
 #: The share of the mean distance over all sources, where one alone may have none.
 ALL = "all"

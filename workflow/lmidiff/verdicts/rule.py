@@ -46,15 +46,15 @@ HELD, NOT_HELD, UNDECIDED, NOT_RUN = "held", "did not hold", "undecided", "not r
 UNKNOWN = "unknown"
 VERDICTS = (HELD, NOT_HELD, UNDECIDED, NOT_RUN)
 COLUMNS = [
-    *("claim", "origin", "sentence", "verdict", "row", "against", "quantity", "source"),
-    *("subjects", "trainings", "effect", "low", "high", "margin", "effect_dz"),
-    *("p_for", "p_for_holm", "p_against", "p_against_holm"),
-    *("parts", "parts_above", "parts_below", "subjects_to_settle", "note"),
-]
+    "claim", "origin", "sentence", "verdict", "row", "against", "quantity", "source",
+    "subjects", "trainings", "effect", "low", "high", "margin", "effect_dz", "p_for",
+    "p_for_holm", "p_against", "p_against_holm", "parts", "parts_above", "parts_below",
+    "subjects_to_settle", "note",
+]  # fmt: skip
 PART_COLUMNS = [
-    *("claim", "row", "against", "quantity", "source", "subjects", "trainings"),
-    *("effect", "low", "high", "margin", "effect_dz", "p_for", "p_against", "finding"),
-]
+    "claim", "row", "against", "quantity", "source", "subjects", "trainings", "effect", "low",
+    "high", "margin", "effect_dz", "p_for", "p_against", "finding",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
