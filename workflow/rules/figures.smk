@@ -1,10 +1,11 @@
 # Every figure: what is cut out of the volumes for it, then what draws it from that. What is cut are
 # small files that a recorded run keeps, so that a figure can be drawn again without a volume.
-# What was measured of every row over people, and how it is drawn: the table of each figure.
+# What was measured of every row over people: its table, and what else its figure must know.
+CEILINGS = {"ceilings": list(filter(study.rows.ceiling, study.rows.methods))}
 MEASURED = {
-    "lesions": paths.lesions,
-    "volumes": paths.volumes_table,
-    "structures": paths.structures,
+    "lesions": (paths.lesions, CEILINGS),
+    "volumes": (paths.volumes_table, CEILINGS),
+    "structures": (paths.structures, {}),
 }
 
 
@@ -149,7 +150,7 @@ rule plot_scores:
         "../scripts/plot_scores.py"
 
 
-for kind, measured in MEASURED.items():
+for kind, (measured, looks) in MEASURED.items():
 
     rule:
         name:
@@ -168,11 +169,7 @@ for kind, measured in MEASURED.items():
             kind=kind,
             labels=study.rows.labels,
             sources=study.sources,
-            looks=(
-                {"ceilings": list(filter(study.rows.ceiling, study.rows.methods))}
-                if kind != "structures"
-                else {}
-            ),
+            looks=looks,
             seed=study.seed,
         script:
             "../scripts/plot_measured.py"
