@@ -69,7 +69,7 @@ rule all:
 
 rule data:
     input:
-        all_volumes(),
+        volumes_of(study.people.subjects()),
         paths.split,
 
 

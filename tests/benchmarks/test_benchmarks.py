@@ -13,7 +13,7 @@ from scipy import ndimage
 from brain_mask.alignment import summarise_subjects
 from brain_mask.real_alignment import edge_agreement, summarise_pairs
 from lmidiff.benchmarks import end_to_end, lmi, processors, throughput
-from lmidiff.benchmarks.cases import build, model_settings, sampling_settings, slices
+from lmidiff.benchmarks.cases import model_settings, sampling_settings, slices
 from lmidiff.benchmarks.charts import (
     figure_end_to_end,
     figure_lmi,
@@ -36,6 +36,7 @@ from lmidiff.benchmarks.pareto import COLUMNS, SHOWN, pareto_table
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256, sha256_of
 from lmidiff.lmi import local_mutual_information
+from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.options import PAPER
 from lmidiff.records.provenance import modules_behind, versions
 from lmidiff.study.rates import OVERHEAD
@@ -145,7 +146,7 @@ def test_throughput(quick, default, tmp_path):
 
 
 def test_the_paper_preset_is_the_authors_settings(paper):
-    model = build(model_settings(paper, "lmidiffusion"), CPU)
+    model = DiffusionModel(model_settings(paper, "lmidiffusion"), CPU)
     assert model.guidance == PAPER
     assert (model.diffusion.range, model.diffusion.clip) == ("unit", False)
     assert model.diffusion.parameterisation == "epsilon"
@@ -180,7 +181,7 @@ def test_pareto(tmp_path):
         },
         {"few": "few", "many": "many"},
         {("few", "PDw"): 3.0, ("many", "PDw"): 6.0},
-        slices=30,
+        slices={"few": 30, "many": 30},
         seed=1,
     )
     assert list(table) == list(COLUMNS)

@@ -9,7 +9,8 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.downloads import Downloads, ordered
 from lmidiff.data.fetch import fetch
 from lmidiff.data.ledger import Entry, read_ledger
-from lmidiff.study.study import Study, merge
+from lmidiff.study.models import merge
+from lmidiff.study.study import Study
 from workflows import ROOT
 
 MD5_OF_X = "md5:9dd4e461268c8034f5c8564e155c67a6"

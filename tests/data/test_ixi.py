@@ -25,8 +25,9 @@ from lmidiff.data.ixi import (
 )
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records.provenance import record
+from lmidiff.study.models import merge
 from lmidiff.study.people import People
-from lmidiff.study.study import Study, merge
+from lmidiff.study.study import Study
 from workflows import ROOT, copy_project, counted, jobs_of, planned_on_cluster
 
 SPLIT = ROOT / "config" / "ixi_split.tsv"

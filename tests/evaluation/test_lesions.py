@@ -124,5 +124,5 @@ def test_means_are_over_people_and_trainings_and_are_drawn(tmp_path):
     assert cell["low"] < cell["mean"] < cell["high"]
     for number in (1, 2):
         files = [tmp_path / f"{number}.{kind}" for kind in ("png", "pdf")]
-        figure_lesions(table, ["FLAIR"], ["source"], *files)
+        figure_lesions(table, ["FLAIR"], *files, ceilings=["source"])
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()

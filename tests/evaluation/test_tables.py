@@ -17,10 +17,10 @@ from lmidiff.evaluation.tables import (
     NOT_OBTAINED,
     QUANTITIES,
     MethodInfo,
-    holes,
     read_published,
     table1,
 )
+from lmidiff.report.summary import holes_text
 from lmidiff.report.table_writers import best_rows, caption, tidy, write_table1
 
 METHODS = [
@@ -299,10 +299,10 @@ def test_cost_stands_in_every_row_or_says_not_recorded(tmp_path):
 def test_holes_are_marked_in_the_table_and_named_in_a_line(tmp_path):
     everyone = [f"{number:03d}" for number in range(5)]
     table = table1(scores(), METHODS, subjects=everyone)
-    lines = holes(table)
+    lines = holes_text(tidy(table))
     assert "CycleGAN from T2w: no scores" in lines
-    assert "LMIDiffusion from PDw: scores of 4 of 5 subjects" in lines
-    assert "LMIDiffusion from PDw, Dice vs K-Means, CSF: a number for 3 of 4 subjects" in lines
+    assert "LMIDiffusion from PDw: ssim_brain of 4 of 5 subjects" in lines
+    assert "LMIDiffusion from PDw: dice_kmeans_csf of 3 of 5 subjects" in lines
     assert all("\n" not in line for line in lines)
     texts = write(table, tmp_path)
     row = texts["md"].splitlines()[4]
@@ -316,7 +316,7 @@ def test_a_nan_metric_shrinks_n_and_is_named():
     frame.loc[gone & (frame["source"] == "PDw"), "value"] = math.nan
     table = table1(frame, METHODS)
     assert table.loc[2, "psnr_brain_n"] == 3
-    assert "LMIDiffusion from PDw, PSNR, brain [dB]: a number for 3 of 4 subjects" in holes(table)
+    assert "LMIDiffusion from PDw: psnr_brain of 3 of 4 subjects" in holes_text(tidy(table))
 
 
 @pytest.mark.parametrize(

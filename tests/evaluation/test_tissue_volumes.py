@@ -110,8 +110,8 @@ def test_it_is_drawn_the_same_twice_and_with_too_few_people(tmp_path):
         table = volumes_table(frame, {"row": "Row"}, ["FLAIR"], seed=1)
         for number in (1, 2):
             files = [tmp_path / f"{count}_{number}.{kind}" for kind in ("png", "pdf")]
-            figure_tissue_volumes(table, ["FLAIR"], [], *files)
+            figure_tissue_volumes(table, ["FLAIR"], *files, ceilings=[])
         drawn = [(tmp_path / f"{count}_{number}.png").read_bytes() for number in (1, 2)]
         assert drawn[0] == drawn[1]
     with pytest.raises(StudyError, match="nothing to draw"):
-        figure_tissue_volumes(table.iloc[:0], ["FLAIR"], [], *files)
+        figure_tissue_volumes(table.iloc[:0], ["FLAIR"], *files, ceilings=[])

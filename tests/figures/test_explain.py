@@ -32,8 +32,9 @@ from lmidiff.methods.trajectories import Plane, lmi_along, sample_paths, spaced
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.options import Sampling
 from lmidiff.report.table_writers import tidy
+from lmidiff.study.models import merge
 from lmidiff.study.shown import figure1_models, flow
-from lmidiff.study.study import Study, merge
+from lmidiff.study.study import Study
 
 
 @pytest.fixture

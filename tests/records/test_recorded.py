@@ -15,6 +15,7 @@ from lmidiff.cli import study as commands
 from lmidiff.cli.study import summary
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.costs import Cost, row_costs, summarise_costs
+from lmidiff.records.provenance import devices_of
 from lmidiff.records.recorded import SPARED, SUMS, check_record, record
 from lmidiff.records.replay import recorded_config, restore
 from lmidiff.report.recorded_text import results_page
@@ -161,6 +162,25 @@ def test_show_prints_the_table_and_where_things_are(finished, capsys):
     assert printed.strip() == summary(finished)
 
 
+def test_show_counts_the_subjects_of_the_fullest_cell(finished):
+    table = pd.read_csv(finished / "table1.csv")
+    table.loc[0, "n"] = 2
+    table.to_csv(finished / "table1.csv", index=False)
+    assert "interval over 3 test subjects" in " ".join(summary(finished).split())
+
+
+def test_the_record_names_the_devices_that_trained_whichever_machine_writes_it(tmp_path):
+    weights = [tmp_path / name / "weights.safetensors" for name in "abcde"]
+    for path, device in zip(weights, ("a GPU", "a CPU", "a GPU", None, None), strict=True):
+        path.parent.mkdir()
+        if path.parent.name != "e":
+            path.with_name("config.json").write_text(json.dumps({"device": device}))
+    assert devices_of(weights) == "a GPU; a CPU"
+    assert devices_of([]) == "nothing trained"
+    rules = (ROOT / "workflow" / "rules" / "evaluate.smk").read_text()
+    assert "device" not in rules, "or a change of device would write the record again"
+
+
 def test_show_without_a_table_is_one_line(tmp_path, capsys):
     assert main(["show", str(tmp_path)]) == 1
     error = capsys.readouterr().err
@@ -212,7 +232,7 @@ def test_costs_add_up_by_stage(tmp_path):
     curve = pd.DataFrame({"step": [1, 2], "seconds": [50.0, 100.0]})
     curves = {"a": curve, "b": curve.iloc[:0]}
     models = {"x": "a", "y": "b", "z": "c", "plain": None}
-    found = row_costs(summed, curves, models, ["PDw", "T2w"], slices=20)
+    found = row_costs(summed, curves, models, ["PDw", "T2w"], dict.fromkeys(models, 20))
     assert found["x", "PDw"] == Cost(100.0, 0.5)
     assert found["y", "PDw"].training == 3
     assert found["plain", "PDw"].training == 0

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.costs import STAGES
 from lmidiff.report.front import BEST, best_rows, write_front
 from lmidiff.report.summary import read_table
 
@@ -61,6 +63,18 @@ def test_stages_come_from_the_record(page):
     costs = pd.read_csv(RECORD / "record" / "cost.csv")
     train = costs[(costs["job"] == "all") & (costs["stage"] == "train")].iloc[0]
     assert f"<div>train<small>{train['jobs']} jobs, {train['seconds'] / 60:.1f} min" in page
+
+
+def test_every_stage_that_cost_something_is_shown(tmp_path):
+    for name in ("verdicts.csv", "table1.csv", "record/config.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(RECORD / name, tmp_path / name)
+    stages = [{"stage": s, "job": "all", "jobs": 1, "seconds": 60.0} for s in STAGES]
+    pd.DataFrame(stages).to_csv(tmp_path / "record" / "cost.csv", index=False)
+    write_front(tmp_path, RECORD / "figures" / "figure2.png", tmp_path / "front.html", ABOUT)
+    page = (tmp_path / "front.html").read_text()
+    for stage in STAGES:
+        assert f"{stage}<small>1 jobs, 1.0 min" in page
 
 
 def test_a_study_that_is_not_finished_has_no_front(tmp_path):

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from lmidiff.common.errors import StudyError
+from lmidiff.study.models import merge
 from lmidiff.study.rates import Work, derive_costs, read_costs
 from lmidiff.study.resources import LEAST_MINUTES, TIME_MARGIN, Needs
-from lmidiff.study.study import Study, merge
+from lmidiff.study.study import Study
 from workflows import ROOT, copy_project, counted, planned_on_cluster
 
 CONFIG, REFERENCE = ROOT / "config", ROOT / "results/reference"

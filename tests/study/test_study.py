@@ -11,7 +11,8 @@ from lmidiff.common.schema import check_config
 from lmidiff.data.ledger import read_ledger
 from lmidiff.records.provenance import modules_behind
 from lmidiff.study.models import merge
-from lmidiff.study.study import LABELS, MASK, Study
+from lmidiff.study.paths import LABELS, MASK
+from lmidiff.study.study import Study
 from studies import message_of, sheet_of
 from workflows import ROOT
 
@@ -146,10 +147,10 @@ def test_some_of_a_sheets_splits(config: dict, tmp_path: Path) -> None:
 
 def test_slices_that_are_tested(config: dict) -> None:
     config["data"]["grid"]["slices"] = 12
-    assert Study(config).people.test_slices == 12 * len(Study(config).people.subjects("test"))
+    assert Study(config).rows.slices("source") == 12 * len(Study(config).people.subjects("test"))
     config["data"]["test_every"] = 3
     study = Study(config)
-    assert study.people.test_slices == 4 * len(study.people.subjects("test"))
+    assert study.rows.slices("source") == 4 * len(study.people.subjects("test"))
     every = study.people.every(study.people.subjects())
     assert {every[s] for s in study.people.subjects("train") + study.people.subjects("val")} == {1}
     assert {every[s] for s in study.people.subjects("test")} == {3}

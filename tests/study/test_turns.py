@@ -7,6 +7,7 @@ import pytest
 from lmidiff.common.errors import StudyError
 from lmidiff.common.schema import check_config
 from lmidiff.data.slices import subject_of
+from lmidiff.study.models import merge
 from lmidiff.study.study import Study
 from studies import message_of, sheet_of
 
@@ -103,9 +104,20 @@ def test_only_what_sees_a_source_is_cross_fitted(crossed: dict, folded: dict) ->
         check_config(folded)
 
 
+def test_a_cross_fitted_row_costs_by_the_slices_of_those_whom_its_first_run_translates(
+    crossed: dict,
+) -> None:
+    rows, slices = Study(crossed).rows, crossed["data"]["grid"]["slices"]
+    for row in rows.methods:
+        assert rows.slices(row) == slices * len(rows.tested(row))
+    assert rows.slices("supervised") < rows.slices("source")
+
+
 def test_folds_that_are_refused(folded: dict, tmp_path: Path) -> None:
     assert "folds: 2 and seeds: 3: a network is trained" in message_of({**folded, "seeds": 3})
     people = folded["data"]["cohorts"]["simulated"]["subjects"]
+    thinned = merge(folded, {"data": {"test_every": 2}})
+    assert "data.test_every: with folds, everybody who is tested has trained" in message_of(thinned)
     assert "so their number must be a multiple of 4" in message_of({**folded, "folds": 4})
     rows = [f"{n} {m} test" for n in (1, 2) for m in ("T1w", "PDw", "T2w")]
     folded["data"]["cohorts"]["mine"] = sheet_of(tmp_path, *rows)

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from lmidiff.data.slices import subject_of
-from lmidiff.study.study import LABELS, Study
+from lmidiff.study.paths import LABELS
+from lmidiff.study.study import Study
 from studies import CROSSED, FOLDED, message_of
 from workflows import SMOKE, Job, copy_project, planned
 

@@ -49,8 +49,8 @@ def test_its_files_are_apart_from_the_studys_and_no_labels_are_read(config):
     assert not set(there.volumes("sub-a")) & set(study.people.volume_files("sub-a"))
     assert set(there.scans("sub-a")["sub-a"]) == {"T1w", "PDw"}
     assert there.translations("source", "PDw").keys() == there.targets().keys() == {"sub-a"}
-    assert there.answers("source", 0) == []
-    assert there.answers("oracle", 0) == list(there.targets().values())
+    assert there.study.answers("source", 0, there.paths) == []
+    assert there.study.answers("oracle", 0, there.paths) == list(there.targets().values())
 
 
 def test_structures_are_of_the_rows_named_and_of_the_truth(config):

@@ -1,6 +1,37 @@
 # What the parts cost, and what the shipped weights do to real scans, outside of any study (targets
 # bench and own_scans).
 # A benchmark takes all cores, so that no other job disturbs it.
+from lmidiff.evaluation.published import NETWORKS
+
+BENCHMARKS = ["lmi", "end_to_end", "throughput", "processors"]
+PLANS = ["empty", "study"]
+# Real scans that no training saw, and their true T1w: files of the ledger.
+OWN_SCANS = {
+    "sri24_PDw": ["sri24/erly.nii.gz", "sri24/spgr.nii.gz"],
+    "sri24_T2w": ["sri24/late.nii.gz", "sri24/spgr.nii.gz"],
+    "patient_T2w": ["ms_patient07/T2.nii.gz", "ms_patient07/T1.nii.gz"],
+    "patient_FLAIR": ["ms_patient07/FLAIR.nii.gz", "ms_patient07/T1.nii.gz"],
+    "avg152_PDw": ["avg152/avg152PD.nii", "avg152/avg152T1.nii"],
+    "avg152_T2w": ["avg152/avg152T2.nii", "avg152/avg152T1.nii"],
+}
+# Raw FLAIR, T1w and marked lesions of the people whom config/real.tsv tests.
+OWN_PEOPLE = {
+    f"Subj{number}": [
+        f"t1_flair_2mm/Subj{number}_{kind}.nii.gz"
+        for kind in ("FLAIR", "T1", "FLAIR_lesions")
+    ]
+    for number in (1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 15, 17, 19, 21, 23)
+}
+SEGMENTER = NETWORKS["model5_gw_ae"].files
+
+
+def bench_files():
+    """The benchmarks' tables and figures, and what they come from."""
+    kinds = ["csv", "json", "png", "pdf"]
+    planned = expand(f"{BENCH}/overhead/{{how}}_1.csv", how=PLANS)
+    return expand(f"{BENCH}/{{name}}.{{kind}}", name=BENCHMARKS, kind=kinds) + planned
+
+
 localrules:
     draw_maps,
     own_scans,

@@ -21,11 +21,11 @@ from lmidiff.records.served import served
 from lmidiff.records.provenance import modules_behind
 from lmidiff.records.replay import recorded_config, restorable
 from lmidiff.report.notes import note_of
-from lmidiff.study.paths import KMEANS
+from lmidiff.study.paths import KMEANS, LABELS, MASK
 from lmidiff.study.rates import read_costs
 from lmidiff.study.repeats import FIRST_FOLD, fold_of_run, repeatable, row_of
 from lmidiff.study.resources import Needs
-from lmidiff.study.study import LABELS, MASK, Study
+from lmidiff.study.study import Study
 from lmidiff.study.whole import Whole
 from lmidiff.common.schema import check_config
 
@@ -89,19 +89,30 @@ def processes(model):
     return study.models.settings(model).get("training", {}).get("processes", 1)
 
 
-def all_volumes():
-    """Every preprocessed volume of the study."""
-    return [
-        file
-        for subject in study.people.subjects()
-        for file in study.people.volume_files(subject)
-    ]
+def names_of(run, source):
+    """What is measured of a run and source is filed under these, and the subject."""
+    return {
+        "study": study.name,
+        "method": row_of(run),
+        "source": source,
+        "target": study.target,
+        "seed": study.rows.seed_of(run),
+    }
+
+
+def volumes_of(people):
+    """Every preprocessed volume of some people."""
+    return [file for who in people for file in study.people.volume_files(who)]
+
+
+def tested_volumes(wildcards):
+    """Every preprocessed volume of the test subjects of a run."""
+    return volumes_of(study.rows.tested(wildcards.method))
 
 
 def shard_folders(wildcards):
     """Translated shards of a method and source."""
-    method, source = wildcards.method, wildcards.source
-    return [paths.shard(method, source, n) for n in study.shards(method)]
+    return study.shard_folders(wildcards.method, wildcards.source)
 
 
 def for_each_shown(pattern):
@@ -134,26 +145,11 @@ def training_curves():
 def all_shards():
     """Every translated shard that is shown, see for_each_shown."""
     return [
-        paths.shard(run, source, shard)
+        folder
         for run in study.rows.shown_runs
         for source in study.sources
-        for shard in study.shards(run)
+        for folder in study.shard_folders(run, source)
     ]
-
-
-def test_volumes():
-    """Every preprocessed volume of the test subjects."""
-    return [
-        file
-        for s in study.people.subjects("test")
-        for file in study.people.volume_files(s)
-    ]
-
-
-def tested_volumes(wildcards):
-    """Every preprocessed volume of the test subjects of a run."""
-    people = study.rows.tested(wildcards.method)
-    return [file for s in people for file in study.people.volume_files(s)]
 
 
 def seconds_of(job):

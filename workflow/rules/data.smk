@@ -48,7 +48,7 @@ for cohort in study.people.generated_cohorts:
             files=study.people.raw_files(cohort),
             code=code("preprocess.py"),
         output:
-            files=study.people.preprocessed_files(cohort),
+            files=volumes_of(study.people.subjects(cohort=cohort)),
         log:
             f"{OUT}/logs/preprocess_{cohort}.log",
         benchmark:

@@ -29,10 +29,7 @@ rule score:
         **asks(lambda w: needs.score()),
     params:
         subjects=lambda w: study.scored_files(w.method, w.source),
-        row=lambda w: row_of(w.method),
-        seed=lambda w: study.rows.seed_of(w.method),
-        study=study.name,
-        target=study.target,
+        names=lambda w: names_of(w.method, w.source),
     script:
         "../scripts/score.py"
 
@@ -79,13 +76,7 @@ rule measure_lesions:
         **asks(lambda w: needs.score()),
     params:
         subjects=lambda w: study.lesion_files(w.method, w.source),
-        names=lambda w: {
-            "study": study.name,
-            "method": row_of(w.method),
-            "source": w.source,
-            "target": study.target,
-            "seed": study.rows.seed_of(w.method),
-        },
+        names=lambda w: names_of(w.method, w.source),
     script:
         "../scripts/measure_lesions.py"
 
@@ -107,7 +98,7 @@ rule collect_lesions:
 rule measure_volumes:
     input:
         labels=for_each_run(paths.segmentations("{method}", "{source}")),
-        truth=test_volumes(),
+        truth=volumes_of(study.people.subjects("test")),
         models=list(dict.fromkeys(study.rows.segmenter(run) for run in study.rows.runs)),
         code=code("measure_volumes.py"),
     output:
@@ -121,13 +112,7 @@ rule measure_volumes:
     params:
         runs=[
             (
-                {
-                    "study": study.name,
-                    "method": row_of(run),
-                    "source": source,
-                    "target": study.target,
-                    "seed": study.rows.seed_of(run),
-                },
+                names_of(run, source),
                 study.rows.segmenter(run),
                 study.scored_files(run, source),
             )
@@ -178,7 +163,7 @@ rule write_table:
         curves={m: paths.model(m, "curve.csv") for m in study.rows.used_models},
         sources=study.sources,
         subjects=study.people.subjects("test"),
-        slices=study.people.test_slices,
+        slices={name: study.rows.slices(name) for name in study.rows.methods},
         note=note_of(config),
         seed=study.seed,
     script:
@@ -187,7 +172,7 @@ rule write_table:
 
 rule write_record:
     input:
-        volumes=all_volumes(),
+        volumes=volumes_of(study.people.subjects()),
         weights=all_weights(),
         metrics=paths.metrics,
         code=code("write_record.py"),
@@ -201,6 +186,5 @@ rule write_record:
     params:
         config=config,
         members=study.people.roll,
-        device=config["device"],
     script:
         "../scripts/write_record.py"

@@ -1,13 +1,19 @@
 # Every figure: what is cut out of the volumes for it, then what draws it from that. What is cut are
 # small files that a recorded run keeps, so that a figure can be drawn again without a volume.
+# What was measured of every row over people: its table, and what else its figure must know.
+CEILINGS = {"ceilings": list(filter(study.rows.ceiling, study.rows.methods))}
+MEASURED = {
+    "lesions": (paths.lesions, CEILINGS),
+    "volumes": (paths.volumes_table, CEILINGS),
+    "structures": (paths.structures, {}),
+}
+
+
 localrules:
     plot_figure1,
     plot_figure2,
     plot_supplement,
     plot_scores,
-    plot_lesions,
-    plot_volumes,
-    plot_structures,
     plot_failures,
     plot_uncertainty,
     plot_through_plane,
@@ -62,9 +68,7 @@ rule plot_figure1:
         pictures=paths.extract("trajectories.safetensors"),
         code=code("plot_figure1.py"),
     output:
-        png=figure("figure1", "Figures"),
-        pdf=paths.figure("figure1", "pdf"),
-        csv=paths.figure("figure1", "csv"),
+        **drawn("figure1"),
     log:
         f"{OUT}/logs/plot_figure1.log",
     conda:
@@ -80,7 +84,7 @@ rule cut_figure2:
     input:
         shards=all_shards(),
         segmentations=for_each_shown(paths.segmentations("{method}", "{source}")),
-        volumes=test_volumes(),
+        volumes=volumes_of(study.people.subjects("test")),
         code=code("cut_figure2.py"),
     output:
         paths.extract("figure2.safetensors"),
@@ -103,9 +107,7 @@ rule plot_figure2:
         pictures=paths.extract("figure2.safetensors"),
         code=code("plot_figure2.py"),
     output:
-        png=figure("figure2", "Figures"),
-        pdf=paths.figure("figure2", "pdf"),
-        csv=paths.figure("figure2", "csv"),
+        **drawn("figure2"),
     log:
         f"{OUT}/logs/plot_figure2.log",
     conda:
@@ -121,9 +123,7 @@ rule plot_figure2:
 
 use rule plot_figure2 as plot_supplement with:
     output:
-        png=figure("supplement", "Figures"),
-        pdf=paths.figure("supplement", "pdf"),
-        csv=paths.figure("supplement", "csv"),
+        **drawn("supplement"),
     log:
         f"{OUT}/logs/plot_supplement.log",
     params:
@@ -139,9 +139,7 @@ rule plot_scores:
         table=paths.table,
         code=code("plot_scores.py"),
     output:
-        png=figure("scores", "Figures"),
-        pdf=paths.figure("scores", "pdf"),
-        csv=paths.figure("scores", "csv"),
+        **drawn("scores"),
     log:
         f"{OUT}/logs/plot_scores.log",
     conda:
@@ -152,73 +150,36 @@ rule plot_scores:
         "../scripts/plot_scores.py"
 
 
-rule plot_lesions:
-    input:
-        measured=paths.lesions,
-        code=code("plot_lesions.py"),
-    output:
-        png=figure("lesions", "Figures"),
-        pdf=paths.figure("lesions", "pdf"),
-        csv=paths.figure("lesions", "csv"),
-    log:
-        f"{OUT}/logs/plot_lesions.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        labels=study.rows.labels,
-        sources=study.sources,
-        ceilings=[name for name in study.rows.methods if study.rows.ceiling(name)],
-        seed=study.seed,
-    script:
-        "../scripts/plot_lesions.py"
+for kind, (measured, looks) in MEASURED.items():
 
-
-rule plot_structures:
-    input:
-        measured=paths.structures,
-        code=code("plot_structures.py"),
-    output:
-        png=figure("structures", "Figures"),
-        pdf=paths.figure("structures", "pdf"),
-        csv=paths.figure("structures", "csv"),
-    log:
-        f"{OUT}/logs/plot_structures.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        labels=study.rows.labels,
-        sources=study.sources,
-        seed=study.seed,
-    script:
-        "../scripts/plot_structures.py"
-
-
-rule plot_volumes:
-    input:
-        measured=paths.volumes_table,
-        code=code("plot_volumes.py"),
-    output:
-        png=figure("volumes", "Figures"),
-        pdf=paths.figure("volumes", "pdf"),
-        csv=paths.figure("volumes", "csv"),
-    log:
-        f"{OUT}/logs/plot_volumes.log",
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        labels=study.rows.labels,
-        sources=study.sources,
-        ceilings=[name for name in study.rows.methods if study.rows.ceiling(name)],
-        seed=study.seed,
-    script:
-        "../scripts/plot_volumes.py"
+    rule:
+        name:
+            f"plot_{kind}"
+        input:
+            measured=measured,
+            code=code("plot_measured.py"),
+        output:
+            **drawn(kind),
+        log:
+            f"{OUT}/logs/plot_{kind}.log",
+        localrule: True
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            kind=kind,
+            labels=study.rows.labels,
+            sources=study.sources,
+            looks=looks,
+            seed=study.seed,
+        script:
+            "../scripts/plot_measured.py"
 
 
 rule cut_failures:
     input:
         slices=paths.slices,
         shards=all_shards(),
-        volumes=test_volumes(),
+        volumes=volumes_of(study.people.subjects("test")),
         code=code("cut_failures.py"),
     output:
         paths.extract("failures.safetensors"),
@@ -230,7 +191,7 @@ rule cut_failures:
         **asks(lambda w: needs.cut()),
     params:
         methods=list(shown.drawn_methods(study)),
-        files=shown.scored_files(study),
+        files=shown.files_by_row(study),
     script:
         "../scripts/cut_failures.py"
 
@@ -240,9 +201,7 @@ rule plot_failures:
         pictures=paths.extract("failures.safetensors"),
         code=code("plot_failures.py"),
     output:
-        png=figure("failures", "Figures"),
-        pdf=paths.figure("failures", "pdf"),
-        csv=paths.figure("failures", "csv"),
+        **drawn("failures"),
     log:
         f"{OUT}/logs/plot_failures.log",
     conda:
@@ -256,7 +215,7 @@ rule plot_failures:
 rule measure_uncertainty:
     input:
         shards=all_shards(),
-        volumes=test_volumes(),
+        volumes=volumes_of(study.people.subjects("test")),
         code=code("measure_uncertainty.py"),
     output:
         summary=paths.extract("uncertainty.csv"),
@@ -268,7 +227,7 @@ rule measure_uncertainty:
     resources:
         **asks(lambda w: needs.cut()),
     params:
-        files=shown.scored_files(study),
+        files=shown.files_by_row(study),
     script:
         "../scripts/measure_uncertainty.py"
 
@@ -279,9 +238,7 @@ rule plot_uncertainty:
         curves=paths.extract("sparsification.csv"),
         code=code("plot_uncertainty.py"),
     output:
-        png=figure("uncertainty", "Figures"),
-        pdf=paths.figure("uncertainty", "pdf"),
-        csv=paths.figure("uncertainty", "csv"),
+        **drawn("uncertainty"),
     log:
         f"{OUT}/logs/plot_uncertainty.log",
     conda:
@@ -296,7 +253,7 @@ rule plot_uncertainty:
 rule cut_reformats:
     input:
         shards=all_shards(),
-        volumes=test_volumes(),
+        volumes=volumes_of(study.people.subjects("test")),
         code=code("cut_reformats.py"),
     output:
         pictures=paths.extract("reformats.safetensors"),
@@ -310,7 +267,7 @@ rule cut_reformats:
     params:
         reformats=shown.reformat_files(study),
         subject=study.people.subjects("test")[0],
-        files=shown.scored_files(study),
+        files=shown.files_by_row(study),
     script:
         "../scripts/cut_reformats.py"
 
@@ -321,9 +278,7 @@ rule plot_through_plane:
         flicker=paths.extract("flicker.csv"),
         code=code("plot_through_plane.py"),
     output:
-        png=figure("through_plane", "Figures"),
-        pdf=paths.figure("through_plane", "pdf"),
-        csv=paths.figure("through_plane", "csv"),
+        **drawn("through_plane"),
     log:
         f"{OUT}/logs/plot_through_plane.log",
     conda:
@@ -339,9 +294,7 @@ rule plot_flow:
     input:
         code=code("plot_flow.py"),
     output:
-        png=figure("flow", "Figures"),
-        pdf=paths.figure("flow", "pdf"),
-        csv=paths.figure("flow", "csv"),
+        **drawn("flow"),
     log:
         f"{OUT}/logs/plot_flow.log",
     conda:
@@ -360,9 +313,7 @@ rule plot_pareto:
         costs=[file for _, files in translation_costs() for file in files],
         code=code("plot_pareto.py"),
     output:
-        csv=paths.figure("pareto", "csv"),
-        png=figure("pareto", "Figures"),
-        pdf=paths.figure("pareto", "pdf"),
+        **drawn("pareto"),
     log:
         f"{OUT}/logs/plot_pareto.log",
     conda:
@@ -371,7 +322,7 @@ rule plot_pareto:
         costs=translation_costs(),
         samplers={name: study.rows.settings(name) for name in sampling_methods()},
         labels=study.rows.labels,
-        slices=study.people.test_slices,
+        slices={name: study.rows.slices(name) for name in sampling_methods()},
         seed=study.seed,
     script:
         "../scripts/plot_pareto.py"
@@ -388,9 +339,7 @@ rule plot_ablation:
         comparisons=paths.comparisons,
         code=code("plot_ablation.py"),
     output:
-        png=figure("ablation", "Ablations"),
-        pdf=paths.figure("ablation", "pdf"),
-        csv=paths.figure("ablation", "csv"),
+        **drawn("ablation"),
     log:
         f"{OUT}/logs/plot_ablation.log",
     conda:
@@ -405,7 +354,7 @@ rule plot_ablation:
 
 rule check_data:
     input:
-        volumes=all_volumes(),
+        volumes=volumes_of(study.people.subjects()),
         code=code("check_data.py"),
     output:
         csv=paths.extract("data_quality.csv"),
@@ -436,9 +385,7 @@ rule plot_data_quality:
         pictures=paths.extract("data_quality.safetensors"),
         code=code("plot_data_quality.py"),
     output:
-        png=figure("data_quality", "Data quality"),
-        pdf=paths.figure("data_quality", "pdf"),
-        csv=paths.figure("data_quality", "csv"),
+        **drawn("data_quality"),
     log:
         f"{OUT}/logs/plot_data_quality.log",
     conda:
@@ -454,9 +401,7 @@ rule plot_curves:
         curves=[paths.model(model, "curve.csv") for model in study.rows.trained_models],
         code=code("plot_curves.py"),
     output:
-        png=figure("curves", "Cost"),
-        pdf=paths.figure("curves", "pdf"),
-        csv=paths.figure("curves", "csv"),
+        **drawn("curves"),
     log:
         f"{OUT}/logs/plot_curves.log",
     conda:
@@ -472,8 +417,7 @@ rule plot_previews:
         previews=[paths.model(m, "previews.npz") for m in study.rows.trained_models],
         code=code("plot_previews.py"),
     output:
-        png=figure("previews", "Figures"),
-        pdf=paths.figure("previews", "pdf"),
+        **drawn("previews"),
     log:
         f"{OUT}/logs/plot_previews.log",
     conda:
@@ -494,9 +438,7 @@ rule assess_samples:
             lambda w: map(study.models.module_of, study.rows.unconditional_models),
         ),
     output:
-        csv=paths.figure("samples", "csv"),
-        png=figure("samples", "Figures"),
-        pdf=paths.figure("samples", "pdf"),
+        **drawn("samples"),
     log:
         f"{OUT}/logs/assess_samples.log",
     benchmark:
@@ -531,9 +473,7 @@ rule plot_training_cost:
         table=paths.table,
         code=code("plot_training_cost.py"),
     output:
-        png=figure("training_cost", "Cost"),
-        pdf=paths.figure("training_cost", "pdf"),
-        csv=paths.figure("training_cost", "csv"),
+        **drawn("training_cost"),
     log:
         f"{OUT}/logs/plot_training_cost.log",
     conda:

@@ -35,8 +35,10 @@ use rule translate as translate_whole with:
     input:
         weights=lambda w: study.rows.weights_of(w.method, w.source),
         tuned=lambda w: study.rows.tuning_file(w.method),
-        source=lambda w: whole.of_shard(w.method, w.source, int(w.shard)),
-        answers=lambda w: whole.answers(w.method, int(w.shard)),
+        source=lambda w: study.translation_inputs(
+            w.method, w.source, int(w.shard), whole.paths
+        ),
+        answers=lambda w: study.answers(w.method, int(w.shard), whole.paths),
         code=code("translate.py", lambda w: study.rows.modules_of(w.method)),
     output:
         directory(whole.paths.shard("{method}", "{source}", "{shard}")),
@@ -54,7 +56,7 @@ use rule translate as translate_whole with:
 
 rule label_translations:
     input:
-        shards=lambda w: whole.shards(w.method, w.source),
+        shards=lambda w: study.shard_folders(w.method, w.source, whole.paths),
         network=study.people.downloads.stand_ins(whole.network.files),
         code=code("label_whole.py"),
     output:
@@ -115,12 +117,6 @@ rule score_network:
         subjects=lambda w: study.rows.tested(w.method),
         labels=dict(whole.network.labels),
         extent=config["data"]["grid"]["extent"],
-        names=lambda w: {
-            "study": study.name,
-            "method": row_of(w.method),
-            "source": w.source,
-            "target": study.target,
-            "seed": study.rows.seed_of(w.method),
-        },
+        names=lambda w: names_of(w.method, w.source),
     script:
         "../scripts/score_network.py"

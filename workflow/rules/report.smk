@@ -37,7 +37,7 @@ rule cut_viewer:
     input:
         shards=all_shards(),
         segmentations=for_each_shown(paths.segmentations("{method}", "{source}")),
-        volumes=test_volumes(),
+        volumes=volumes_of(study.people.subjects("test")),
         code=code("cut_viewer.py"),
     output:
         paths.extract("viewer.safetensors"),

@@ -4,25 +4,26 @@ ORDER = ["Verdicts", "Table", "Figures"]
 ORDER += ["Ablations"] if "ablation" in config["figures"] else []
 ORDER += ["Data quality", "Cost", "Provenance"]
 CATEGORIES = {name: f"{number} {name}" for number, name in enumerate(ORDER, start=1)}
+# Figure: its category, and its title.
 FIGURES = {
-    "figure1": "Figure 1: sampling with and without guidance",
-    "figure2": "Figure 2: translations, close-ups, K-Means labels",
-    "supplement": "Supplement to figure 2: every row",
-    "scores": "Figure 3: scores by method and subject",
-    "failures": "Figure 4: the worst slice of each method",
-    "uncertainty": "Figure 5: uncertainty against error",
-    "through_plane": "Figure 6: through the plane",
-    "flow": "Figure 7: data flow",
-    "lesions": "White-matter lesions",
-    "volumes": "Tissue volumes",
-    "structures": "Structures of the brain",
-    "pareto": "Figure 8: quality against sampling steps",
-    "ablation": "Ablation: what each part is worth",
-    "data_quality": "Every volume at a glance",
-    "curves": "Learning curves",
-    "previews": "Pictures taken while training",
-    "samples": "What the unconditional models draw",
-    "training_cost": "Quality against training cost",
+    "figure1": ("Figures", "Figure 1: sampling with and without guidance"),
+    "figure2": ("Figures", "Figure 2: translations, close-ups, K-Means labels"),
+    "supplement": ("Figures", "Supplement to figure 2: every row"),
+    "scores": ("Figures", "Figure 3: scores by method and subject"),
+    "failures": ("Figures", "Figure 4: the worst slice of each method"),
+    "uncertainty": ("Figures", "Figure 5: uncertainty against error"),
+    "through_plane": ("Figures", "Figure 6: through the plane"),
+    "flow": ("Figures", "Figure 7: data flow"),
+    "lesions": ("Figures", "White-matter lesions"),
+    "volumes": ("Figures", "Tissue volumes"),
+    "structures": ("Figures", "Structures of the brain"),
+    "pareto": ("Figures", "Figure 8: quality against sampling steps"),
+    "ablation": ("Ablations", "Ablation: what each part is worth"),
+    "data_quality": ("Data quality", "Every volume at a glance"),
+    "curves": ("Cost", "Learning curves"),
+    "previews": ("Figures", "Pictures taken while training"),
+    "samples": ("Figures", "What the unconditional models draw"),
+    "training_cost": ("Cost", "Quality against training cost"),
 }
 FIGURE1 = shown.figure1_models(study)
 # Every row of many panels fits a page without the labels.
@@ -30,14 +31,22 @@ PANELS = len(study.sources) * config["figures"]["figure2"]["subjects"]
 SUPPLEMENT_LINES = ["image", "labels"] if PANELS < 3 else ["image"]
 
 
-def figure(name, category):
-    """A figure's PNG as an item of the report, with the caption of its name."""
-    return report(
-        paths.figure(name),
-        category=CATEGORIES.get(category, category),
-        caption=f"../report/{name}.rst",
-        labels={"item": FIGURES[name]},
-    )
+def drawn(name):
+    """A figure's files: the PNG is an item of the report, with the caption of its name."""
+    category, title = FIGURES[name]
+    files = {
+        "png": report(
+            paths.figure(name),
+            category=CATEGORIES.get(category, category),
+            caption=f"../report/{name}.rst",
+            labels={"item": title},
+        ),
+        "pdf": paths.figure(name, "pdf"),
+        "csv": paths.figure(name, "csv"),
+    }
+    if name == "previews":
+        del files["csv"]  # they are their own numbers
+    return files
 
 
 def has_previews():
@@ -120,37 +129,6 @@ def verdict_files():
     """The verdicts, the comparisons behind them, and the summary of the study."""
     names = ["verdicts", "verdict_parts", "comparisons", "gap"]
     return [*expand(f"{OUT}/{{name}}.csv", name=names), paths.report]
-
-
-BENCHMARKS = ["lmi", "end_to_end", "throughput", "processors"]
-PLANS = ["empty", "study"]
-# Real scans that no training saw, and their true T1w: files of the ledger.
-OWN_SCANS = {
-    "sri24_PDw": ["sri24/erly.nii.gz", "sri24/spgr.nii.gz"],
-    "sri24_T2w": ["sri24/late.nii.gz", "sri24/spgr.nii.gz"],
-    "patient_T2w": ["ms_patient07/T2.nii.gz", "ms_patient07/T1.nii.gz"],
-    "patient_FLAIR": ["ms_patient07/FLAIR.nii.gz", "ms_patient07/T1.nii.gz"],
-    "avg152_PDw": ["avg152/avg152PD.nii", "avg152/avg152T1.nii"],
-    "avg152_T2w": ["avg152/avg152T2.nii", "avg152/avg152T1.nii"],
-}
-# Raw FLAIR, T1w and marked lesions of the people whom config/real.tsv tests.
-OWN_PEOPLE = {
-    f"Subj{number}": [
-        f"t1_flair_2mm/Subj{number}_{kind}.nii.gz"
-        for kind in ("FLAIR", "T1", "FLAIR_lesions")
-    ]
-    for number in (1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 15, 17, 19, 21, 23)
-}
-SEGMENTER = [
-    f"meshnet/model5_gw_ae/{file}" for file in ("model.json", "group1-shard1of1.bin")
-]
-
-
-def bench_files():
-    """The benchmarks' tables and figures, and what they come from."""
-    kinds = ["csv", "json", "png", "pdf"]
-    planned = expand(f"{BENCH}/overhead/{{how}}_1.csv", how=PLANS)
-    return expand(f"{BENCH}/{{name}}.{{kind}}", name=BENCHMARKS, kind=kinds) + planned
 
 
 # Page: its CSV, its category, and its title.

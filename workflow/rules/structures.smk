@@ -3,7 +3,7 @@
 
 use rule label_translations as label_structures with:
     input:
-        shards=lambda w: whole.shards(w.method, w.source),
+        shards=lambda w: study.shard_folders(w.method, w.source, whole.paths),
         network=study.people.downloads.stand_ins(whole.structures.files),
         code=code("label_whole.py"),
     output:

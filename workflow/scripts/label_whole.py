@@ -15,7 +15,7 @@ with job(snakemake.log), atomic_folder(Path(snakemake.output[0])) as folder:
     params = snakemake.params
     set_up(params.threads)
     network = MeshNet(Path(params.network).parent)
-    for subject, file in track(params.volumes.items(), "label", len(params.volumes)):
+    for subject, file in track(params.volumes.items(), "label"):
         volume = Volume(read_array(file), read_affine(file), file)
         labels = label_whole(network, volume)
         write_nifti(folder / f"{subject}_dseg.nii.gz", labels, volume.affine)

@@ -15,7 +15,7 @@ with job(snakemake.log):
     refuse_flagged(params.get("judgements", {}), params.get("flagged", "stop"))
     grid = settings_of(Grid, params.grid, "data.grid")
     folders = {Path(file).name.split("_")[0]: Path(file).parent for file in snakemake.output.files}
-    for subject, scans in track(params.scans.items(), "preprocess", len(params.scans)):
+    for subject, scans in track(params.scans.items(), "preprocess"):
         volumes = {
             name: read_volume(path, subject=subject, role=name, flat=name in ("mask", "lesions"))
             for name, path in scans.items()

@@ -9,21 +9,23 @@ from lmidiff.evaluation.scores import frames_of, write_scores
 from lmidiff.evaluation.segmentation import KMeansModel, segment
 
 with job(snakemake.log):
-    params, names = snakemake.params, snakemake.wildcards
+    params = snakemake.params
     model = KMeansModel.load(snakemake.input.model[0])
     frames = []
     for subject, files in params.subjects.items():
-        arrays = {name: read_array(path) for name, path in files.items()}
-        mask = arrays["mask"] > 0
+        image, target, labels = (read_array(files[key]) for key in ("image", "target", "labels"))
+        mask = read_array(files["mask"]) > 0
         scores = score_subject(
-            *(arrays["image"], arrays["target"], mask, arrays["labels"]),
-            *(segment(model, arrays["target"], mask), arrays.get("truth")),
+            image,
+            target,
+            mask,
+            labels,
+            segment(model, target, mask),
+            read_array(files["truth"]) if "truth" in files else None,
             subject=subject,
             field=model.field,
         )
-        keys = {"method": params.row, "source": names.source, "target": params.target}
-        keys |= {"study": params.study, "seed": params.seed, "subject": subject}
-        frames.append(frames_of(scores, **keys))
+        frames.append(frames_of(scores, **params.names, subject=subject))
     metrics, slices = (pd.concat(parts) for parts in zip(*frames, strict=True))
     write_scores(metrics, snakemake.output.metrics)
     write_scores(slices, snakemake.output.slices)

@@ -14,7 +14,7 @@ with job(snakemake.log):
     grid = settings_of(Grid, params.grid, "data.grid")
     settings = settings_of(SimulationSettings, params.settings, "data.cohorts.simulation")
     folders = {Path(file).name.split("_")[0]: Path(file).parent for file in snakemake.output.files}
-    subjects = track(params.subjects.items(), "simulate", len(params.subjects))
+    subjects = track(params.subjects.items(), "simulate")
     for subject, label_map in subjects:
         seeds = (params.seed, subject)
         options = settings.of_anatomy(*seeds)

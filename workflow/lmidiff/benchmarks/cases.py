@@ -13,6 +13,7 @@ from lmidiff.guidance import static_maps
 from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.options import Sampling
 from lmidiff.study.models import merge
+from lmidiff.study.rows import OWN_KEYS
 from lmidiff.training.learner import TrainingSettings
 from lmidiff.training.loop import LossLearner
 
@@ -26,14 +27,8 @@ def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def sampling_settings(config: Mapping[str, Any], method: str) -> Sampling:
     """The sampler's settings of a method of a config."""
-    own = ("method", "label", "model", "tune")
-    block = {k: v for k, v in config["methods"][method].items() if k not in own}
+    block = {k: v for k, v in config["methods"][method].items() if k not in OWN_KEYS}
     return settings_of(Sampling, merge(config["sampling"], block), f"methods.{method}")
-
-
-def build(settings: Mapping[str, Any], device: torch.device) -> DiffusionModel:
-    """A model with random weights."""
-    return DiffusionModel(settings, device)
 
 
 def slices(count: int, size: int, device: torch.device) -> Tensor:
@@ -60,7 +55,7 @@ def step(
         "batch_size": batch,
         "precision": cell["precision"],
     }
-    model = build(block, device)
+    model = DiffusionModel(block, device)
     if cell["channels_last"]:
         model.network.to(memory_format=torch.channels_last)
     if cell["compiled"]:

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 from lmidiff.benchmarks.names import MEASURED, ONE_BLOCK, PHASES
 from lmidiff.common.errors import StudyError
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, save, style
+from lmidiff.figures.style import OKABE_ITO, legend_below, sheet
 
 _ESTIMATORS = {
     ONE_BLOCK: (OKABE_ITO["black"], "D", "reference, one block\n(the authors' layout)"),
@@ -35,8 +34,7 @@ _SPACINGS = {
 
 def figure_lmi(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
     """Time and peak memory of one map against the image's side, by estimator."""
-    with style():
-        figure = _figure(66)
+    with sheet(66, png, pdf) as figure:
         panels = figure.subplots(1, 2)
         for name, (colour, marker, label) in _ESTIMATORS.items():
             rows = table[table["estimator"] == name].sort_values("size_px")
@@ -56,13 +54,11 @@ def figure_lmi(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
             _ticks_at(axes, sorted(table["size_px"].unique()))
         figure.legend(loc="outside right center", frameon=False)
         _note(figure, f"{table['device'].iloc[0]}; {table['image'].iloc[0]}; bars: all rounds")
-        save(figure, png, pdf)
 
 
 def figure_end_to_end(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
     """Seconds to translate a slice, by setting."""
-    with style():
-        figure = _figure(18 + 9 * len(table))
+    with sheet(18 + 9 * len(table), png, pdf) as figure:
         axes = figure.subplots()
         for place, row in enumerate(table.itertuples()):
             seconds = row.seconds_per_slice
@@ -102,7 +98,6 @@ def figure_end_to_end(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
             handles.append(Patch(**look, label=f"extrapolated from {steps:.0f} steps"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
         _note(figure, table["device"].iloc[0])
-        save(figure, png, pdf)
 
 
 def figure_throughput(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
@@ -112,8 +107,7 @@ def figure_throughput(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
         raise StudyError("benchmark of throughput: nothing was measured")
     devices = list(dict.fromkeys(rows["device"]))
     colours = dict(zip(devices, (OKABE_ITO["blue"], OKABE_ITO["vermillion"]), strict=False))
-    with style():
-        figure = _figure(104)
+    with sheet(104, png, pdf) as figure:
         grid = figure.subplots(2, 2, sharex=True, sharey="row")
         keys = ["device", "precision", "channels_last", "compiled"]
         for key, part in rows.groupby(keys, sort=False):
@@ -139,15 +133,12 @@ def figure_throughput(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
         grid[0, 0].set_ylabel("throughput [slices/s]")
         grid[1, 0].set_ylabel("LMI's share of the step [%]")
         grid[1, 0].set_ylim(bottom=0)
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-        save(figure, png, pdf)
+        legend_below(figure, grid[0, 0], 2)
 
 
 def figure_processors(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> None:
     """Seconds of a step by processor, as many panels as phases."""
-    with style():
-        figure = _figure(14 + 8 * table["processor"].nunique())
+    with sheet(14 + 8 * table["processor"].nunique(), png, pdf) as figure:
         for axes, phase in zip(figure.subplots(1, len(PHASES), sharey=True), PHASES, strict=True):
             rows = table[table["phase"] == phase]
             places, seconds = range(len(rows)), rows["seconds_per_step"]
@@ -164,7 +155,6 @@ def figure_processors(table: pd.DataFrame, png: str | Path, pdf: str | Path) -> 
         axes.invert_yaxis()
         first = table.iloc[0]
         _note(figure, f"{first['device']}; {first['model']}, {first['batch']} slices a batch")
-        save(figure, png, pdf)
 
 
 def figure_pareto(
@@ -176,8 +166,7 @@ def figure_pareto(
         table: see :func:`lmidiff.benchmarks.pareto.pareto_table`.
         quantities: key and axis label of each panel.
     """
-    with style():
-        figure = _figure(70)
+    with sheet(70, png, pdf) as figure:
         panels = figure.subplots(1, len(quantities), squeeze=False)[0]
         for axes, (key, title) in zip(panels, quantities, strict=True):
             chosen = table[table["quantity"] == key]
@@ -194,16 +183,8 @@ def figure_pareto(
                 axes.errorbar(at, rows["mean"], spread, **look, elinewidth=0.6, label=label)
             axes.set(xlabel="network evaluations a slice", ylabel=title)
             _ticks_at(axes, sorted(table["network_evaluations"].unique()))
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        legend_below(figure, panels[0], 2)
         _note(figure, "one draw; bars: 95 % bootstrap interval over subjects")
-        save(figure, png, pdf)
-
-
-def _figure(height_mm: float) -> Figure:
-    figure = Figure(figsize=(inches(WIDTH_MM), inches(height_mm)), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _ticks_at(axes: Axes, values: Sequence[int]) -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from lmidiff.benchmarks.cases import (
-    build,
     model_settings,
     parameters,
     sampling_settings,
@@ -19,6 +18,7 @@ from lmidiff.benchmarks.cases import (
 from lmidiff.benchmarks.measure import one_block, synchronize, timed_lmi
 from lmidiff.common.devices import describe
 from lmidiff.diffusion import SliceNoise
+from lmidiff.models.diffusion import DiffusionModel
 from lmidiff.options import Sampling
 from lmidiff.sampler import path, times_of
 
@@ -105,7 +105,7 @@ def _translate(
     timed_steps: int | None,
     device: torch.device,
 ) -> dict[str, Any]:
-    model = build(block, device)
+    model = DiffusionModel(block, device)
     model.network.eval()
     source = slices(batch, size, device)
     noise = SliceNoise(list(range(batch)), device)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmidiff.benchmarks.measure import interleaved, one_block, peak_mb, peak_memory
+from lmidiff.benchmarks.measure import interleaved, one_block, peak_mb, run_alone
 from lmidiff.benchmarks.names import ONE_BLOCK
 from lmidiff.common.devices import describe
 from lmidiff.lmi import ESTIMATORS, local_mutual_information
@@ -83,7 +83,7 @@ def benchmark(
                     "rounds": rounds,
                     "times_faster_than_reference": (times["reference"] / times[name]).median(),
                     "times_faster_than_reference_one_block": one,
-                    "peak_memory_mb": peak_memory(__name__, name, str(size), device.type)
+                    "peak_memory_mb": float(run_alone(__name__, name, str(size), device.type))
                     if size >= settings["memory_from"]
                     else None,
                 }

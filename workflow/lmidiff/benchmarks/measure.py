@@ -109,11 +109,6 @@ def timed_lmi(device: torch.device) -> Iterator[list[float]]:
         guidance.local_mutual_information = plain
 
 
-def peak_memory(module: str, *arguments: str) -> float:
-    """:func:`run_alone` of a module that prints its peak memory in MB, see :func:`peak_mb`."""
-    return float(run_alone(module, *arguments))
-
-
 def run_alone(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a module in a process of its own; returns what it printed.
 

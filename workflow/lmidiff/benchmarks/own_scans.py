@@ -41,6 +41,12 @@ TISSUES = np.array([CSF, WM, GM], np.uint8)
 """Of the brain's voxels, by label; the network's own 0 is all that is neither white nor grey."""
 
 BINS = 256
+HEIGHT = 0.55
+"""Where in the brain the slice that is drawn lies, from below."""
+
+SEED = 1
+"""Of the bootstrap."""
+
 ROWS = {
     "source": "source, untouched",
     "inverted_histogram": "inverted histogram",
@@ -127,13 +133,11 @@ def rows_of(
     }
 
 
-def crops(
-    images: Mapping[str, NDArray[np.floating]], share: float = 0.55
-) -> dict[str, NDArray[np.floating]]:
-    """One axial slice of each volume, that share of the way up the brain, cropped to it."""
+def crops(images: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[np.floating]]:
+    """One axial slice of each volume, ``HEIGHT`` of the way up the brain, cropped to it."""
     brain = images["target"] > 0
     heights = np.flatnonzero(brain.any(axis=(0, 1)))
-    z = int(heights[0] + share * (heights[-1] - heights[0]))
+    z = int(heights[0] + HEIGHT * (heights[-1] - heights[0]))
     shown = np.argwhere(brain[:, :, z])
     low, high = np.maximum(shown.min(0) - 2, 0), shown.max(0) + 3
     box = np.s_[low[0] : high[0], low[1] : high[1], z]
@@ -156,13 +160,12 @@ def measure_raw(
         return measure(network, laid, over, lesions, mask)
 
 
-def summary(people: pd.DataFrame, measures: Sequence[str], seed: int = 1) -> pd.DataFrame:
+def summary(people: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
     """Means over people with their 95 % intervals, as text.
 
     Args:
         people: ``scan, row, label`` and the measures; a row a person and row of the table.
         measures: columns of it.
-        seed: of the bootstrap.
 
     Returns:
         ``row, label, people``, and each measure as "mean [low, high]".
@@ -172,7 +175,7 @@ def summary(people: pd.DataFrame, measures: Sequence[str], seed: int = 1) -> pd.
         own = people[people["row"] == key]
         row = {"row": key, "label": label, "people": len(own)}
         for measured in measures:
-            row[measured] = interval(mean_interval(own[[measured]], seed=seed)[:3])
+            row[measured] = interval(mean_interval(own[[measured]], seed=SEED)[:3])
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -35,7 +35,7 @@ def pareto_table(
     samplers: Mapping[str, Mapping[str, Any]],
     labels: Mapping[str, str],
     job_seconds: Mapping[tuple[str, str], float],
-    slices: int,
+    slices: Mapping[str, int],
     seed: int,
 ) -> pd.DataFrame:
     """Mean score over subjects by sampler and steps, with its bootstrap interval.
@@ -46,7 +46,7 @@ def pareto_table(
             ``spacing``).
         labels: method to its printed name.
         job_seconds: method and source to the wall time of its translation jobs, in seconds.
-        slices: translated by those jobs for one method and source.
+        slices: method to those that its jobs translate from one source.
         seed: of the bootstrap.
 
     Returns:
@@ -75,7 +75,7 @@ def pareto_table(
                         "low": interval.low,
                         "high": interval.high,
                         "subjects": interval.n,
-                        "job_seconds_per_slice": job_seconds[name, source] / slices,
+                        "job_seconds_per_slice": job_seconds[name, source] / slices[name],
                     }
                 )
     if not rows:

@@ -8,6 +8,7 @@ from lmidiff.cli.arguments import expanded, file_path
 from lmidiff.cli.scans import stem_of
 from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
+from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.identity import identity

@@ -114,7 +114,7 @@ def summary(folder: Path) -> str:
     # A record has them packed.
     scores = next(iter(sorted(folder.glob("metrics.csv*"))), folder / "metrics.csv")
     return (
-        f"{text}\n\nMean and half of the 95 % interval over {table['n'].iloc[0]} test subjects, "
+        f"{text}\n\nMean and half of the 95 % interval over {table['n'].max()} test subjects, "
         f"{trainings_text(verdicts)} of each model.\n\n{folds}{verdict_lines(verdicts)}\n"
         f"Claims: {verdict_counts(verdicts)}; in full in {folder}/report.md\n"
         f"Picture: {folder}/figures/figure2.png   Table: {folder}/table1.md\n"

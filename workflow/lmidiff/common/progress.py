@@ -5,7 +5,7 @@ Lines, not a moving bar: several jobs share one terminal, and the log file keeps
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -50,9 +50,9 @@ class Progress:
         return tqdm.format_sizeof(count, self.unit) if self.unit else str(count)
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+def track(items: Collection[Item], what: str) -> Iterator[Item]:
     """Iterate with a :class:`Progress` line."""
-    progress = Progress(what, total)
+    progress = Progress(what, len(items))
     for item in items:
         yield item
         progress.step()

@@ -280,7 +280,7 @@ def _sample(channels: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.
 
 
 def _average(fine: np.ndarray) -> np.ndarray:
-    """Means over blocks of 2 x 2 x 2 points: (3, 2X, 2Y, 2Z) to float32 (3, X, Y, Z)."""
+    """Means over blocks of 2 x 2 x 2 points: (C, 2X, 2Y, 2Z) to float32 (C, X, Y, Z)."""
     channels, x, y, z = fine.shape
     blocks = fine.reshape(channels, x // 2, 2, y // 2, 2, z // 2, 2)
     return np.ascontiguousarray(blocks.mean(axis=(2, 4, 6), dtype=np.float32))

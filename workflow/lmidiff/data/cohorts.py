@@ -147,17 +147,22 @@ def _simulated(name, cohort, modalities, downloads, exclude) -> list[Subject]:  
     return [Subject(f"sub-{i + 1:02d}", split, name, True) for i, split in enumerate(splits)]
 
 
+def _found(cohort: Mapping[str, Any], downloads: Downloads) -> Path | None:
+    """The folder of a cohort, absolute, or here or below the first data root that has it."""
+    folders = (root / cohort["folder"] for root in (Path(), *downloads.roots))
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
 def _labels(name, cohort, modalities, downloads, exclude) -> list[Subject]:
     if cohort.get("target") == "real":
         return _real_target(name, cohort, modalities, downloads, exclude)
     splits = _counts(cohort)
-    wanted = Path(cohort["folder"])
-    folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
-    found = next((root / wanted for root in folders if (root / wanted).is_dir()), None)
+    wanted, found = Path(cohort["folder"]), _found(cohort, downloads)
     known = downloads.files(cohort["folder"])
     if known and found in (None, downloads.root / wanted):
         maps = [Path(downloads.target(cohort["folder"], file)) for file in known]
     elif found is None:
+        folders = [wanted] if wanted.is_absolute() else [Path(), *downloads.roots]
         raise StudyError(
             f"config: data.cohorts.{name}.folder {wanted} is in none of "
             f"{', '.join(str(root) for root in folders)}; put the label maps there"
@@ -203,11 +208,7 @@ def _sheet(name, cohort, modalities, downloads, exclude) -> list[Subject]:
 
 
 def _bids(name, cohort, modalities, downloads, exclude) -> list[Subject]:
-    wanted = Path(cohort["folder"])
-    folders = (
-        [wanted] if wanted.is_absolute() else [root / wanted for root in (Path(), *downloads.roots)]
-    )
-    found = next((folder for folder in folders if folder.is_dir()), folders[0])
+    found = _found(cohort, downloads) or Path(cohort["folder"])
     table = read_bids(found, modalities, cohort["split"], exclude)
     return _listed(table, name, cohort, modalities, exclude, found)
 

@@ -76,10 +76,8 @@ def names_in(archive: str | Path, modality: str) -> set[str]:
     return found
 
 
-def split_subjects(
-    names: Iterable[str], seed: int = 1, shares: Mapping[str, float] = SHARES
-) -> list[Person]:
-    """Split subjects, the same shares of every site.
+def split_subjects(names: Iterable[str], seed: int = 1) -> list[Person]:
+    """Split subjects, the same ``SHARES`` of every site.
 
     Within a site, subjects are put in the order of a hash of seed and name; the first go to test,
     the next to val, the rest to train. A subject that comes or goes therefore moves at most one
@@ -88,7 +86,6 @@ def split_subjects(
     Args:
         names: such as ``IXI012-HH-1211``; their order does not matter.
         seed: another one shuffles anew.
-        shares: of val and test.
 
     Raises:
         StudyError: a name of another form, or one person under two names.
@@ -104,7 +101,7 @@ def split_subjects(
         sites.setdefault(found[2], []).append(found)
     for site, found in sites.items():
         order = sorted(found, key=lambda match: seed_of(seed, "ixi split", match[0]))
-        test, val = (round(shares[split] * len(order)) for split in ("test", "val"))
+        test, val = (round(SHARES[split] * len(order)) for split in ("test", "val"))
         for place, match in enumerate(order):
             split = "test" if place < test else "val" if place < test + val else "train"
             people.append(Person(f"sub-{match[1]}", site, match[3], split))

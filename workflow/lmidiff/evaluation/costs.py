@@ -72,7 +72,7 @@ def row_costs(
     curves: Mapping[str, pd.DataFrame],
     models: Mapping[str, str | Mapping[str, str] | None],
     sources: Sequence[str],
-    slices: int,
+    slices: Mapping[str, int],
 ) -> dict[tuple[str, str], Cost]:
     """The cost of each row and source.
 
@@ -82,7 +82,8 @@ def row_costs(
             job that was killed and resumed, or found a finished training, took less.
         models: row of the table to its model, or to a model by source; ``None`` where it has none.
         sources: the study's source modalities.
-        slices: translated for a row and source.
+        slices: row to those that its first run translates from one source, as the translations
+            that are divided by them are that run's.
     """
     jobs = costs.set_index(["stage", "job"])["seconds"]
     found = {}
@@ -96,5 +97,5 @@ def row_costs(
                 known = curve["seconds"].max() if logged else jobs.get(("train", model), NAN)
                 training = float(known)
             seconds = jobs.get(("translate", f"{method}_from-{source}"), NAN)
-            found[method, source] = Cost(training, float(seconds) / slices)
+            found[method, source] = Cost(training, float(seconds) / slices[method])
     return found

@@ -65,7 +65,7 @@ def crossed(values: Array) -> Crossed:
     )
 
 
-def crossed_interval(values: Array, level: float = LEVEL) -> Interval:
+def crossed_interval(values: Array) -> Interval:
     """The mean of ``values`` (people, trainings) with its t interval; none for one person."""
     from scipy import stats  # slow to import, and the Snakemake of every job reads this module
 
@@ -74,7 +74,7 @@ def crossed_interval(values: Array, level: float = LEVEL) -> Interval:
     if n < 2 or not np.isfinite(values).all():
         return Interval(mean, float("nan"), float("nan"), n)
     found = crossed(values)
-    half = float(stats.t.isf((1 - level) / 2, found.freedom) * found.error)
+    half = float(stats.t.isf((1 - LEVEL) / 2, found.freedom) * found.error)
     return Interval(mean, mean - half, mean + half, n)
 
 

@@ -135,10 +135,10 @@ def score_subject(
     labelled = np.ones_like(inside) if field == HEAD else inside
     masked = {name: np.where(labelled, array, 0) for name, array in labels.items()}
 
+    regions = {"image": np.ones_like(inside), "brain": inside, "interior": interior(inside)}
     scores: list[Score] = []
     for z in ("all", *range(inside.shape[2])):
         part = np.s_[...] if z == "all" else np.s_[..., z]
-        regions = {"image": np.ones_like(inside), "brain": inside, "interior": interior(inside)}
         for region, mask_of in regions.items():
             where = mask_of[part]
             found = similarity[part][where]

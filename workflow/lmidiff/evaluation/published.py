@@ -25,16 +25,11 @@ class Published:
 
 
 _STRUCTURES = (
-    *(
-        "cerebral_white_matter",
-        "cerebral_cortex",
-        "lateral_ventricle",
-        "inferior_lateral_ventricle",
-    ),
-    *("cerebellar_white_matter", "cerebellar_cortex", "thalamus", "caudate", "putamen", "pallidum"),
-    *("third_ventricle", "fourth_ventricle", "brain_stem", "hippocampus", "amygdala"),
-    *("accumbens", "ventral_diencephalon"),
-)
+    "cerebral_white_matter", "cerebral_cortex", "lateral_ventricle",
+    "inferior_lateral_ventricle", "cerebellar_white_matter", "cerebellar_cortex", "thalamus",
+    "caudate", "putamen", "pallidum", "third_ventricle", "fourth_ventricle", "brain_stem",
+    "hippocampus", "amygdala", "accumbens", "ventral_diencephalon",
+)  # fmt: skip
 
 NETWORKS = {
     "model5_gw_ae": Published(

@@ -45,7 +45,12 @@ QUANTITIES = (
     Quantity("dice_net_gm", "Dice of a network, GM", "dice_net", ("gm",), "1", 3, optional=True),
     Quantity("dice_net_wm", "Dice of a network, WM", "dice_net", ("wm",), "1", 3, optional=True),
     Quantity(
-        *("dice_net_mean", "Dice of a network, mean", "dice_net", ("gm", "wm"), "1", 3),
+        "dice_net_mean",
+        "Dice of a network, mean",
+        "dice_net",
+        ("gm", "wm"),
+        "1",
+        3,
         optional=True,
     ),
 )

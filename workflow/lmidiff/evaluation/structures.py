@@ -40,14 +40,11 @@ def measure_structures(
         Structure, Dice (``nan`` where neither has it), and its volume in both, in ml.
     """
     ours, theirs = (np.where(mask, each, 0) for each in (found, wanted))
-    volumes = [
-        (float((ours == value).sum()) * voxel_ml, float((theirs == value).sum()) * voxel_ml)
-        for value in labels.values()
-    ]
-    return [
-        (name, dice(ours, theirs, value), *volume)
-        for (name, value), volume in zip(labels.items(), volumes, strict=True)
-    ]
+    rows = []
+    for name, value in labels.items():
+        ml, true_ml = (float((each == value).sum()) * voxel_ml for each in (ours, theirs))
+        rows.append((name, dice(ours, theirs, value), ml, true_ml))
+    return rows
 
 
 def structures_table(

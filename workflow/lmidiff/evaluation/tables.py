@@ -195,21 +195,3 @@ def _paper(
         if len(rows):
             value, page = float(rows["value"].iloc[0]), str(rows["page"].iloc[0])
     return {f"{quantity.key}_paper": value, f"{quantity.key}_page": page}
-
-
-def holes(table: pd.DataFrame) -> list[str]:
-    """What a table of :func:`table1` lacks, a sentence each: rows, subjects, numbers."""
-    found = []
-    for _, row in table.iterrows():
-        name = f"{row['label']} from {row['source']}"
-        if row["status"] == "missing":
-            found.append(f"{name}: no scores")
-            continue
-        if row["subjects"] < row["expected"]:
-            found.append(f"{name}: scores of {row['subjects']} of {row['expected']} subjects")
-        for quantity in table_quantities(table):
-            count = int(row[f"{quantity.key}_n"])
-            if 0 < count < row["subjects"]:
-                what = f"{quantity.title}: a number for {count} of {row['subjects']} subjects"
-                found.append(f"{name}, {what}")
-    return found

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
@@ -59,11 +58,6 @@ def flicker_of(
         )
         rows.append((source, method, subject, own, truth, own - truth))
     return rows
-
-
-def flicker_table(rows: list[tuple]) -> pd.DataFrame:
-    """Rows of :func:`flicker_of` as a frame with six decimals."""
-    return pd.DataFrame(rows, columns=list(COLUMNS)).round(6)
 
 
 def cut_reformats(

@@ -32,9 +32,9 @@ ALIKE = 1e-9
 LEAST = 3
 """People that a slope needs."""
 TABLE_COLUMNS = [
-    *("source", "method", "label", "tissue", "reference"),
-    *("bias", "spread", "slope", "low", "high", "n", "trainings"),
-]
+    "source", "method", "label", "tissue", "reference", "bias", "spread", "slope", "low",
+    "high", "n", "trainings",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 

@@ -6,11 +6,10 @@ most uncertain voxels are set aside (sparsification, Ilg et al. 2018)? The area 
 and the one of an oracle, which sets aside the largest errors first, is the AUSE: 0 is perfect.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -75,18 +74,3 @@ def measure(
         points = zip(FRACTIONS, curve, oracle, strict=True)
         curves += [(source, method, subject, *point) for point in points]
     return summary, curves
-
-
-def frames(
-    measured: Iterable[tuple[list[tuple], list[tuple]]],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What :func:`measure` gave for all methods and sources, as two frames with six decimals."""
-    summary: list[tuple] = []
-    curves: list[tuple] = []
-    for rows, points in measured:
-        summary += rows
-        curves += points
-    return (
-        pd.DataFrame(summary, columns=list(SUMMARY)).round(6),
-        pd.DataFrame(curves, columns=list(CURVE)).round(6),
-    )

@@ -61,7 +61,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, labels: Mapping[str, str], reference: 
         if method != reference and pd.notna(row["difference"]):
             apart = row["difference_low"] > 0 or row["difference_high"] < 0
             axes.plot(
-                *(1.02, place),
+                1.02,
+                place,
                 transform=axes.get_yaxis_transform(),
                 clip_on=False,
                 marker="o",

@@ -93,7 +93,9 @@ def scale_bar(axes: Axes, box: Box, pixel_size: float) -> None:
     for colour, line in (("black", 2.2), ("white", 1.2)):
         axes.plot([x0, x0 + length / pixel_size], [y0, y0], color=colour, lw=line)
     axes.text(
-        *(x0, y0 + 0.015 * height, f"{length} mm"),
+        x0,
+        y0 + 0.015 * height,
+        f"{length} mm",
         fontsize=5,
         color="white",
         va="bottom",

@@ -18,8 +18,8 @@ GUIDED, UNGUIDED = "guided", "unguided"
 _PLANE, _MAP_HEAD, _LABEL, _GAP, _FOOT = 84.0, 8.0, 22.0, 0.8, 5.0
 _MAPS = {"cmap": "viridis", "vmin": 0, "vmax": 1}
 _CLOUDS = {
-    "target": (OKABE_ITO["sky"], "o", "target slices (test)"),
-    "source": (OKABE_ITO["orange"], "s", "source slices (test)"),
+    "target": (OKABE_ITO["sky"], "o"),
+    "source": (OKABE_ITO["orange"], "s"),
 }
 _PATHS = {
     UNGUIDED: (OKABE_ITO["vermillion"], (0, (3, 1.2)), "^"),
@@ -62,7 +62,7 @@ def figure1(
 
 def _plane(page: Page, points: pd.DataFrame, index: Mapping[str, Any], labels) -> None:
     axes = page.axes(11, 3, 112, _PLANE - 8, bare=False)
-    for kind, (colour, marker, _) in _CLOUDS.items():
+    for kind, (colour, marker) in _CLOUDS.items():
         own = points[points["kind"] == kind]
         look = {"color": colour, "marker": marker, "ls": "", "ms": 2.6, "mew": 0, "alpha": 0.75}
         axes.plot(own["pc1"], own["pc2"], **look)
@@ -100,7 +100,7 @@ def _legend(axes: Axes, index: Mapping[str, Any], labels: tuple[str, str]) -> No
     handles = [Line2D([], [], **look, label=f"the {source} slice to translate")]
     look = {"marker": "*", "ms": 9, "color": OKABE_ITO["yellow"], **black}
     handles.append(Line2D([], [], **look, label=f"its true {target}"))
-    for kind, (colour, marker, _) in _CLOUDS.items():
+    for kind, (colour, marker) in _CLOUDS.items():
         name = f"{labels[kind == 'target']} slices of test subjects"
         look = {"color": colour, "marker": marker, "ls": "", "ms": 3, "mew": 0}
         handles.append(Line2D([], [], **look, label=name))

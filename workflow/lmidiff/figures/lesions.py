@@ -20,9 +20,10 @@ TISSUES = {"kmeans_csf": "sky", "kmeans_gm": "vermillion", "kmeans_wm": "yellow"
 def figure_lesions(
     table: pd.DataFrame,
     sources: Sequence[str],
-    ceilings: Collection[str],
     out_png: str | Path,
     out_pdf: str | Path,
+    *,
+    ceilings: Collection[str],
 ) -> None:
     """Means with 95 % intervals for each row, and what K-Means calls the lesions' pixels.
 

@@ -38,7 +38,9 @@ def figure_previews(files: Mapping[str, str | Path], png: str | Path, pdf: str |
                 axes.imshow(strip, cmap="gray", vmin=0, vmax=255)
                 axes.set_title(f"step {step:,}", pad=1.5, fontsize=6)
             line[0].text(
-                *(-0.04, 0.5, model.replace("_", "\n")),
+                -0.04,
+                0.5,
+                model.replace("_", "\n"),
                 transform=line[0].transAxes,
                 ha="right",
                 va="center",

@@ -13,15 +13,9 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_text
 from lmidiff.evaluation.quantities import QUANTITIES
 from lmidiff.evaluation.tables import MethodInfo, values_by_subject
-from lmidiff.figures.style import OKABE_ITO, legend_below, line_look, sheet
+from lmidiff.figures.style import KIND_LOOKS, legend_below, line_look, sheet
 
 SHOWN = tuple(q for q in QUANTITIES if q.key in ("ssim_brain", "psnr_brain", "dice_kmeans_mean"))
-_KINDS = {
-    "zero-shot": OKABE_ITO["blue"],
-    "training saw the source": OKABE_ITO["vermillion"],
-    "ceiling": OKABE_ITO["black"],
-}
-_MARKERS = dict(zip(_KINDS, "osD", strict=True))
 CURVE_COLUMNS = ("model", "step", "seconds", "loss")
 
 
@@ -71,8 +65,8 @@ def figure_scores(
         for axes, quantity in zip(grid[-1], SHOWN, strict=True):
             axes.set_xlabel(f"{quantity.title}\n(higher is better)")
         handles = [
-            Line2D([], [], color=colour, marker=_MARKERS[kind], ls="", ms=3.5, label=kind)
-            for kind, colour in _KINDS.items()
+            Line2D([], [], color=colour, marker=marker, ls="", ms=3.5, label=kind)
+            for kind, (colour, marker) in KIND_LOOKS.items()
         ]
         mean = {"color": "black", "marker": "|", "ms": 6, "lw": 1.4}
         handles.append(Line2D([], [], **mean, label="mean, 95 % interval"))
@@ -143,7 +137,7 @@ def _score_panel(
     finite = points[np.isfinite(points["value"])]
     if len(finite):
         sns.boxplot(
-            *(finite,),
+            finite,
             x="value",
             y="method",
             order=keys,
@@ -157,10 +151,10 @@ def _score_panel(
     for place, method in enumerate(methods):
         values = points.loc[points["method"] == method.key, "value"]
         shown = values[np.isfinite(values)]
-        kind = method.kind
+        colour, marker = KIND_LOOKS[method.kind]
         # Fixed offsets instead of random jitter keep the file the same on every run.
         offsets = place + 0.16 * np.sin(2.4 * np.arange(len(shown)))
-        look = {"color": _KINDS[kind], "marker": _MARKERS[kind], "ls": "", "mew": 0}
+        look = {"color": colour, "marker": marker, "ls": "", "mew": 0}
         axes.plot(shown, offsets, **look, ms=2.6, alpha=0.7, zorder=3)
         if len(shown) == len(values) > 0:
             mean, low, high = cells.loc[method.key, ["mean", "low", "high"]].astype(float)
@@ -170,7 +164,9 @@ def _score_panel(
         note = "missing" if values.empty else f"∞ (n={infinite})" if infinite else ""
         if note:
             axes.text(
-                *(0.98, place, note),
+                0.98,
+                place,
+                note,
                 transform=axes.get_yaxis_transform(),
                 ha="right",
                 va="center",

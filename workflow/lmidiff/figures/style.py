@@ -35,6 +35,13 @@ TISSUE_COLOURS = {
     "wm": OKABE_ITO["yellow"],
 }
 
+KIND_LOOKS = {
+    "zero-shot": (OKABE_ITO["blue"], "o"),
+    "training saw the source": (OKABE_ITO["vermillion"], "s"),
+    "ceiling": (OKABE_ITO["black"], "D"),
+}
+"""Colour and marker of a row by its :attr:`lmidiff.evaluation.tables.MethodInfo.kind`."""
+
 MARKERS = "osD^v<>"
 """Of what is told apart by shape."""
 

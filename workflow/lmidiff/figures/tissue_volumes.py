@@ -17,9 +17,10 @@ REFERENCE = "kmeans"
 def figure_tissue_volumes(
     table: pd.DataFrame,
     sources: Sequence[str],
-    ceilings: Collection[str],
     out_png: str | Path,
     out_pdf: str | Path,
+    *,
+    ceilings: Collection[str],
 ) -> None:
     """For each tissue the slope with its interval (1 keeps people apart, 0 makes them alike), and
     the bias with the standard deviation over people, both against K-Means on the true target.

@@ -11,13 +11,10 @@ from matplotlib.lines import Line2D
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.rows import SHOWN
 from lmidiff.evaluation.tables import MethodInfo
-from lmidiff.figures.style import OKABE_ITO, sheet
+from lmidiff.figures.style import KIND_LOOKS, sheet
 
-_LOOKS = {
-    "zero-shot": (OKABE_ITO["blue"], "o"),
-    "training saw the source": (OKABE_ITO["vermillion"], "s"),
-    "no method (untouched, truth)": (OKABE_ITO["black"], "D"),
-}
+_NO_METHOD = "no method (untouched, truth)"
+_LOOKS = {_NO_METHOD if kind == "ceiling" else kind: look for kind, look in KIND_LOOKS.items()}
 _NONE = 0.5
 """Seconds at which a method without training is drawn: a log axis has no 0."""
 
@@ -25,7 +22,7 @@ _NONE = 0.5
 def kind_of(method: MethodInfo) -> str:
     """The kind of the legend that a row of the table is drawn as."""
     if method.ceiling or method.key == "source":
-        return "no method (untouched, truth)"
+        return _NO_METHOD
     return method.kind
 
 

@@ -12,7 +12,7 @@ def by_subject(function: Callable[..., Tensor], subjects: Sequence[str], *images
     Args:
         function: maps images (n, 1, H, W) to one of that shape.
         subjects: the subject of each of the N slices, in any order.
-        *images: (N, 1, H, W) each.
+        *images: (N, 1, H, W) each, such as images and a mask; the result is like the first.
     """
     output = torch.zeros_like(images[0])
     for subject in dict.fromkeys(subjects):

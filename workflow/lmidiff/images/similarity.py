@@ -43,6 +43,7 @@ def ssim_map(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.flo
 
 
 def same_shape(a, b) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two images in float64; raises StudyError if their shapes differ."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
         raise StudyError(f"images of shape {a.shape} and {b.shape} differ")

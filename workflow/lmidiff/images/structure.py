@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TINY = 1e-12
+KNEE = 0.05
+"""The intensity that counts as half a signal."""
 
 
 def edge_features(
     images: Tensor, noise_level: float = 0.5, scales: tuple[int, ...] = (1,)
 ) -> Tensor:
-    """Outer products of normalised gradients, as unit vectors, (N, scales, 3 H' W' of each).
+    """Outer products of normalised gradients, as unit vectors of D numbers, 3 H' W' for each scale.
 
     Args:
         images: (N, 1, H, W), any range and gain above 0.
@@ -44,16 +46,15 @@ def edge_features(
     return torch.cat(parts, 1) / len(scales) ** 0.5
 
 
-def silhouette_error(images: Tensor, brain: Tensor, knee: float = 0.05) -> Tensor:
+def silhouette_error(images: Tensor, brain: Tensor) -> Tensor:
     """Share of pixels where an image has signal outside ``brain`` or none inside, softly.
 
     Args:
         images: (N, 1, H, W), about 0..1.
         brain: (N, 1, H, W), 0 or 1: where the other image has any signal.
-        knee: the intensity that counts as half a signal.
 
     Returns:
         (N,), in 0..1.
     """
     positive = images.clamp(min=0)
-    return (positive / (positive + knee) - brain).square().mean((1, 2, 3))
+    return (positive / (positive + KNEE) - brain).square().mean((1, 2, 3))

@@ -36,7 +36,6 @@ def towards_function(
         return image
 
     def moved(image: Tensor, source: Tensor, inside: Tensor) -> Tensor:
-        inside = inside > 0
         mean = conditional_mean(image, source, inside, held.bins)
         share = held.consistency
         if isinstance(share, str):
@@ -44,7 +43,7 @@ def towards_function(
         return (1 - share) * image + share * mean
 
     return through_the_inside(
-        lambda inside: by_subject(moved, subjects, image, source, inside.to(image)),
+        lambda inside: by_subject(moved, subjects, image, source, inside),
         image,
         source > 0,
     )
@@ -68,9 +67,9 @@ def towards_histogram(
         return image
 
     def moved(image: Tensor, inside: Tensor) -> Tensor:
-        matched = match_quantiles(image, inside > 0, target.quantiles)
+        matched = match_quantiles(image, inside, target.quantiles)
         return (1 - held.prior) * image + held.prior * matched
 
     return through_the_inside(
-        lambda inside: by_subject(moved, subjects, image, inside.to(image)), image, source > 0
+        lambda inside: by_subject(moved, subjects, image, inside), image, source > 0
     )

@@ -35,10 +35,10 @@ def matched(
 
     def match(inside: Tensor) -> Tensor:
         return by_subject(
-            lambda image, where: match_quantiles(image, where > 0, target.quantiles),
+            lambda image, where: match_quantiles(image, where, target.quantiles),
             subjects,
             ranked,
-            inside.to(source),
+            inside,
         )
 
     return through_the_inside(match, source, source > 0, dim=target.dimming)
@@ -79,11 +79,11 @@ class Lookup(Ceiling):
 
         def fitted(image: Tensor, given: Tensor, where: Tensor) -> Tensor:
             return by_subject(
-                lambda x, y, w: conditional_mean(x, y, w > 0, self.settings.bins),
+                lambda x, y, w: conditional_mean(x, y, w, self.settings.bins),
                 subjects,
                 image,
                 given,
-                where.to(source),
+                where,
             )
 
         dim = fitted(dimming(target, brain), dimming(source, brain), brain & ~inside)

@@ -60,7 +60,8 @@ def keep_weights(folder: Path, goal: Path, models: Sequence[str] | None = None) 
     kept, held = [], 0
     for name in sorted(found, key=sizes.__getitem__):
         held += sizes[name]
-        if name in models if models is not None else held <= MOST_BYTES:
+        wanted = held <= MOST_BYTES if models is None else name in models
+        if wanted:
             kept.append(name)
             with atomic(goal / found[name].relative_to(folder)) as temporary:
                 save_file(ready[name], temporary)

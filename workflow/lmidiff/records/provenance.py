@@ -16,19 +16,21 @@ from lmidiff.common.files import sha256, sha256_of
 PACKAGE = Path(__file__).parents[1]
 
 #: Modules that report or guard but cannot change a number: editing them reruns nothing.
-PLUMBING = frozenset(
-    f"lmidiff{name}"
-    for name in (
-        "",
-        *(
-            f".common.{name}"
-            for name in ("errors", "jobs", "locks", "logs", "outputs", "progress", "cards")
-        ),
-        *(".methods", ".models"),  # lists of what there is: a new one changes none of the others
-        ".models.launch",
-        *(f".training.{name}" for name in ("lease", "stopping")),
-    )
-)
+PLUMBING = {
+    "lmidiff",
+    "lmidiff.common.errors",
+    "lmidiff.common.jobs",
+    "lmidiff.common.locks",
+    "lmidiff.common.logs",
+    "lmidiff.common.outputs",
+    "lmidiff.common.progress",
+    "lmidiff.common.cards",
+    "lmidiff.methods",  # these two list what there is: a new one changes none of the others
+    "lmidiff.models",
+    "lmidiff.models.launch",
+    "lmidiff.training.lease",
+    "lmidiff.training.stopping",
+}
 
 DISTRIBUTIONS = (
     "snakemake",
@@ -125,7 +127,7 @@ def record(
     Args:
         files: by kind ("data", "weights", "metrics"), the files to hash.
         config: the resolved config.
-        device: in words.
+        device: that the models were trained on, in words.
         members: (subject, split, cohort) of everybody; a cohort's list is not in the config.
     """
     code = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("*/*.smk"), *_scripts()])
@@ -141,6 +143,17 @@ def record(
             kind: {str(path): sha256(path) for path in paths} for kind, paths in files.items()
         },
     }
+
+
+def devices_of(weights: Sequence[str | Path]) -> str:
+    """The devices that weights were trained on, in words, each once, as trainings wrote them.
+
+    Args:
+        weights: files of models, each with its ``config.json`` beside it.
+    """
+    beside = [Path(path).with_name("config.json") for path in weights]
+    named = [json.loads(path.read_text()).get("device") for path in beside if path.is_file()]
+    return "; ".join(dict.fromkeys(name for name in named if name)) or "nothing trained"
 
 
 def origin(inputs: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:

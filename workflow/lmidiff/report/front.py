@@ -9,16 +9,15 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
+from lmidiff.evaluation.costs import STAGES
 from lmidiff.report.html import write_html
 from lmidiff.report.summary import SHORT_COLUMNS, folds_text, interval, read_table
+from lmidiff.study.rows import SAW_THE_ANSWER
 from lmidiff.verdicts.rule import NOT_RUN, VERDICTS
 from lmidiff.verdicts.text import claim_text, people_text, read_verdicts, verdict_counts
 
 BEST = 4
 """Rows a source that the page names, beside the untouched source and the ceiling."""
-
-STAGES = ("data", "train", "tune", "translate", "segment", "score")
-SAW_THE_ANSWER = "the answer"
 
 
 def write_front(

@@ -159,7 +159,7 @@ def cost_text(folder: Path) -> str:
 
 
 def holes_text(table: pd.DataFrame) -> list[str]:
-    """What a table read by :func:`read_table` lacks, a sentence each."""
+    """What a table lacks, a sentence each: one that was read, or is about to be written."""
     found = []
     for (source, label), rows in table.groupby(["source", "label"], sort=False):
         if (rows["status"] == "missing").all():

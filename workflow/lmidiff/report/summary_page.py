@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lmidiff.common.errors import StudyError
+from lmidiff.evaluation.tables import NOT_OBTAINED
 from lmidiff.report.notes import note_of
 from lmidiff.report.summary import (
     cost_text,
@@ -74,9 +75,9 @@ def _data_text(config: dict[str, Any]) -> str:
 
 
 def _paper_text(table: Any) -> str:
-    typed = table[table["paper"] != "not obtained"]
+    typed = table[table["paper"] != NOT_OBTAINED]
     if typed.empty:
-        return "The paper's own values: not obtained."
+        return f"The paper's own values: {NOT_OBTAINED}."
     texts = [
         f"{row['label']} from {row['source']}, {row['quantity']}: paper {row['paper']}"
         f" (p. {row['page']}), here {row['difference'] or 'missing'} above it"

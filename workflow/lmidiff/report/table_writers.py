@@ -1,4 +1,4 @@
-"""The study's table as CSV, Markdown, LaTeX and a self-contained HTML page."""
+"""The study's table as CSV, Markdown and LaTeX."""
 
 import re
 from collections.abc import Callable
@@ -19,6 +19,8 @@ NOTED = "§"
 _NUMBER = re.compile(r"(-?[\d.∞]+) (\[[^\]]*\](?: \(n=\d+\))?|\(n=1\))")
 TEXT_COLUMNS = ["Source", "Method", "Training saw", "Tuned on"]
 COSTS = ("training_seconds", "translation_seconds")
+TEXTS = ("source", "target", "method", "label", "training", "tuned", "status")
+ENDS = ("mean", "low", "high")
 LAST_COLUMNS = ["Training [s]", "Translation [s/slice]", "Subjects", "Paper's value"]
 
 
@@ -46,24 +48,22 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     rows, quantities = [], table_quantities(table)
     for _, row in table.iterrows():
         for quantity in quantities:
-            ends = [float(row[f"{quantity.key}_{end}"]) for end in ("mean", "low", "high")]
+            mean, low, high = (float(row[f"{quantity.key}_{end}"]) for end in ENDS)
             paper = float(row[f"{quantity.key}_paper"])
             rows.append(
                 {
-                    **{k: row[k] for k in ("source", "target", "method", "label")},
-                    **{k: row[k] for k in ("training", "tuned", "status")},
+                    **{name: row[name] for name in TEXTS},
                     "quantity": quantity.key,
                     "unit": quantity.unit,
-                    **{
-                        end: _six(value)
-                        for end, value in zip(("mean", "low", "high"), ends, strict=True)
-                    },
+                    "mean": _six(mean),
+                    "low": _six(low),
+                    "high": _six(high),
                     "n": int(row[f"{quantity.key}_n"]),
                     "expected": int(row["expected"]),
                     "trainings": int(row["trainings"]),
                     "paper": NOT_OBTAINED if pd.isna(paper) else f"{paper:g}",
                     "page": row[f"{quantity.key}_page"],
-                    "difference": _six(ends[0] - paper),
+                    "difference": _six(mean - paper),
                     **{name: _six(row[name]) for name in COSTS},
                 }
             )

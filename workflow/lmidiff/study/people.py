@@ -330,18 +330,10 @@ class People:
         tested = self.config["data"].get("test_every", 1)
         return {s: tested if self.subject(s).split == "test" else 1 for s in subjects}
 
-    @property
-    def test_slices(self) -> int:
-        """Slices that a row's run translates from one source: those of a fold's test subjects."""
-        whole, people = (
-            self.config["data"]["grid"]["slices"],
-            self.subjects("test", fold=FIRST_FOLD),
-        )
-        return sum(len(kept_slices(whole, n)) for n in self.every(people).values())
-
-    def preprocessed_files(self, cohort: str) -> list[str]:
-        """Everything that preprocessing writes for a cohort."""
-        return [f for subject in self.subjects(cohort=cohort) for f in self.volume_files(subject)]
+    def slices_of(self, subjects: Iterable[str]) -> int:
+        """How many slices the volumes of some subjects have together, of one modality."""
+        whole = self.config["data"]["grid"]["slices"]
+        return sum(len(kept_slices(whole, n)) for n in self.every(subjects).values())
 
     def volumes(self, split: str, suffix: str, fold: int | None = None) -> list[str]:
         """That volume of every subject of a split, see :meth:`subjects`."""
@@ -371,6 +363,11 @@ class People:
                     raise StudyError(
                         f"config: data.cohorts gives no subject to the {split} split{of_fold}"
                     )
+        if len(self.folds) > 1 and self.config["data"].get("test_every", 1) > 1:
+            raise StudyError(
+                "config: data.test_every: with folds, everybody who is tested has trained in "
+                "another fold, on every slice; leave it out, or set folds to 1"
+            )
         self._check_field()
 
     def _check_field(self) -> None:

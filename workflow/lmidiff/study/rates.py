@@ -23,14 +23,14 @@ ALIGNMENT = "benchmarks/alignment_cost.csv"
 
 
 @dataclass(frozen=True)
-class Cost:
+class UnitCost:
     """Seconds a unit of work, and megabytes a unit of what is held at once."""
 
     seconds: float
     megabytes: float
 
 
-def read_costs(path: str | Path) -> dict[str, Cost]:
+def read_costs(path: str | Path) -> dict[str, UnitCost]:
     """The measured costs by stage.
 
     Raises:
@@ -40,7 +40,7 @@ def read_costs(path: str | Path) -> dict[str, Cost]:
         header, *rows = csv.reader(Path(path).read_text().splitlines())
         if tuple(header) != COLUMNS:
             raise ValueError(f"its columns must be {', '.join(COLUMNS)}")
-        return {row[0]: Cost(float(row[2]), float(row[3])) for row in rows}
+        return {row[0]: UnitCost(float(row[2]), float(row[3])) for row in rows}
     except (OSError, ValueError, IndexError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); restore it from git") from error
 

@@ -8,7 +8,7 @@ those of a processor, too many. A job that runs into a limit is tried again with
 import math
 from collections.abc import Iterable, Mapping
 
-from lmidiff.study.rates import Cost, Work
+from lmidiff.study.rates import UnitCost, Work
 from lmidiff.study.repeats import FIRST_FOLD
 from lmidiff.study.study import Study
 
@@ -31,7 +31,7 @@ class Needs:
     """
 
     def __init__(
-        self, study: Study, costs: Mapping[str, Cost], most_minutes: int | None = None
+        self, study: Study, costs: Mapping[str, UnitCost], most_minutes: int | None = None
     ) -> None:
         self.study, self.costs, self.work = study, costs, Work(study)
         self.most_minutes = most_minutes or math.inf

@@ -16,6 +16,8 @@ from lmidiff.study.repeats import FIRST_FOLD, fold_of_run, in_fold, repeated, ro
 TUNED_ON = "target images of validation people in random contrasts"
 SETTINGS = "lmidiff.methods.settings"
 OWN_KEYS = ("method", "label", "model", "tune")
+SAW_THE_ANSWER = "the answer"
+"""What the table says that training saw, of a ceiling."""
 
 
 class Rows:
@@ -135,6 +137,10 @@ class Rows:
             else self.people.subjects("test", fold=fold)
         )
 
+    def slices(self, run: str) -> int:
+        """Slices that a run translates from one source."""
+        return self.people.slices_of(self.tested(run))
+
     def segmenter(self, run: str) -> str:
         """The K-Means of a run's translations, fitted on the training subjects of its fold."""
         fold = FIRST_FOLD if self._cross_fitted(run) else fold_of_run(run)
@@ -158,6 +164,7 @@ class Rows:
         return method_of(self.kind(name))
 
     def kind(self, name: str) -> str:
+        """The key of a row's method: its own name, or what its ``method`` key says."""
         row = row_of(name)
         return self.people.config["methods"][row].get("method", row)
 
@@ -221,8 +228,8 @@ class Rows:
 
     def seen(self, method: str) -> str:
         """What training and tuning of a method saw, for the table."""
-        if self.declared(method).sees_test_target:
-            return "the answer"
+        if self.ceiling(method):
+            return SAW_THE_ANSWER
         texts = dict.fromkeys(self._seen_by(method, source) for source in self.people.sources)
         return "; ".join(texts)
 
@@ -241,7 +248,7 @@ class Rows:
 
     def zero_shot(self, method: str) -> bool:
         """Whether no training of the method, over all sources, saw the source it translates."""
-        if self.declared(method).sees_test_target:
+        if self.ceiling(method):
             return False
         shown = {
             s: self.models.blocks[m].get("source")

@@ -44,19 +44,22 @@ def figure1_models(study: Study) -> dict[str, str]:
     The config names them under ``figures.figure1``. By itself, Figure 1 takes the first used model
     of family diffusion that is guided by both maps (else by one) and the first that is not guided.
     """
-    chosen = dict(study.config["figures"].get("figure1", {}))
+    named = study.config["figures"].get("figure1", {})
     conditions = {
         name: study.models.settings(name)["guidance"].get("condition", "both")
         for name in study.rows.used_models
         if study.models.blocks[name]["family"] == "diffusion"
     }
-    for condition in ("both", "cross", "self"):
-        for name in (n for n, own in conditions.items() if own == condition):
-            chosen.setdefault("guided", name)
-    for name in (n for n, own in conditions.items() if own == "none"):
-        chosen.setdefault("unguided", name)
-    found = {key: chosen[key] for key in ("guided", "unguided") if chosen.get(key) in conditions}
-    return found if len(found) == 2 else {}
+
+    def first(*wanted: str) -> str | None:
+        """The first model of the first of these conditions that some model has."""
+        return next((n for want in wanted for n, own in conditions.items() if own == want), None)
+
+    guided = named.get("guided", first("both", "cross", "self"))
+    unguided = named.get("unguided", first("none"))
+    if guided in conditions and unguided in conditions:
+        return {"guided": guided, "unguided": unguided}
+    return {}
 
 
 def figure1_settings(study: Study) -> dict[str, Any]:
@@ -82,21 +85,18 @@ def _name_of(study: Study, model: str) -> str:
     return study.rows.labels[users[0]] if users else model
 
 
-def scored_files(study: Study) -> dict[str, dict[str, dict[str, str]]]:
+def files_by_row(study: Study) -> dict[str, dict[str, dict[str, str]]]:
     """``"<method> <source>"`` -> test subject -> image, target, mask, source and spread."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for method in study.rows.methods:
         for source in study.sources:
-            subjects = {}
-            for subject, files in study.files_of_row(method, source).items():
-                image = files["image"]
-                spread = image.replace(f"{subject}_", f"{subject}_desc-std_")
-                subjects[subject] = {
-                    **{key: files[key] for key in ("image", "target", "mask")},
+            found[f"{method} {source}"] = {
+                subject: {
+                    **{key: files[key] for key in ("image", "target", "mask", "spread")},
                     "source": study.paths.volume(subject, source),
-                    "spread": spread,
                 }
-            found[f"{method} {source}"] = subjects
+                for subject, files in study.files_of_row(method, source).items()
+            }
     return found
 
 
@@ -122,7 +122,7 @@ def drawn_methods(study: Study) -> dict[str, str]:
     return {
         name: label
         for name, label in study.rows.labels.items()
-        if name != "source" and not study.rows.declared(name).sees_test_target
+        if name != "source" and not study.rows.ceiling(name)
     }
 
 
@@ -133,15 +133,11 @@ def shown_methods(study: Study, most: int = SHOWN) -> dict[str, str]:
     """
     drawn = drawn_methods(study)
     wanted = study.config["figures"]["figure2"].get("methods") or [
-        *(name for kind in COMPARED for name in drawn if _kind(study, name) == kind),
+        *(name for kind in COMPARED for name in drawn if study.rows.kind(name) == kind),
         *drawn,
     ]
     chosen = list(dict.fromkeys(name for name in wanted if name in drawn))[:most]
     return {name: label for name, label in drawn.items() if name in chosen}
-
-
-def _kind(study: Study, name: str) -> str:
-    return study.rows.methods[name].get("method", name)
 
 
 def viewer_files(study: Study) -> list[dict[str, Any]]:
@@ -167,11 +163,12 @@ def viewer_files(study: Study) -> list[dict[str, Any]]:
         truth = {"path": study.paths.volume(subject, LABELS), "title": "tissues, from labels"}
         shown.append({**truth, "kind": "labels"})
     sampling = [name for name in rows if draws(study, name) > 1]
-    best = next((n for kind in COMPARED for n in sampling if _kind(study, n) == kind), None)
+    best = next(
+        (name for kind in COMPARED for name in sampling if study.rows.kind(name) == kind), None
+    )
     if best:
-        spread = files[best]["image"].replace(f"{subject}_", f"{subject}_desc-std_")
         title = f"spread over draws: {rows[best]}"
-        shown.append({"path": spread, "title": title, "kind": "spread", "top": 0.3})
+        shown.append({"path": files[best]["spread"], "title": title, "kind": "spread", "top": 0.3})
     labelled = best or next(iter(rows), None)
     if labelled:
         title = f"K-Means: {rows[labelled]}"
@@ -210,8 +207,7 @@ def flow(study: Study) -> list[tuple[str, str, str, str, str]]:
             edges.append(("model", model, "method", method, "weights"))
         if study.rows.tuning_file(method):
             edges.append(("data", f"val|{target}", "method", method, "settings"))
-        ceiling = study.rows.declared(method).sees_test_target
-        given = f"{target} + {sources}" if ceiling else sources
+        given = f"{target} + {sources}" if study.rows.ceiling(method) else sources
         edges.append(("data", f"test|{given}", "method", method, people["test"]))
         edges.append(("method", method, "step", "segment", "translations"))
     edges.append(("data", f"train|{target}", "step", "segment", "K-Means centres"))

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lmidiff.data.ledger import Entry
-from lmidiff.study.models import Models, merge
-from lmidiff.study.paths import LABELS, LESIONS, MASK
+from lmidiff.study.models import Models
+from lmidiff.study.paths import LABELS, LESIONS, MASK, Paths
 from lmidiff.study.people import People
 from lmidiff.study.repeats import in_fold
 from lmidiff.study.rows import Rows
 
-__all__ = ["LABELS", "MASK", "Study", "merge"]
-
 
 class Study:
     """One study: its rows, and the files that are made for each.
+
+    Where a method takes ``paths``, they are those of the volumes on another grid
+    (:mod:`lmidiff.study.whole`), by default the study's own.
 
     Attributes:
         people: who is in it, with which images.
@@ -52,27 +53,41 @@ class Study:
         size = self.config["translation"]["subjects_per_shard"]
         return self.rows.tested(run)[shard * size : (shard + 1) * size]
 
-    def translations(self, method: str, source: str) -> dict[str, dict[str, str]]:
-        """Test subject of a run to its translated volume and brain mask."""
+    def shard_folders(self, run: str, source: str, paths: Paths | None = None) -> list[str]:
+        """The folders of a run's translated volumes."""
+        return [(paths or self.paths).shard(run, source, shard) for shard in self.shards(run)]
+
+    def translations(
+        self, method: str, source: str, paths: Paths | None = None
+    ) -> dict[str, dict[str, str]]:
+        """Test subject of a run to its translated volume, its spread and the brain mask.
+
+        A method that draws once writes no spread.
+        """
+        paths = paths or self.paths
+        folders = self.shard_folders(method, source, paths)
         return {
             subject: {
-                "image": f"{self.paths.shard(method, source, n)}/{subject}_{self.target}.nii.gz",
-                "mask": self.paths.volume(subject, MASK),
+                "image": f"{folder}/{subject}_{self.target}.nii.gz",
+                "spread": f"{folder}/{subject}_desc-std_{self.target}.nii.gz",
+                "mask": paths.volume(subject, MASK),
             }
-            for n in self.shards(method)
-            for subject in self.shard_subjects(method, n)
+            for shard, folder in enumerate(folders)
+            for subject in self.shard_subjects(method, shard)
         }
 
-    def translation_inputs(self, method: str, source: str, shard: int) -> list[str]:
+    def translation_inputs(
+        self, method: str, source: str, shard: int, paths: Paths | None = None
+    ) -> list[str]:
         """The source volumes that a translation job reads."""
-        return [self.paths.volume(person, source) for person in self.shard_subjects(method, shard)]
-
-    def answers(self, method: str, shard: int) -> list[str]:
-        """The target volumes that a translation job reads: none but for a ceiling."""
-        if not self.rows.declared(method).sees_test_target:
-            return []
         people = self.shard_subjects(method, shard)
-        return [self.paths.volume(subject, self.target) for subject in people]
+        return [(paths or self.paths).volume(person, source) for person in people]
+
+    def answers(self, method: str, shard: int, paths: Paths | None = None) -> list[str]:
+        """The target volumes that a translation job reads: none but for a ceiling."""
+        if not self.rows.ceiling(method):
+            return []
+        return self.translation_inputs(method, self.target, shard, paths)
 
     def translation_threads(self, method: str) -> int:
         """Threads of a translation job: one where no network runs."""
@@ -123,7 +138,7 @@ class Study:
                     files = self.files_of_row(method, source)[subject]
                     if self.rows.kind(method) == "oracle":
                         labels["target"] = files["labels"]
-                    elif self.rows.declared(method).sees_test_target:
+                    elif self.rows.ceiling(method):
                         continue
                     elif method == "source":
                         labels["source"] = files["labels"]

@@ -102,29 +102,10 @@ class Whole:
         """What preprocessing writes."""
         return [self.paths.volume(subject, name) for name in (*self.study.modalities, MASK)]
 
-    def of_shard(self, run: str, modality: str, shard: int) -> list[str]:
-        """That modality of the test people of a run's shard."""
-        return [self.paths.volume(who, modality) for who in self.study.shard_subjects(run, shard)]
-
-    def answers(self, method: str, shard: int) -> list[str]:
-        """The targets that a translation job reads: none but for a ceiling."""
-        return (
-            self.of_shard(method, self.study.target, shard)
-            if self.study.rows.ceiling(method)
-            else []
-        )
-
-    def shards(self, method: str, source: str) -> list[str]:
-        """The folders of a run's translated whole brains."""
-        return [self.paths.shard(method, source, n) for n in self.study.shards(method)]
-
     def translations(self, method: str, source: str) -> dict[str, str]:
         """Test subject to the translation of the whole brain."""
-        return {
-            who: f"{self.paths.shard(method, source, n)}/{who}_{self.study.target}.nii.gz"
-            for n in self.study.shards(method)
-            for who in self.study.shard_subjects(method, n)
-        }
+        made = self.study.translations(method, source, self.paths)
+        return {who: files["image"] for who, files in made.items()}
 
     def targets(self) -> dict[str, str]:
         """Test subject to the true target."""

@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lmidiff.evaluation.crossed import crossed_interval
 from lmidiff.evaluation.quantities import Quantity
 from lmidiff.evaluation.tables import measured_quantities
 from lmidiff.verdicts.differences import PairedScores
-from lmidiff.verdicts.over_trainings import crossed_interval, crossed_p
+from lmidiff.verdicts.over_trainings import crossed_p
 from lmidiff.verdicts.paired import hierarchical_intervals, holm, sign_flip_p
 from lmidiff.verdicts.rule import stacked
 
 COLUMNS = [
-    *("source", "reference", "method", "label", "quantity", "unit", "higher_is_better"),
-    *("status", "subjects", "difference", "low", "high", "p", "p_holm", "left_out"),
-]
+    "source", "reference", "method", "label", "quantity", "unit", "higher_is_better", "status",
+    "subjects", "difference", "low", "high", "p", "p_holm", "left_out",
+]  # fmt: skip
 
 
 def compare_rows(
@@ -67,9 +68,15 @@ def _compare(
 ) -> dict[str, object]:
     nan = float("nan")
     found = {
-        **{"source": source, "reference": base, "method": row, "quantity": quantity.key},
-        **{"unit": quantity.unit, "higher_is_better": quantity.higher_is_better},
-        **{"status": "missing", "subjects": 0, "left_out": " ".join(scores.subjects)},
+        "source": source,
+        "reference": base,
+        "method": row,
+        "quantity": quantity.key,
+        "unit": quantity.unit,
+        "higher_is_better": quantity.higher_is_better,
+        "status": "missing",
+        "subjects": 0,
+        "left_out": " ".join(scores.subjects),
         **dict.fromkeys(("difference", "low", "high", "p", "p_holm"), nan),
     }
     if not (scores.has(row, source) and scores.has(base, source)):
@@ -90,7 +97,9 @@ def _compare(
     return found | {
         "status": "measured",
         "subjects": interval.n,
-        **{"difference": interval.mean, "low": interval.low, "high": interval.high},
+        "difference": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
         "p": float(p),
         "left_out": " ".join(sorted(set(scores.subjects) - set(subjects))),
     }

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from lmidiff.common.seeds import generator_of
-from lmidiff.evaluation.statistics import LEVEL, SAMPLES, percentile_ends
+from lmidiff.evaluation.statistics import SAMPLES, percentile_ends
 from lmidiff.evaluation.tables import measured_quantities
 from lmidiff.verdicts.differences import PairedScores
 
 COLUMNS = [
-    *("source", "method", "label", "quantity", "start", "goal"),
-    *("status", "subjects", "share", "low", "high"),
-]
+    "source", "method", "label", "quantity", "start", "goal", "status", "subjects", "share",
+    "low", "high",
+]  # fmt: skip
 START, GOAL = "source", "supervised"
 #: The share of the mean distance over all sources, where one alone may have none.
 ALL = "all"
@@ -49,8 +49,12 @@ def gap_closed(
                 asked = sources if source == ALL else [source]
                 rows.append(
                     {
-                        **{"source": source, "method": row, "label": label},
-                        **{"quantity": quantity.key, "start": START, "goal": GOAL},
+                        "source": source,
+                        "method": row,
+                        "label": label,
+                        "quantity": quantity.key,
+                        "start": START,
+                        "goal": GOAL,
                         **_share(scores, row, asked, quantity.key, seed),
                     }
                 )
@@ -79,5 +83,5 @@ def _share(
     resampled = whole[drawn].mean(1)
     if (resampled <= 0).any():
         return {"status": "no gap", **nothing}
-    low, high = percentile_ends((way[drawn].mean(1) / resampled)[None], LEVEL, axis=1)
-    return {**found, "low": float(low[0]), "high": float(high[0])}
+    low, high = percentile_ends(way[drawn].mean(1) / resampled)
+    return {**found, "low": float(low), "high": float(high)}

@@ -8,16 +8,10 @@ degrees of freedom of :mod:`lmidiff.evaluation.crossed`. Arrays hold several com
 import numpy as np
 from numpy.typing import NDArray
 
-from lmidiff.evaluation.crossed import crossed, crossed_interval
-from lmidiff.evaluation.statistics import Interval
+from lmidiff.evaluation.crossed import crossed
 from lmidiff.verdicts.paired import MOST_SUBJECTS, POWER
 
 Array = NDArray[np.float64]
-
-
-def crossed_intervals(values: Array) -> list[Interval]:
-    """Mean difference of each part with its 95 % t interval."""
-    return [crossed_interval(part) for part in values]
 
 
 def crossed_p(values: Array, *, two_sided: bool = False) -> Array:

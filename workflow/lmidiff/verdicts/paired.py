@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.seeds import generator_of
-from lmidiff.evaluation.statistics import LEVEL, SAMPLES, Interval, percentile_ends
+from lmidiff.evaluation.statistics import SAMPLES, Interval, percentile_ends
 
 #: Up to this many subjects every pattern of signs is tried, beyond it this power of 2 at random.
 EXACT_SUBJECTS = 14
@@ -24,14 +24,7 @@ _TINY = 1e-9
 Array = NDArray[np.float64]
 
 
-def hierarchical_intervals(
-    values: Array,
-    deviations: Array,
-    *,
-    seed: int,
-    samples: int = SAMPLES,
-    level: float = LEVEL,
-) -> list[Interval]:
+def hierarchical_intervals(values: Array, deviations: Array, *, seed: int) -> list[Interval]:
     """Mean difference of each part with its two-level bootstrap interval.
 
     Subjects are drawn with replacement, and within each drawn subject its slices; a resampled
@@ -62,25 +55,25 @@ def hierarchical_intervals(
     means = values.mean(axis=1)
     if n == 1:
         return [Interval(float(mean), float("nan"), float("nan"), 1) for mean in means]
-    subjects, slices = _weights(n, deviations.shape[2], seed, samples)
+    subjects, slices = _weights(n, deviations.shape[2], seed)
     resampled = values @ subjects.T + deviations.reshape(parts, -1) @ slices.T
-    low, high = percentile_ends(resampled, level, axis=1)
+    low, high = percentile_ends(resampled, axis=1)
     return [Interval(*map(float, row), n) for row in zip(means, low, high, strict=True)]
 
 
 @lru_cache(maxsize=4)
-def _weights(n: int, depth: int, seed: int, samples: int) -> tuple[Array, Array]:
+def _weights(n: int, depth: int, seed: int) -> tuple[Array, Array]:
     """What each subject, and each slice, counts in each resample: the bootstrap as two matrices."""
     generator = generator_of(seed, "hierarchical bootstrap")
-    drawn = generator.integers(0, n, (samples, n))
-    row = np.arange(samples)[:, None]
-    subjects = np.bincount((row * n + drawn).ravel(), minlength=samples * n)
+    drawn = generator.integers(0, n, (SAMPLES, n))
+    row = np.arange(SAMPLES)[:, None]
+    subjects = np.bincount((row * n + drawn).ravel(), minlength=SAMPLES * n)
     if depth == 0:
-        return subjects.reshape(samples, n) / n, np.zeros((samples, 0))
-    chosen = drawn[..., None] * depth + generator.integers(0, depth, (samples, n, depth))
+        return subjects.reshape(SAMPLES, n) / n, np.zeros((SAMPLES, 0))
+    chosen = drawn[..., None] * depth + generator.integers(0, depth, (SAMPLES, n, depth))
     flat = (row[..., None] * n * depth + chosen).ravel()
-    slices = np.bincount(flat, minlength=samples * n * depth)
-    return subjects.reshape(samples, n) / n, slices.reshape(samples, -1) / (n * depth)
+    slices = np.bincount(flat, minlength=SAMPLES * n * depth)
+    return subjects.reshape(SAMPLES, n) / n, slices.reshape(SAMPLES, -1) / (n * depth)
 
 
 def sign_flip_p(values: Array, *, two_sided: bool = False) -> Array:

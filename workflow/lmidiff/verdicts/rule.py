@@ -24,12 +24,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from lmidiff.evaluation.crossed import crossed_interval
 from lmidiff.evaluation.statistics import Interval
 from lmidiff.verdicts.claims import Claim, Claims
 from lmidiff.verdicts.differences import Differences, PairedScores
 from lmidiff.verdicts.over_trainings import (
     any_part_crossed_p,
-    crossed_intervals,
     crossed_p,
     people_to_settle,
 )
@@ -46,15 +46,15 @@ HELD, NOT_HELD, UNDECIDED, NOT_RUN = "held", "did not hold", "undecided", "not r
 UNKNOWN = "unknown"
 VERDICTS = (HELD, NOT_HELD, UNDECIDED, NOT_RUN)
 COLUMNS = [
-    *("claim", "origin", "sentence", "verdict", "row", "against", "quantity", "source"),
-    *("subjects", "trainings", "effect", "low", "high", "margin", "effect_dz"),
-    *("p_for", "p_for_holm", "p_against", "p_against_holm"),
-    *("parts", "parts_above", "parts_below", "subjects_to_settle", "note"),
-]
+    "claim", "origin", "sentence", "verdict", "row", "against", "quantity", "source",
+    "subjects", "trainings", "effect", "low", "high", "margin", "effect_dz", "p_for",
+    "p_for_holm", "p_against", "p_against_holm", "parts", "parts_above", "parts_below",
+    "subjects_to_settle", "note",
+]  # fmt: skip
 PART_COLUMNS = [
-    *("claim", "row", "against", "quantity", "source", "subjects", "trainings"),
-    *("effect", "low", "high", "margin", "effect_dz", "p_for", "p_against", "finding"),
-]
+    "claim", "row", "against", "quantity", "source", "subjects", "trainings", "effect", "low",
+    "high", "margin", "effect_dz", "p_for", "p_against", "finding",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def weigh(
     means = values.mean(axis=2)
     spreads = means.std(axis=1, ddof=1) if subjects > 1 else np.full(len(keys), np.nan)
     if trainings > 1:
-        intervals = crossed_intervals(values)
+        intervals = [crossed_interval(part) for part in values]
         p_for, p_against = crossed_p(beyond), crossed_p(-beyond)
         some_part = any_part_crossed_p(-beyond)
     else:
@@ -229,11 +229,22 @@ def weigh(
         beyond = beyond[:, :, 0]
         p_for, p_against = sign_flip_p(beyond), sign_flip_p(-beyond)
         some_part = any_part_p(-beyond)
-    numbers = zip(keys, margins, intervals, spreads, p_for, p_against, values, strict=True)
+    parts = tuple(
+        Part(
+            against=against,
+            quantity=quantity,
+            source=source,
+            margin=float(margins[number]),
+            interval=intervals[number],
+            spread=float(spreads[number]),
+            p_for=float(p_for[number]),
+            p_against=float(p_against[number]),
+            values=values[number],
+        )
+        for number, (against, quantity, source) in enumerate(keys)
+    )
     return Evidence(
-        parts=tuple(
-            Part(*key, float(m), i, *map(float, rest), each) for key, m, i, *rest, each in numbers
-        ),
+        parts=parts,
         subjects=subjects,
         trainings=trainings,
         p_for=float(p_for.max()),
@@ -317,15 +328,25 @@ def _settles(part: Part, excess: float, alpha: float, power: float) -> float:
 def _numbers(part: Part) -> dict[str, object]:
     mean, low, high, _ = part.interval
     return {
-        **{"against": part.against, "quantity": part.quantity, "source": part.source},
-        **{"effect": mean, "low": low, "high": high, "margin": part.margin},
+        "against": part.against,
+        "quantity": part.quantity,
+        "source": part.source,
+        "effect": mean,
+        "low": low,
+        "high": high,
+        "margin": part.margin,
         "effect_dz": part.effect_dz,
     }
 
 
 def _part_row(claim: Claim, part: Part, found: Evidence) -> dict[str, object]:
-    people = {"subjects": found.subjects, "trainings": found.trainings}
     return {
-        **{"claim": claim.key, "row": claim.row, **people, **_numbers(part)},
-        **{"p_for": part.p_for, "p_against": part.p_against, "finding": part.finding},
+        "claim": claim.key,
+        "row": claim.row,
+        "subjects": found.subjects,
+        "trainings": found.trainings,
+        **_numbers(part),
+        "p_for": part.p_for,
+        "p_against": part.p_against,
+        "finding": part.finding,
     }

@@ -156,6 +156,7 @@ def legend(verdicts: pd.DataFrame) -> str:
 
 
 def difference_text(row: Mapping[str, str]) -> str:
+    """The effect of a row of ``verdicts.csv`` with its interval: ``+0.012 [+0.003, +0.021]``."""
     ends = f" [{float(row['low']):+.3f}, {float(row['high']):+.3f}]" if row["low"] else ""
     return f"{float(row['effect']):+.3f}{ends}"
 
