@@ -285,8 +285,9 @@ def judge(command: Command, status: int, said: str) -> None:
         one, two = source.header, result.header
         assert int(one["sform_code"]) == int(two["sform_code"]), "sform_code"
     if command.arguments[0] == "segment":
-        part = ... if command.number is None else (..., command.number)
-        before, after = np.asarray(source.dataobj[part]), np.asarray(result.dataobj)
+        before, after = np.asarray(source.dataobj), np.asarray(result.dataobj)
+        if command.number is not None:  # a volume of one, or the one that there is
+            before = before.reshape(*shape, -1)[..., command.number]
         seen = np.nan_to_num(before.reshape(shape).astype(np.float32)) > 0
         np.testing.assert_array_equal(after.reshape(shape) > 0, seen)
 
