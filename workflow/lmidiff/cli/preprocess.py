@@ -12,7 +12,7 @@ from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.identity import identity
-from lmidiff.data.quality import write_quality
+from lmidiff.data.quality import read_flags, write_quality
 from lmidiff.data.volumes import read_volume
 
 logger = logging.getLogger("lmidiff")
@@ -69,19 +69,20 @@ def run(given: argparse.Namespace) -> None:
         for name in paths
         if name != reference
     }
+    outputs = [*images.values(), *transforms.values(), mask_file, judged, picture]
     check_outputs(
-        [*images.values(), *transforms.values(), mask_file, judged, picture],
-        [*paths.values(), *([given.mask] if given.mask else [])],
-        folder=given.out,
+        outputs, [*paths.values(), *([given.mask] if given.mask else [])], folder=given.out
     )
+    _check_own(outputs, judged)
     set_up(1)
     scans = {name: read_volume(path, role=name) for name, path in paths.items()}
     mask = read_volume(given.mask, role="mask", flat=True) if given.mask else None
     subject = align_subject(scans, reference, mask)
+    # First, so that a folder that was left half full is known again.
+    write_quality(judged, str(given.out), reference, subject.quality)
     write_aligned(subject, images, mask_file)
     for name, path in transforms.items():
         write_transform(path, subject.transforms[name])
-    write_quality(judged, str(given.out), reference, subject.quality)
     from lmidiff.figures.alignment_check import draw_quality  # drawing takes a while to import
 
     draw_quality(subject, str(given.out), picture)
@@ -91,6 +92,20 @@ def run(given: argparse.Namespace) -> None:
         raise StudyError(f"{given.out}: flagged: {'; '.join(flags)}; look at quality.png")
     for flag in flags:
         logger.warning("WARNING %s", flag)
+
+
+def _check_own(outputs: list[Path], judged: Path) -> None:
+    """Raise StudyError if a result would be written over what this command has not written."""
+    there = [path for path in outputs if path.exists()]
+    if not there:
+        return
+    try:
+        read_flags(judged)
+    except (OSError, ValueError, LookupError, TypeError):
+        raise StudyError(
+            f"{there[0]}: is there already, and lmidiff preprocess did not write it; name another "
+            "folder with --out"
+        ) from None
 
 
 def _check_distinct(paths: dict[str, Path]) -> None:
