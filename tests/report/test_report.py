@@ -297,8 +297,8 @@ def test_missing_weights_are_named_before_any_job(recorded: Path, tmp_path: Path
 def test_a_change_reruns_what_depends_on_it_alone(finished: Path) -> None:
     module = finished / "workflow" / "lmidiff" / "figures" / "training_cost.py"
     text, stat = module.read_text(), module.stat()
-    assert 'OKABE_ITO["blue"]' in text
-    module.write_text(text.replace('OKABE_ITO["blue"]', 'OKABE_ITO["sky"]'))
+    assert "alpha=0.25" in text
+    module.write_text(text.replace("alpha=0.25", "alpha=0.2"))
     try:
         jobs = {job.rule for job in planned(finished, *SMOKE)}
         assert jobs == {"plot_training_cost", "all"}
