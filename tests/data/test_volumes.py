@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from nibabel import orientations
+from scipy.spatial.transform import Rotation
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
@@ -230,6 +231,18 @@ def test_a_quaternion_of_rounded_text_is_scaled(tmp_path: Path, long: float) -> 
     patched(path, quatern_b=0, quatern_c=long, quatern_d=0)
     np.testing.assert_allclose(read_volume(path).voxel_mm, (1.2, 0.9, 2.5), atol=1e-5)
     assert "make no sense" in message_of(patched(path, quatern_c=1.01))
+
+
+@pytest.mark.parametrize("w", [1e-3, 0.007, 0.03])
+def test_a_turn_near_half_a_circle_keeps_its_angle(tmp_path: Path, w: float) -> None:
+    """Scans of IXI have such a qform: a threshold of 1e-3 on w squared would turn them."""
+    b, c = 0.0044, 0.0095
+    d = np.sqrt(1 - w**2 - b**2 - c**2)
+    path = coded(tmp_path / "a.nii", noise(4, 5, 6), 0, 1)
+    patched(path, quatern_b=b, quatern_c=c, quatern_d=d)
+    turn = Rotation.from_quat([b, c, d, w]).as_matrix()
+    upright = np.diag([1.2, 0.9, 2.5]) @ np.diag([-1, -1, 1])
+    np.testing.assert_allclose(read_volume(path).affine[:3, :3], turn @ upright, atol=1e-4)
 
 
 def test_an_mgh_file_that_does_not_say_where_it_lies(tmp_path: Path) -> None:

@@ -39,10 +39,34 @@ _GOOD_RAS = 28
 QUATERNION_ROUNDING = 1e-3
 """How much longer than 1 a qform's quaternion may be, squared: by rounded text. It is scaled."""
 
-nib.Nifti1Header.quaternion_threshold = -QUATERNION_ROUNDING
 
 # What nibabel mends in a header it says in lines of its own, twice; what matters is said here.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+
+
+class _RoundedHeader(nib.Nifti1Header):
+    quaternion_threshold = -QUATERNION_ROUNDING
+
+
+class _RoundedImage(nib.Nifti1Image):
+    """Of a qform whose quaternion is a little longer than 1, and only of such a one.
+
+    nibabel takes what lies within the threshold of 1 for a half turn, and a shorter quaternion
+    there has an angle of its own.
+    """
+
+    header_class = _RoundedHeader
+
+
+def load(path: Path) -> SpatialImage:
+    """As ``nibabel.load``; a qform's quaternion that rounding made too long is scaled."""
+    try:
+        return nib.load(path)
+    except ValueError as error:
+        if "w2 should be positive" not in str(error) or not path.name.endswith((".nii", ".nii.gz")):
+            raise
+    return _RoundedImage.from_filename(path)
+
 
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 """Units of length that a header may declare in place of millimetres."""

@@ -18,6 +18,7 @@ from lmidiff.data.headers import (
     GRID_TOLERANCE,
     check_stored,
     checked_affine,
+    load,
     one_line,
     spatial_shape,
 )
@@ -201,7 +202,7 @@ def _open(path: Path, name: str) -> SpatialImage:
     _check_name(path, name)
     _check_gzip(path, name)
     try:
-        image = nib.load(path)
+        image = load(path)
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise StudyError(
             f"{name}: cannot be read: the header's numbers make no sense ({one_line(error)}); "
