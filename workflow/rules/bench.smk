@@ -23,13 +23,15 @@ OWN_PEOPLE = {
     for number in (1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 15, 17, 19, 21, 23)
 }
 SEGMENTER = NETWORKS["model5_gw_ae"].files
-
-
-def bench_files():
-    """The benchmarks' tables and figures, and what they come from."""
-    kinds = ["csv", "json", "png", "pdf"]
-    planned = expand(f"{BENCH}/overhead/{{how}}_1.csv", how=PLANS)
-    return expand(f"{BENCH}/{{name}}.{{kind}}", name=BENCHMARKS, kind=kinds) + planned
+# The benchmarks' tables and figures, and what they come from.
+BENCH_FILES = [
+    *expand(
+        f"{BENCH}/{{name}}.{{kind}}",
+        name=BENCHMARKS,
+        kind=["csv", "json", "png", "pdf"],
+    ),
+    *expand(f"{BENCH}/overhead/{{how}}_1.csv", how=PLANS),
+]
 
 
 localrules:
@@ -150,4 +152,4 @@ rule own_scans:
 
 rule bench:
     input:
-        bench_files(),
+        BENCH_FILES,
