@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from scipy import stats
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.segmentation import KMeansModel
 from lmidiff.evaluation.tissue_volumes import COLUMNS, Person, volumes_table
-from lmidiff.figures.tissue_volumes import figure_tissue_volumes
+from lmidiff.figures.dots import DotPage
+from lmidiff.figures.tissue_volumes import _slopes, figure_tissue_volumes
 
 KMEANS = KMeansModel((0.1, 0.5, 0.9), 10, 0)
 TISSUES = ("csf", "gm", "wm")
@@ -115,3 +117,15 @@ def test_it_is_drawn_the_same_twice_and_with_too_few_people(tmp_path):
         assert drawn[0] == drawn[1]
     with pytest.raises(StudyError, match="nothing to draw"):
         figure_tissue_volumes(table.iloc[:0], ["FLAIR"], *files, ceilings=[])
+
+
+def test_an_interval_beyond_the_axis_has_an_arrow_where_it_goes_on():
+    figure = Figure()
+    axes = figure.subplots()
+    names = pd.Series({"a": "A", "b": "B", "c": "C"})
+    cells = pd.DataFrame(
+        {"slope": 0.5, "low": [-3.0, 0.0, 0.0], "high": [1.0, 5.0, 1.0]}, index=names.index
+    )
+    _slopes(DotPage(figure, np.array([[axes]]), names, ()), axes, cells)
+    arrows = {(line.get_marker(), line.get_ydata()[0]) for line in axes.lines}
+    assert {arrow for arrow in arrows if arrow[0] in "<>"} == {("<", 0), (">", 1)}

@@ -3,6 +3,7 @@
 import argparse
 import json
 import lzma
+import re
 import shutil
 from pathlib import Path
 
@@ -340,3 +341,17 @@ def test_the_page_of_one_person_decides_nothing():
     assert "undecided" not in page.lower()
     assert "| T2w" in page
     assert "**undecided**" in results_page(Path("results/reference/default"))
+
+
+def test_a_page_says_what_its_scores_rest_on(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    case, old, now = (
+        results_page(Path("results/reference", name))
+        for name in ("case_patient", "ablation", "default")
+    )
+    assert "Weights that `results/real_fast` has were taken over from there" in case
+    assert "taken over" not in now
+    assert "Recorded by earlier code" in old
+    assert "Recorded by earlier code" not in now
+    assert "*Figure 2. Source, true target and each method's translation" in now
+    assert re.search(r"Not run: \d+ claims", now)

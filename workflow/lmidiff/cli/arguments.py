@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from lmidiff.common.errors import StudyError
 from lmidiff.options import Sampling
+
+Value = TypeVar("Value", int, float)
 
 SAMPLING = asdict(Sampling(precision="auto"))
 
@@ -120,29 +122,24 @@ def plain_name(text: str) -> str:
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     """The type of an option that takes a whole number from ``low`` to ``high``."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not in {low}..{high}")
-        return value
-
-    return read
+    return _within(int, "a whole number", low, high, f"{low}..{high}")
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
     """The type of an option that takes a number from ``low`` to ``high``."""
+    return _within(float, "a number", low, high, f"{low:g}..{high:g}")
 
-    def read(text: str) -> float:
+
+def _within(
+    kind: Callable[[str], Value], what: str, low: Value, high: Value, shown: str
+) -> Callable[[str], Value]:
+    def read(text: str) -> Value:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
         if not low <= value <= high:  # not a number is in no range
-            raise argparse.ArgumentTypeError(f"{text} is not in {low:g}..{high:g}")
+            raise argparse.ArgumentTypeError(f"{text} is not in {shown}")
         return value
 
     return read
