@@ -233,7 +233,8 @@ def test_costs_add_up_by_stage(tmp_path):
     curve = pd.DataFrame({"step": [1, 2], "seconds": [50.0, 100.0]})
     curves = {"a": curve, "b": curve.iloc[:0]}
     models = {"x": "a", "y": "b", "z": "c", "plain": None}
-    found = row_costs(summed, curves, models, ["PDw", "T2w"], dict.fromkeys(models, 20))
+    slices = {"x": 20, "y": 40, "z": 5, "plain": 5}
+    found = row_costs(summed, curves, models, ["PDw", "T2w"], slices)
     assert found["x", "PDw"] == Cost(100.0, 0.5)
     assert found["y", "PDw"].training == 3
     assert found["plain", "PDw"].training == 0
