@@ -58,11 +58,16 @@ def test_slabs_give_the_labels_of_the_whole(tmp_path, activation, reverse):
     expected = by_hand(given, layers, {"relu": F.relu, "elu": F.elu}[activation])
     expected = expected.transpose(2, 1, 0) if reverse else expected
     back = expected[:, ::-1].transpose(0, 2, 1)[::-1]
-    # Beyond its reach of what is not air the network is not run, and nothing is labelled.
     inside = volume.data > 0
     found = network.segment(volume)
     assert np.array_equal(found[inside], back[inside])
     assert len(np.unique(found[inside])) > 1
+    # Beyond its reach of what is not air the network is not run, and nothing is labelled.
+    near = ndimage.grey_dilation(inside, 2 * network.reach + 1)
+    around = ndimage.find_objects(near.astype(int))[0]
+    assert np.array_equal(found[around], back[around])
+    found[around] = 0
+    assert not found.any()
 
 
 @pytest.mark.usefixtures("small")
@@ -75,7 +80,7 @@ def test_a_brain_gets_the_same_labels_without_what_is_around_it(
     publish(tmp_path)
     monkeypatch.setattr(meshnet, "HELD", held)
     network = MeshNet(tmp_path, reverse=reverse)
-    for shift in (0, 7):
+    for shift in (0, 2, 5, 7):
         volume = scan()
         data = np.roll(volume.data, shift, axis=0)
         volume = Volume(data * (np.indices(data.shape)[0] > 0), volume.affine, "ball")
