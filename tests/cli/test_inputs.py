@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from lmidiff.__main__ import main
+from lmidiff.cli.scans import Order, each_scan
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_apart, check_outputs
 from lmidiff.data.bids import read_bids
@@ -793,18 +794,39 @@ def test_too_little_memory_is_one_line(scan, mask, kmeans, tmp_path, capsys, mon
     given = ["segment", "--model", kmeans, "--out", tmp_path / "o.nii", "--source"]
     assert f"{path}: shape (30000, 30000, 30000) does not fit" in refused(capsys, *given, path)
 
-    def none(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr("lmidiff.cli.segment.normalised", none)
-    assert "the memory is not enough" in refused(capsys, *given, scan, "--mask", mask)
+    for allocate in (np.empty, torch.empty):
+        monkeypatch.setattr("lmidiff.cli.segment.normalised", lambda *_, a=allocate: a(2**58))
+        assert "the memory is not enough" in refused(capsys, *given, scan, "--mask", mask)
     assert not (tmp_path / "o.nii").exists()
+
+
+def test_a_scan_that_needs_too_much_memory_stops_no_other(tmp_path, caplog):
+    scans = [str(save(tmp_path / f"{name}.nii", brain())) for name in "ab"]
+    orders = [Order(scan, tmp_path / "o.nii") for scan in scans]
+    done = []
+
+    def work(order: Order) -> None:
+        if order.scan == scans[0]:
+            torch.empty(2**58)
+        done.append(order.scan)
+
+    with pytest.raises(StudyError, match="1 of 2 scans"):
+        each_scan(orders, work)
+    assert done == scans[1:]
+    assert "the memory is not enough" in caplog.text
+
+    def broken(_: Order) -> None:
+        raise RuntimeError("a fault of the program")
+
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        each_scan(orders, broken)
 
 
 LIMITED = """
 import resource, sys
 from pathlib import Path
 from lmidiff.__main__ import main
+from lmidiff.cli.scans import Order, each_scan
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[1:]))
 """

@@ -245,6 +245,18 @@ def test_a_scan_that_misses_half_the_brain_is_flagged(scans: dict[str, Volume]) 
     assert any(flag.startswith("shows only") for flag in quality.flags)
 
 
+def test_a_head_that_lies_otherwise_than_its_header_says_is_flagged(scans) -> None:
+    scan = scans["PDw"]
+    brain = find_brain(scan)
+    ones = np.ones(scan.data.shape, np.float32)
+    assert not scan_quality("PDw", scan, scan, brain, ones).flags
+    # Its front at the header's top, and its top at the header's front.
+    data, found, ones = (np.swapaxes(each, 1, 2) for each in (scan.data, brain, ones))
+    turned = Volume(data, np.diag([*scan.voxel_mm[[0, 2, 1]], 1]), "turned.nii.gz")
+    flags = scan_quality("PDw", turned, turned, found, ones).flags
+    assert flags == ("turned: its right, front and top seem to be the header's R, S, A",)
+
+
 def test_what_does_not_fit_in_one_place_is_flagged(aligned: AlignedSubject) -> None:
     """As two people's scans lie; tests/workflow/test_raw_workflow.py has such a pair."""
     scan = aligned.images["T1w"]

@@ -197,6 +197,8 @@ def test_the_two_halves_of_a_pair_are_one_image(files: Path) -> None:
         (("", "", "a.nii.gz#0"), "is a scan"),
         (("seg.nii.gz", ""), "is sub-1's (see"),
         (("", "mask.nii.gz"), "is sub-1's"),
+        (("", "mask.nii.gz", "./mask.nii.gz"), "is the mask too"),
+        (("seg.nii.gz", "", "seg.nii.gz"), "is the labels too"),
     ],
 )
 def test_a_scan_is_no_mask_and_a_mask_is_of_one_person(files: Path, cells, says) -> None:

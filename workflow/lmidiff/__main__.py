@@ -7,6 +7,7 @@ from contextlib import suppress
 from lmidiff.common.environment import own_backend
 from lmidiff.common.errors import StudyError
 from lmidiff.common.logs import set_up_logging
+from lmidiff.common.memory import NOT_ENOUGH, ran_out
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as a shell gives it."""
@@ -25,8 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _fail("interrupted; nothing is half written, and the same command starts again")
         return INTERRUPTED
-    except MemoryError:
-        return _fail("the memory is not enough; free some, or raise its limit (ulimit -v)")
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        return _fail(NOT_ENOUGH)
     except BrokenPipeError:
         _drop_output()
         return 1  # whoever read what was printed has gone

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume, write_json
+from lmidiff.common.memory import NOT_ENOUGH, ran_out
 from lmidiff.data.volumes import check_header
 
 logger = logging.getLogger("lmidiff")
@@ -260,8 +261,10 @@ def each_scan(orders: Sequence[Order], work: Callable[[Order], None]) -> None:
                 continue
             try:
                 step(order)
-            except (StudyError, OSError, MemoryError) as error:
-                failed[order.scan] = str(error) or "the memory is not enough"
+            except (StudyError, OSError, MemoryError, RuntimeError) as error:
+                if not isinstance(error, (StudyError, OSError)) and not ran_out(error):
+                    raise
+                failed[order.scan] = NOT_ENOUGH if ran_out(error) else str(error)
                 told = failed[order.scan].replace("\n", "\\n")
                 logger.warning("WARNING %s; it is left out", told)
     if failed:

@@ -10,12 +10,12 @@ from scipy import ndimage
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.bias import correct_bias
-from lmidiff.data.brain import STRIPPED_RATIO, find_brain
+from lmidiff.data.brain import find_brain
 from lmidiff.data.grid import MIN_AREA, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import OwnSpace, from_itk, own_space, to_itk
 from lmidiff.data.preprocess import PreprocessedSubject, normalise, preprocess_subject
-from lmidiff.data.upright import is_cut, turned_axes, turned_head
+from lmidiff.data.upright import is_cut, lies_otherwise
 from lmidiff.data.volumes import Volume, brain_of, read_volume, require_same_grid
 from lmidiff.data.voxels import MOST_EVEN, even_share
 
@@ -160,7 +160,7 @@ def check_plausible(scan: OwnScan) -> list[str]:
     ml = float(scan.brain.sum()) * float(np.prod(scan.volume.voxel_mm)) / 1000
     low, high = BRAIN_ML
     said = []
-    axes = _turned(scan)
+    axes = lies_otherwise(scan.volume.data, scan.brain, scan.volume.affine)
     turned = (
         f"{scan.volume.name}: the brain does not lie as the header says: its right, front and "
         f"top seem to be the header's {axes}; correct the header, or the result is nonsense"
@@ -192,14 +192,6 @@ def check_plausible(scan: OwnScan) -> list[str]:
             "neighbours, as in a map of labels; give the scan itself"
         )
     return [*said, turned] if axes else said
-
-
-def _turned(scan: OwnScan) -> str:
-    """How the brain lies, if not as the header says: by the head around it, if that is there."""
-    data = scan.volume.data
-    if (data > 0).sum() > STRIPPED_RATIO * scan.brain.sum():
-        return turned_head(data, scan.volume.voxel_mm)
-    return turned_axes(scan.brain, scan.volume.affine)
 
 
 def contrast_of(image: np.ndarray, brain: np.ndarray) -> float:

@@ -12,6 +12,7 @@ import pandas as pd
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import write_json, write_text
 from lmidiff.data.registration import Registration
+from lmidiff.data.upright import lies_otherwise
 from lmidiff.data.volumes import Volume
 from lmidiff.data.voxels import MOST_EVEN, even_share
 
@@ -113,6 +114,8 @@ def scan_quality(
         flags.append("equal neighbours, as in a map of labels")
     if ratio > limits.field_ratio:
         flags.append(f"the receive field varies {ratio:.1f}-fold")
+    if axes := lies_otherwise(raw.data, brain, raw.affine):
+        flags.append(f"turned: its right, front and top seem to be the header's {axes}")
     if registration is not None:
         flags += _registration_flags(registration, limits)
     return ScanQuality(modality, raw.name, ml, p1, p50, p99, ratio, registration, tuple(flags))

@@ -51,8 +51,9 @@ def read_sheet(
             unreadable or empty sheet, an unknown, missing or repeated column, a wrong number of
             cells, an empty cell, a bad subject, modality or split, a missing file, a repeated
             subject and modality, an image used twice by whatever names, a scan given as ``labels``,
-            ``mask`` or ``lesions``, ``labels`` or a ``mask`` of two subjects, a subject in two
-            splits, and ``labels``, ``mask`` or ``lesions`` differing within a subject.
+            ``mask`` or ``lesions``, ``labels`` or a ``mask`` given as ``lesions`` or of two
+            subjects, a subject in two splits, and ``labels``, ``mask`` or ``lesions`` differing
+            within a subject.
     """
     import pandas as pd  # for studies with a sheet alone
 
@@ -127,10 +128,16 @@ def _check_together(rows: list[dict[str, str]], places: list[str]) -> None:
 
 
 def _check_roles(rows: list[dict[str, str]], places: list[str]) -> None:
-    """A scan is no mask and no labels, and these are of one person."""
+    """A scan is no mask and no labels, these are of one person, and lesions are neither."""
     scans = {identity(row["path"]): place for row, place in zip(rows, places, strict=True)}
     owners: dict[object, tuple[str, str]] = {}
     for row, place in zip(rows, places, strict=True):
+        for column in OF_ONE_PERSON:
+            if row["lesions"] and row[column] and identity(row[column]) == identity(row["lesions"]):
+                raise StudyError(
+                    f"{place}: lesions {row['lesions']!r} is the {column} too; name the file of "
+                    "the lesions, or leave the cell empty"
+                )
         for column in OPTIONAL:
             if not row[column]:
                 continue

@@ -13,6 +13,7 @@ from itertools import permutations, product
 import numpy as np
 from scipy import ndimage
 
+from lmidiff.data.brain import STRIPPED_RATIO
 from lmidiff.data.brain_network import cube_logits, to_cube
 
 STEP_MM = 6.0
@@ -42,6 +43,22 @@ share of two opposite faces of the field of view it is a slab, which the network
 CUT_SHARE = 0.14
 """A brain that is cropped to its own extent touches a face of the field of view with less than this
 share of its own extent there: .13 at most, of nine people's. Cut by an eighth it has .09 to .5."""
+
+
+def lies_otherwise(data: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> str:
+    """Where the header has right, front and top, if the brain in a scan does not lie as it says.
+
+    Args:
+        data: (X, Y, Z) float32, at least 0, axes closest to right, anterior, superior.
+        brain: (X, Y, Z) bool.
+        affine: (4, 4), voxels to RAS mm.
+
+    Returns:
+        As :func:`turned_axes`, by the head around the brain where there is one.
+    """
+    if (data > 0).sum() > STRIPPED_RATIO * brain.sum():
+        return turned_head(data, np.linalg.norm(affine[:3, :3], axis=0))
+    return turned_axes(brain, affine)
 
 
 def turned_axes(brain: np.ndarray, affine: np.ndarray) -> str:
