@@ -118,7 +118,7 @@ def test_a_gan_sees_whole_slices(recorded):
 
 
 def test_a_shard_takes_its_share(costs, recorded):
-    over = {"translation": {"subjects_per_shard": 5}}  # 12 test subjects: 5, 5, 2
+    over = {"translation": {"subjects_per_shard": 3}}  # 8 test subjects: 3, 3, 2
     whole = needs_of(recorded, costs).translate("lmidiffusion", "T2w", 0)
     parts = [needs_of(recorded, costs, over).translate("lmidiffusion", "T2w", n) for n in range(3)]
     start = costs["start"].seconds
