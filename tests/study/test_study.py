@@ -444,10 +444,12 @@ def test_who_has_no_head_is_refused(config: dict, tmp_path: Path) -> None:
 
 def test_lesions_are_of_tissues(config: dict, tmp_path: Path) -> None:
     cohort = sheet_of(tmp_path, "sub-x PDw test", "sub-x T2w test", "sub-x T1w test")
-    sheet, marked = Path(cohort["sheet"]), tmp_path / "marked.nii.gz"
-    marked.write_bytes(b"x")
+    sheet = Path(cohort["sheet"])
+    for name in ("tissues.nii.gz", "marked.nii.gz"):
+        (tmp_path / name).write_bytes(b"x")
     head, *lines = sheet.read_text().splitlines()
-    columns = [f"{head}\tlabels\tlesions", *(f"{x}\t{marked.name}\t{marked.name}" for x in lines)]
+    ends = "\ttissues.nii.gz\tmarked.nii.gz"
+    columns = [f"{head}\tlabels\tlesions", *(line + ends for line in lines)]
     sheet.write_text("\n".join(columns) + "\n")
     config["data"]["cohorts"]["own"] = cohort
     assert Study(config).people.with_lesions == ["sub-x"]
