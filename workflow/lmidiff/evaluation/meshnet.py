@@ -130,7 +130,7 @@ class MeshNet:
             box: what is not background, one pair of ends an axis.
             wanted: the voxels to label.
         """
-        levels = self._background(float(part[0, 0, 0]))
+        levels = self._background(float(part.min()))
         channels = max(len(layer.weight) for layer in self.layers)
         # Middle layers see most around the box: about half the reach on either side.
         plane = prod(last - first + self.reach for first, last in box[1:])
