@@ -113,6 +113,7 @@ def test_record_keeps_files_with_checksums(finished, tmp_path):
 PARTS = {
     "previews": ["models/some/previews.npz.xz"],
     "samples": ["figures/samples.png", "figures/samples.csv"],
+    "figure1": ["extracts/trajectories.csv", "extracts/trajectories.safetensors.xz"],
     "viewer": ["extracts/viewer.safetensors.xz"],
 }
 

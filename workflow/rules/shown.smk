@@ -60,7 +60,7 @@ def has_previews():
 def figure_names():
     """The figures of the study, as far as it has what they show."""
     names = ["figure2", "flow", "scores", "failures", "through_plane", "training_cost"]
-    names += ["figure1"] if FIGURE1 else []
+    names += ["figure1"] if FIGURE1 and has_extract("trajectories.safetensors") else []
     every = shown.drawn_methods(study)
     names += ["supplement"] if len(every) > shown.SHOWN else []
     names += ["curves"] if study.rows.trained_models else []
@@ -74,6 +74,12 @@ def figure_names():
     names += ["structures"] if makes("structures.csv", lambda: whole.structures) else []
     names += ["ablation"] if "ablation" in config["figures"] else []
     return names + (["pareto"] if config["figures"].get("pareto") else [])
+
+
+def has_extract(file):
+    """Whether there is what a figure is cut from: a record can do without some of them."""
+    kept = Path(config.get("recorded", "")) / "extracts"
+    return "recorded" not in config or any(kept.glob(f"{file}*"))
 
 
 def makes(file, now):
@@ -162,13 +168,8 @@ PAGES["comparisons"] = (
 PAGES["gap"] = (paths.gap, "Verdicts", "Gap to the supervised row, sortable")
 
 
-def has_viewer():
-    """Whether there are volumes to look at: a record made before there was a viewer has none."""
-    kept = Path(config.get("recorded", "")) / "extracts"
-    return "recorded" not in config or any(kept.glob("viewer.safetensors*"))
-
-
 def report_pages():
     """The pages of the report that are not figures."""
-    pages = ["front", *PAGES, "provenance", *(["viewer"] if has_viewer() else [])]
+    pages = ["front", *PAGES, "provenance"]
+    pages += ["viewer"] if has_extract("viewer.safetensors") else []
     return expand(paths.page("{page}"), page=pages)

@@ -46,7 +46,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         choices=tuple(SPARED),
         metavar="PART",
         help="parts that are left out, with their figure or page: previews, pictures taken while "
-        "training; samples, what unconditional models draw; viewer, one person's volumes",
+        "training; samples, what unconditional models draw; figure1, what is drawn step by step; "
+        "viewer, one person's volumes",
     )
     parser.set_defaults(run=record)
     parser = commands.add_parser("ship", help="put a study's regression into the package")

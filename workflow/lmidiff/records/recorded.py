@@ -54,6 +54,7 @@ LEFT = tuple(
 SPARED = {
     "previews": PREVIEWS,  # pictures taken while training
     "samples": "figures/samples.*",  # what unconditional models draw
+    "figure1": "extracts/trajectories.*",  # what is drawn step by step
     "viewer": "extracts/viewer.safetensors",  # one person's volumes, to scroll through
 }
 #: Files that are kept packed.
