@@ -118,9 +118,10 @@ def test_a_gan_sees_whole_slices(recorded):
 
 
 def test_a_shard_takes_its_share(costs, recorded):
-    over = {"translation": {"subjects_per_shard": 3}}  # 8 test subjects: 3, 3, 2
-    whole = needs_of(recorded, costs).translate("lmidiffusion", "T2w", 0)
-    parts = [needs_of(recorded, costs, over).translate("lmidiffusion", "T2w", n) for n in range(3)]
+    eight = merge(recorded, {"data": {"cohorts": {"simulated": {"subjects": {"test": 8}}}}})
+    over = {"translation": {"subjects_per_shard": 3}}  # 3, 3, 2
+    whole = needs_of(eight, costs).translate("lmidiffusion", "T2w", 0)
+    parts = [needs_of(eight, costs, over).translate("lmidiffusion", "T2w", n) for n in range(3)]
     start = costs["start"].seconds
     assert sum(p[0] - start for p in parts) == pytest.approx(whole[0] - start)
     assert parts[0][0] > parts[2][0]
