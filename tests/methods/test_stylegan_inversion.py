@@ -8,6 +8,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.images.contrast import ContrastSettings, randomise_contrast
 from lmidiff.images.structure import edge_features, silhouette_error
 from lmidiff.methods import make
+from lmidiff.methods import stylegan as module
 from lmidiff.methods.stylegan import autocorrelation, normalise
 from lmidiff.models import stylegan
 
@@ -128,7 +129,10 @@ def correlation(a, b):
     [{}, {"loss": "lmi"}, {"loss": "both"}, {"candidates": 0}],
     ids=["edges", "lmi", "both", "from the mean"],
 )
-def test_optimising_lowers_the_loss_and_never_raises_it(model, loss):
+def test_optimising_lowers_the_loss_and_never_raises_it(model, loss, monkeypatch):
+    monkeypatch.setattr(
+        module, "OVERFLOW", 0.0
+    )  # of what is cut off, which a result no longer shows
     source = contrast_changed(model.sample([101, 102, 103, 104]))
     ids = ids_of(4)
     free = {"prior": 0.0, "noise": 0.0, **loss}
@@ -214,3 +218,23 @@ def test_the_prior_draws_codes_to_the_mean(model):
 def test_wrong_settings_are_refused_by_name(settings, says):
     with pytest.raises(StudyError, match=says):
         make("stylegan", settings, None, 1)
+
+
+def test_white_tissue_is_no_way_out(model, monkeypatch):
+    """Twice as bright an image has the same edges until it is cut off at 1."""
+    images, raw = model.images, []
+
+    def bright(codes, noise):
+        raw.append(2 * images(codes, noise))
+        return raw[-1]
+
+    source = contrast_changed(model.sample([5, 6, 7]))
+    monkeypatch.setattr(model, "images", bright)
+    beyond = []
+    for cost in (0.0, module.OVERFLOW):
+        monkeypatch.setattr(module, "OVERFLOW", cost)
+        with torch.no_grad():
+            inversion(model, prior=0.0, steps=60).translate(source, ids_of(3))
+        beyond.append((raw[-1][:3].detach() - 1).clamp(min=0).square().mean().item())
+    assert beyond[0] > 0.01
+    assert beyond[1] < 0.2 * beyond[0]

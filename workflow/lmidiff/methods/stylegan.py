@@ -16,6 +16,8 @@ Departures from that projector:
   downloaded network.
 - A code for each layer (W+, Abdal et al. 2019), drawn to the mean of w by ``prior``: without
   it the styles of single layers leave what training produced, contrast included.
+- Leaving 0..1, where training's images lie, costs OVERFLOW times the mean squared excess: what is
+  cut off at 1 has no edges, and white tissue hid texture that does not fit.
 - It starts at the best of ``candidates`` random samples by ``edges``, the same candidates for every
   slice, drawn to the mean by ``truncation``; 0 candidates start at the mean of w, as the projector.
 - Tens of steps, not 1,000, the rate falls by a cosine, and the step of the lowest loss is kept.
@@ -36,6 +38,7 @@ from lmidiff.images.structure import edge_features, silhouette_error
 from lmidiff.methods.base import Method, SliceId, Translation
 
 CHUNK = 10
+OVERFLOW = 10.0
 
 
 class StyleGANInversion(Method):
@@ -70,8 +73,10 @@ class StyleGANInversion(Method):
         for step in range(settings.steps + 1):
             raw = self._image(codes, noise)
             # Judged as it is given back, but a pixel out of range still passes a gradient.
-            image = raw + (raw.clamp(0, 1) - raw).detach()
+            excess = raw - raw.clamp(0, 1)
+            image = raw - excess.detach()
             loss = self.loss(image, source, features)
+            loss = loss + OVERFLOW * excess.square().mean((1, 2, 3))
             loss = loss + settings.prior * codes.square().mean((1, 2))
             loss = loss + settings.noise * sum(map(autocorrelation, noise))
             better = (loss < lowest).detach()
