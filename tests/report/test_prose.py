@@ -235,7 +235,7 @@ def test_a_comparison_a_setting_and_a_split_are_read_from_their_files(reference)
     assert said.setting("tiny", "sampling.steps") == "4"
     assert said.people("tiny", "train") == "2"
     (tiny / "record" / "cost.csv").write_text(
-        "stage,job,seconds\ntrain,all,7200\ntrain,a,7200\ntune,all,720\n"
+        "stage,job,cpu_seconds\ntrain,all,7200\ntrain,a,7200\ntune,all,720\n"
     )
     assert said.hours("tiny") == "2.2"
     with pytest.raises(StudyError, match="0 rows of a against sdedit from PDw, ssim_brain"):

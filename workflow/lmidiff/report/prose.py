@@ -181,9 +181,10 @@ class Recorded:
         return str(found)
 
     def hours(self, study: str) -> str:
-        """The hours that a study's jobs took, added up: "6.4"."""
-        frame = self._cells(f"{study}/record/cost.csv", ["seconds"], {"job": "all"})
-        return NOT_RUN if frame is None else f"{frame['seconds'].astype(float).sum() / 3600:.1f}"
+        """The processor hours that a study's jobs took, added up: "6.4"."""
+        column = "cpu_seconds"  # of the wall's seconds some may have passed waiting for others
+        frame = self._cells(f"{study}/record/cost.csv", [column], {"job": "all"})
+        return NOT_RUN if frame is None else f"{frame[column].astype(float).sum() / 3600:.1f}"
 
     def people(self, study: str, split: str) -> str:
         """How many people a study had in a split."""
