@@ -130,9 +130,8 @@ def correlation(a, b):
     ids=["edges", "lmi", "both", "from the mean"],
 )
 def test_optimising_lowers_the_loss_and_never_raises_it(model, loss, monkeypatch):
-    monkeypatch.setattr(
-        module, "OVERFLOW", 0.0
-    )  # of what is cut off, which a result no longer shows
+    # A result no longer shows what was cut off.
+    monkeypatch.setattr(module, "OVERFLOW", 0.0)
     source = contrast_changed(model.sample([101, 102, 103, 104]))
     ids = ids_of(4)
     free = {"prior": 0.0, "noise": 0.0, **loss}

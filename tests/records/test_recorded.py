@@ -5,6 +5,8 @@ import json
 import lzma
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -357,3 +359,15 @@ def test_a_page_says_what_its_scores_rest_on(monkeypatch):
     assert "Recorded by earlier code" not in now
     assert "*Figure 2. Source, true target and each method's translation" in now
     assert re.search(r"Not run: \d+ claims", now)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_figure1_is_planned_where_the_record_has_what_it_shows(kept):
+    has = {f.name: any(f.glob("extracts/trajectories.safetensors*")) for f in RECORDED}
+    name = "default" if kept else "case_sri24"
+    assert has[name] == kept
+    plan = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
+    plan += ["--config", f"recorded=results/reference/{name}"]
+    done = subprocess.run(plan, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert ("plot_figure1" in done.stdout + done.stderr) == kept

@@ -9,7 +9,7 @@ reads has no markers. A template may ask for
     verdict(study, claim)                           held, did not hold, undecided or not run
     counts(study)                                   how many claims came out how
     setting(study, key)                             a setting of its config, a.b for b under a
-    hours(study)                                    of all of its jobs, in sum
+    hours(study)                                    of a processor, over all of its jobs
     people(study, split)                            how many people of a split
     trainings(study)                                such as "3 trainings"
     rows(study, methods)                            a few rows of a recorded table 1
