@@ -146,6 +146,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, value):
         ("log_every", 0),
         ("checkpoint_every", 0),
         ("precision", "half"),
+        ("optimizer", "sgd"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(key, value):

@@ -8,6 +8,8 @@ from torch import nn
 
 from lmidiff.options import PRECISIONS
 
+OPTIMIZERS = ("adam", "muon")
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -15,6 +17,7 @@ class TrainingSettings:
 
     steps: int = 2000
     batch_size: int = 16
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
     warmup: int = 100
     final_rate: float = 0.05
@@ -39,6 +42,8 @@ class TrainingSettings:
             raise ValueError(
                 f"batch_size {self.batch_size} does not split over {self.processes} processes"
             )
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {OPTIMIZERS}, got {self.optimizer!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
 

@@ -21,6 +21,7 @@ from lmidiff.sampler import autocast
 from lmidiff.training import ranks
 from lmidiff.training.learner import Learner, TrainingSettings
 from lmidiff.training.lease import lease
+from lmidiff.training.optimizers import optimizers_of
 from lmidiff.training.previews import Previews
 from lmidiff.training.state import Checkpoints, Position
 from lmidiff.training.stopping import StopRequest
@@ -29,12 +30,12 @@ logger = logging.getLogger("lmidiff")
 
 
 class LossLearner:
-    """A learner with one network, Adam and one loss.
+    """A learner with one network and one loss.
 
     Args:
         network: what is trained.
         loss: maps a CPU generator to a scalar loss; it draws its own batch.
-        settings: learning rate, clipping and precision.
+        settings: optimizer, learning rate, clipping and precision.
         device: where the network is.
         show: gives pictures of the network's work, see :class:`lmidiff.training.previews.Previews`.
     """
@@ -49,10 +50,10 @@ class LossLearner:
     ) -> None:
         self.network, self.loss, self.settings, self.device = network, loss, settings, device
         self.show = show
-        self.optimizers = [torch.optim.Adam(network.parameters(), lr=settings.learning_rate)]
+        self.optimizers = optimizers_of(network, settings)
 
     def step(self, generator: torch.Generator) -> dict[str, float]:
-        """One Adam step on the loss; raises StudyError if the loss is not finite."""
+        """One step on the loss; raises StudyError if the loss is not finite."""
         with autocast(self.settings.precision, self.device):
             loss = self.loss(generator)
         value = ranks.mean(loss.item())
@@ -60,10 +61,11 @@ class LossLearner:
             raise StudyError(
                 f"training: the loss became {value}; lower training.learning_rate in the config"
             )
-        self.optimizers[0].zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimizers[0].step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return {"loss": value}
 
 
