@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lmidiff.training.learner import TrainingSettings
 
-# Of the quintic iteration: steepest at zero, and it leaves singular values between about 0.7 and 1.2.
+# Of the quintic iteration: steep at zero; it leaves singular values between about 0.7 and 1.2.
 QUINTIC = (3.4445, -4.775, 2.0315)
 ROUNDS = 5
 
@@ -16,7 +16,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """The matrix (M, N) with its singular values brought near 1, by Newton-Schulz iterations.
 
     As in Jordan et al., Muon (2024), but in the matrix's own precision: :class:`torch.optim.Muon`
-    computes in bfloat16, which takes longer than the rest of a step on processors without units for it.
+    computes in bfloat16, which without units for it takes longer than the rest of a training step.
     """
     a, b, c = QUINTIC
     wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
@@ -49,7 +49,7 @@ class Muon(torch.optim.Optimizer):
                 raise ValueError("Muon takes weights of at least two dimensions")
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self) -> None:
         """Take one step for every weight that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
