@@ -69,8 +69,8 @@ class Muon(torch.optim.Optimizer):
 def optimizers_of(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """The optimizers of a network with one loss; between them they hold each parameter once.
 
-    Muon takes the weights of every layer but the first and the last, as its author advises; those two,
-    norms and biases are left to Adam.
+    Muon takes the weights of every layer but the first and the last, as its author advises; those
+    two, norms and biases are left to Adam.
     """
     parameters, rate = list(network.parameters()), settings.learning_rate
     inner = [parameter for parameter in parameters if parameter.ndim > 1][1:-1]
