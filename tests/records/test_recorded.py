@@ -115,6 +115,7 @@ def test_record_keeps_files_with_checksums(finished, tmp_path):
 PARTS = {
     "previews": ["models/some/previews.npz.xz"],
     "samples": ["figures/samples.png", "figures/samples.csv"],
+    "figure2": ["figures/figure2.png"],
     "figure1": ["extracts/trajectories.csv", "extracts/trajectories.safetensors.xz"],
     "viewer": ["extracts/viewer.safetensors.xz"],
 }
@@ -122,7 +123,7 @@ PARTS = {
 
 @pytest.mark.parametrize("without", [[], *([part] for part in PARTS), list(PARTS)])
 def test_a_part_is_kept_unless_nobody_wants_it(finished, tmp_path, without):
-    others = ["models/some/curve.csv", "extracts/figure2.safetensors.xz", "figures/figure2.png"]
+    others = ["models/some/curve.csv", "extracts/figure2.safetensors.xz", "figures/pareto.png"]
     for name in (*others, *(name for names in PARTS.values() for name in names)):
         file = finished / name.removesuffix(".xz")
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -50,8 +50,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--method",
         type=plain_name,
         metavar="NAME",
-        help="how the model translates (default: as it was trained; a regression is made "
-        "self-consistent)",
+        help="how the model translates (default: as it was trained)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(

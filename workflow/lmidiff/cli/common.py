@@ -25,7 +25,7 @@ from lmidiff.methods.base import Method
 from lmidiff.methods.build import build_method
 from lmidiff.models.shipped import weights_of
 
-USUAL = {"histogram": "inverted_histogram", "regression": "cr_regression_consistent"}
+USUAL = {"histogram": "inverted_histogram", "regression": "cr_regression"}
 """How a model translates if nobody says, by its family."""
 
 RANDOMISED = "regression"

@@ -34,6 +34,7 @@ KEPT = (
     "figures/volumes.png",
     "figures/structures.png",
     "figures/pareto.png",
+    "figures/training_cost.png",
     "figures/samples.png",
     "extracts/*",
     "cost/translate/*.tsv",
@@ -54,6 +55,7 @@ LEFT = tuple(
 SPARED = {
     "previews": PREVIEWS,  # pictures taken while training
     "samples": "figures/samples.*",  # what unconditional models draw
+    "figure2": "figures/figure2.png",  # `make figures` draws it again
     "figure1": "extracts/trajectories.*",  # what is drawn step by step
     "viewer": "extracts/viewer.safetensors",  # one person's volumes, to scroll through
 }
