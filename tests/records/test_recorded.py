@@ -116,6 +116,8 @@ PARTS = {
     "previews": ["models/some/previews.npz.xz"],
     "samples": ["figures/samples.png", "figures/samples.csv"],
     "figure2": ["figures/figure2.png"],
+    "training_cost": ["figures/training_cost.png"],
+    "volumes": ["figures/volumes.png"],
     "figure1": ["extracts/trajectories.csv", "extracts/trajectories.safetensors.xz"],
     "viewer": ["extracts/viewer.safetensors.xz"],
 }

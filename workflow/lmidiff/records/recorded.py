@@ -55,7 +55,9 @@ LEFT = tuple(
 SPARED = {
     "previews": PREVIEWS,  # pictures taken while training
     "samples": "figures/samples.*",  # what unconditional models draw
-    "figure2": "figures/figure2.png",  # `make figures` draws it again
+    "figure2": "figures/figure2.png",  # `make figures` draws this one and the next two again
+    "training_cost": "figures/training_cost.png",
+    "volumes": "figures/volumes.png",
     "figure1": "extracts/trajectories.*",  # what is drawn step by step
     "viewer": "extracts/viewer.safetensors",  # one person's volumes, to scroll through
 }
