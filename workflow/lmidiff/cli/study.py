@@ -47,7 +47,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="PART",
         help="parts that are left out, with their figure or page: previews, pictures taken while "
         "training; samples, what unconditional models draw; figure1, what is drawn step by step; "
-        "viewer, one person's volumes",
+        "viewer, one person's volumes; figure2, training_cost, volumes, pictures that "
+        "`make figures` draws again",
     )
     parser.set_defaults(run=record)
     parser = commands.add_parser("ship", help="put a study's regression into the package")
