@@ -100,7 +100,7 @@ def test_every_recorded_job_would_have_had_enough(costs, recorded):
 @pytest.mark.parametrize(
     ("over", "factor"),
     [
-        ({"model_defaults": {"training": {"steps": 3000}}}, 2),
+        ({"model_defaults": {"training": {"steps": 1500}}}, 2),
         ({"model_defaults": {"training": {"batch_size": 24}}}, 3),
         ({"data": {"grid": {"image_size": 128}}}, 4),
         ({"model_defaults": {"training": {"crop": 0.5}}}, 0.25),
