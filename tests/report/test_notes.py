@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lmidiff.report.front import write_front
-from lmidiff.report.notes import note_of
+from lmidiff.report.notes import note_of, recipe_of
 from lmidiff.report.recorded_text import results_page
 from lmidiff.report.summary_page import report_text
 
@@ -53,3 +53,13 @@ def test_pages_carry_it(folder: Path, tmp_path: Path) -> None:
         write_front(folder, folder / "figures" / "figure2.png", page, {**about, **told})
         said = re.findall("<strong>(Simulated source[^<]*)</strong>", page.read_text())
         assert bool(said) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("study", "recipe"), [("draws", "1500 steps of Adam"), ("default", "750 steps of Muon")]
+)
+def test_a_page_says_how_its_networks_were_trained(study: str, recipe: str) -> None:
+    folder = RECORD.with_name(study)
+    said = recipe_of(yaml.safe_load((folder / "record" / "config.yaml").read_text()))
+    assert recipe in said
+    assert said in results_page(folder)
