@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from lmidiff.common.environment import own_backend
 from lmidiff.common.errors import StudyError
-from lmidiff.common.logs import set_up_logging
+from lmidiff.common.logs import set_up_logging, visible
 from lmidiff.common.memory import NOT_ENOUGH, ran_out
 
 INTERRUPTED = 130
@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed, as by >&-
+            sys.stdout.flush()
     except StudyError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -57,8 +58,7 @@ def _run(arguments: list[str] | None) -> None:
 
 
 def _fail(text: str) -> int:
-    line = text.replace("\n", "\\n")  # a file's name may hold one
-    print(f"ERROR {line}", file=sys.stderr)
+    print(f"ERROR {visible(text)}", file=sys.stderr)
     return 1
 
 

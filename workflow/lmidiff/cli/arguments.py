@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.logs import visible
 from lmidiff.options import Sampling
 
 Value = TypeVar("Value", int, float)
@@ -149,4 +150,4 @@ class OneLine(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the options, and end with status 2."""
-        self.exit(2, f"ERROR {message}; see {self.prog} --help\n")
+        self.exit(2, f"ERROR {visible(message)}; see {self.prog} --help\n")

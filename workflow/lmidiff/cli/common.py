@@ -147,7 +147,7 @@ def _settings(weights: Path) -> dict[str, Any]:
         raise StudyError(f"{path}: no such file; it lies beside the weights of a study") from error
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: cannot be read as JSON ({one_line(error)})") from error
-    if not isinstance(settings, dict) or "family" not in settings:
+    if not isinstance(settings, dict) or not isinstance(settings.get("family"), str):
         raise StudyError(f"{path}: is not the config of a trained model")
     check_finite(settings, str(path))
     for name, block in settings.items():

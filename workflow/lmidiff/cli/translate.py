@@ -95,7 +95,7 @@ def run(given: argparse.Namespace) -> None:
         results += [uncertainty_path(order.out)] if given.uncertainty else []
         results += [picture(order.out)] if given.qc else []
         check_outputs(results, files_read(given, [each.scan for each in orders]))
-        _check_sidecar(sidecar(order.out))
+        _check_own(results)
     set_up(1)
     each_scan(orders, lambda order: _translate(given, order, method, like, device))
 
@@ -232,18 +232,24 @@ def sidecar(out: Path) -> Path:
     return out.with_name(stem_of(out) + ".json")
 
 
-def _check_sidecar(path: Path) -> None:
-    """Raise StudyError where a JSON lies that somebody else wrote, such as a scanner's."""
-    if not path.exists():
+def _check_own(results: list[Path]) -> None:
+    """Raise StudyError if what goes beside a translation would replace what others wrote there.
+
+    Args:
+        results: the translation, its description, which tells who wrote, and what else is made.
+    """
+    _, described, *_ = results
+    beside = [path for path in results[1:] if path.exists()]
+    if not beside:
         return
     try:
-        by = json.loads(path.read_text())["GeneratedBy"]["Name"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        by = json.loads(described.read_text())["GeneratedBy"]["Name"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         by = None
     if by != NAME:
         raise StudyError(
-            f"{path}: would be written over, and lmidiff did not make it (GeneratedBy.Name); name "
-            "another result with --out"
+            f"{beside[0]}: would be written over, and by {described.name} lmidiff did not make it "
+            "(GeneratedBy.Name); name another result with --out"
         )
 
 

@@ -48,7 +48,8 @@ def draw_quality(subject: AlignedSubject, name: str, path: str | Path) -> None:
                 else:
                     _edges(axis, view.cut(subject.images[still].data), brain, view)
             axes[row, 0].set_title(_caption(entry, still), loc="left")
-        figure.suptitle(name, x=0.01, ha="left", fontsize=8)
+        shown = name.encode("utf-8", "replace").decode()  # a folder's name may be no text
+        figure.suptitle(shown, x=0.01, ha="left", fontsize=8, parse_math=False)
         figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 9 / (8 + 42 * rows), 0.02, 0.14)
         with atomic(path) as temporary:
             figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
