@@ -270,7 +270,12 @@ def test_ctrl_c_is_one_line(scan, kmeans, capsys, monkeypatch):
 
     monkeypatch.setattr("lmidiff.cli.segment.segment", interrupt)
     given = ["segment", "--model", kmeans, scan, "--translated"]
-    assert main([str(part) for part in given]) == 130
+    # A shell starts what runs behind it with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main([str(part) for part in given]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.startswith("ERROR interrupted")
 
 

@@ -25,10 +25,15 @@ def note_of(config: Mapping[str, Any]) -> str:
 def recipe_of(config: Mapping[str, Any]) -> str:
     """How networks were trained and how draws were made, as a sentence: records differ in both.
 
+    "" where a config says nothing of training.
+
     Args:
         config: the study's, as its record keeps it; one without ``optimizer`` is of before it.
     """
-    training, sampling = config["model_defaults"]["training"], config["sampling"]
+    training = config.get("model_defaults", {}).get("training")
+    if training is None:
+        return ""
+    sampling = config["sampling"]
     return (
         f"Networks have {config['data']['grid']['image_size']} px a side and were trained for "
         f"{training['steps']} steps of {training.get('optimizer', 'adam').capitalize()}, where the "

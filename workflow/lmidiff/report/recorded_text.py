@@ -88,7 +88,8 @@ def _of_a_case(there: Path) -> list[str]:
 def _note(folder: Path) -> list[str]:
     config = _config(folder)
     notes = [note_of(config), EARLIER if "folds" not in config else ""]
-    return [f"{recipe_of(config)}\n", *(f"**{note}**\n" for note in notes if note)]
+    recipe = [f"{said}\n" for said in [recipe_of(config)] if said]
+    return recipe + [f"**{note}**\n" for note in notes if note]
 
 
 def _config(folder: Path) -> dict[str, Any]:
