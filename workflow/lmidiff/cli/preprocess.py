@@ -13,7 +13,7 @@ from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.identity import identity
-from lmidiff.data.quality import read_flags, write_quality
+from lmidiff.data.quality import write_quality
 from lmidiff.data.volumes import describe, read_volume
 
 logger = logging.getLogger("lmidiff")
@@ -102,9 +102,9 @@ def _check_own(outputs: list[Path], judged: Path, paths: dict[str, Path]) -> Non
     if not there:
         return
     try:
-        read_flags(judged)
-        scans = json.loads(judged.read_text())["scans"]
-        before = {Path(scan["file"]).name for scan in scans}
+        before = {Path(scan["file"]).name for scan in json.loads(judged.read_text())["scans"]}
+        if not before:
+            raise LookupError("no scan")
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise StudyError(
             f"{there[0]}: is there already, and lmidiff preprocess did not write it; name another "

@@ -220,6 +220,8 @@ def _open(path: Path, name: str) -> SpatialImage:
             f"{name}: cannot be read: the header's numbers make no sense ({one_line(error)}); "
             "set qform, sform and scaling from the original scan"
         ) from error
+    except MemoryError:
+        raise  # said as what it is
     except Exception as error:  # nibabel's readers of other formats raise whatever they meet
         raise StudyError(
             f"{name}: cannot be read as NIfTI ({one_line(error)}); "
