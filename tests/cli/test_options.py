@@ -18,7 +18,6 @@ from lmidiff.common.environment import own_backend
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.own_space import OwnScan, read_own
-from lmidiff.data.quality import write_quality
 from lmidiff.evaluation.segmentation import KMeansModel
 from lmidiff.models.histogram import QUANTILES
 from lmidiff.models.shipped import weights_of
@@ -128,7 +127,7 @@ def test_preprocess_puts_its_folder_beside_the_first_scan(scan, capsys):
     assert f"{taken}: is a file" in refused(capsys, "preprocess", "--scans", *given)
 
 
-@pytest.mark.parametrize("judged", [None, "{}", "no JSON"])
+@pytest.mark.parametrize("judged", [None, "{}", '{"scans": []}', "no JSON"])
 def test_preprocess_does_not_write_over_what_it_has_not_written(judged, scan, capsys):
     other = scan.parent / "brain_mask.nii.gz"
     other.write_bytes(b"another program's")
@@ -139,8 +138,9 @@ def test_preprocess_does_not_write_over_what_it_has_not_written(judged, scan, ca
     assert f"{other}: is there already, and lmidiff preprocess did not write it" in said
     assert other.read_bytes() == b"another program's"
     # What it has written before, it writes again: here it goes on, to a scan that is not there.
-    write_quality(scan.parent / "quality.json", "x", "PDw", [])
-    assert "y.nii.gz" in refused(capsys, "preprocess", *given)
+    scans = [{"file": "x.nii.gz (PDw)"}, {"file": "y.nii.gz (T1w)"}]
+    (scan.parent / "quality.json").write_text(json.dumps({"scans": scans}))
+    assert f"{scan.parent}/y.nii.gz (T1w): no such file" in refused(capsys, "preprocess", *given)
 
 
 def test_several_translations_are_segmented_beside_them(scan, kmeans, capsys):
