@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -112,6 +113,14 @@ def test_a_damaged_file_stops_no_other(tmp_path, kmeans, capsys):
     assert main([str(part) for part in given]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("ERROR ")
     assert len(list(tmp_path.glob("good_*dseg*"))) == 1
+
+
+def test_a_half_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    nib.save(nib.Nifti1Pair(brain(), AFFINE), tmp_path / "pair.img")
+    (tmp_path / "pair.img").unlink()
+    (tmp_path / "pair.img").mkdir()  # rights are no hindrance to root
+    with pytest.raises(StudyError, match=r"pair\.img: Is a directory\); check its rights"):
+        read_volume(tmp_path / "pair.hdr")
 
 
 def test_an_axis_longer_than_a_result_can_say(tmp_path):
@@ -250,6 +259,18 @@ def test_nobody_reads_what_is_printed(scan, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["view", str(scan), "-o", str(tmp_path / "v.html")]) == 0
     assert (tmp_path / "v.html").exists()
+
+
+def test_a_folder_that_was_deleted_meanwhile(tmp_path):
+    command = Path(sys.executable).with_name("lmidiff")
+    gone = 'mkdir gone && cd gone && rmdir ../gone && "$0" translate x.nii'
+    done = subprocess.run(
+        ["sh", "-c", gone, str(command)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ERROR the current folder does not exist any more; change to one that does\n"
+    )
 
 
 def test_the_faintest_scan_has_its_brain():

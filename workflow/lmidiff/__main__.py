@@ -19,6 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
         with suppress(AttributeError):  # a test's is no file
             stream.reconfigure(errors="backslashreplace")
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        return _fail("the current folder does not exist any more; change to one that does")
+    try:
         _run(arguments)
         if sys.stdout is not None:  # closed, as by >&-
             sys.stdout.flush()

@@ -257,6 +257,10 @@ def _scalars(image: SpatialImage, name: str, number: int | None = None) -> np.nd
             "wrong, copy the file again"
         ) from error
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno:  # the system's word, not nibabel's
+            raise StudyError(
+                f"{name}: cannot be read ({error.filename}: {error.strerror}); check its rights"
+            ) from error
         raise _truncated(name, one_line(error)) from error
     slope, inter = (getattr(image.dataobj, key, d) for key, d in (("slope", 1), ("inter", 0)))
     if (slope, inter) != (1, 0) and not np.isfinite(data).all():
