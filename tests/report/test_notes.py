@@ -13,7 +13,7 @@ from lmidiff.report.recorded_text import results_page
 from lmidiff.report.summary_page import report_text
 
 ROOT = Path(__file__).parents[2]
-RECORD = ROOT / "results" / "reference" / "real_fast"
+RECORD = ROOT / "results" / "reference" / "real"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return goal
 
 
-@pytest.mark.parametrize("study", ["default", "real_fast", "case_sri24"])
+@pytest.mark.parametrize("study", ["default", "real", "case_sri24"])
 def test_other_studies_have_no_note(study: str) -> None:
     kept = ROOT / "results" / "reference" / study
     assert note_of(yaml.safe_load((kept / "record" / "config.yaml").read_text())) == ""
