@@ -69,7 +69,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--spacing",
         type=number(0.1, 50),
         metavar="MM",
-        help="from slice to slice (default: the model's pixel size)",
+        help="from slice to slice (default: the scan's own, from 1 mm to the model's pixel size)",
     )
 
 

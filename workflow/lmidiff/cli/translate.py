@@ -38,6 +38,9 @@ logger = logging.getLogger("lmidiff")
 BATCH = 16
 """Slices a network takes at a time; the method looks at the whole brain."""
 
+SPACING_MM = 1.0
+"""Slices are translated no closer than that, if nobody says."""
+
 SUBJECT = "source"
 NAME = "lmidiff"
 """Of the maker, in the JSON beside a result."""
@@ -161,7 +164,7 @@ def translate(
         method: ready to translate.
         like: what the model's slices are like.
         device: where to translate.
-        spacing: mm from slice to slice; a pixel if None.
+        spacing: mm from slice to slice; if None the scan's, within ``SPACING_MM`` and a pixel.
         model_pixels: leave out the scan's own detail (:mod:`lmidiff.data.detail`).
         uncertainty: of a method that draws no samples, whether to ask how well it retraces its own
             translation (:mod:`lmidiff.methods.retrace`).
@@ -174,11 +177,11 @@ def translate(
         scan,
         image_size=like.image_size,
         pixel_size=like.pixel_size,
-        spacing=spacing or like.pixel_size,
+        spacing=spacing or _spacing(scan, like),
         percentile=like.percentile,
     )
     source = stack_of(slices)
-    _watch(method, like.target, len(source))
+    _watch(method, f"translate to {like.target}", len(source))
     ids = [(SUBJECT, place) for place in range(len(source))]
     with torch.no_grad():
         result = method.translate(source.to(device), ids)
@@ -202,21 +205,27 @@ def translate(
         return image, back(scan, slices, result.spread.cpu())
     if not uncertainty or like.contrast is None:
         return image, None
-    logger.info("uncertainty: the translation in %d random contrasts, translated back", CONTRASTS)
+    _watch(method, "translate it back from random contrasts", len(source) * CONTRASTS)
     shown = torch.where(source > 0, stack, 0.0).to(device)
     return image, on_voxels(retracing_error(method, shown, ids, like.contrast).cpu())
 
 
-def _watch(method: Method, target: str, slices: int) -> None:
+def _spacing(scan: OwnScan, like: Slices) -> float:
+    """As close as the scan's own slices, where those are closer than the model's pixels."""
+    return min(max(float(scan.volume.voxel_mm[2]), SPACING_MM), like.pixel_size)
+
+
+def _watch(method: Method, what: str, slices: int) -> None:
     """Show progress, and let a network take a few slices at a time: the method gets the brain.
 
     What a method takes from the brain as a whole, such as its histogram, is so of all of it.
     """
     settings = method.settings
-    if not isinstance(settings, Sampling):
-        logger.info("translate %d slices to %s", slices, target)
+    if not hasattr(method.model, "at_once"):
+        logger.info("%s, %d slices", what, slices)
         return
-    progress = Progress(f"translate to {target}", slices * settings.steps * settings.draws, every=4)
+    evaluations = settings.steps * settings.draws if isinstance(settings, Sampling) else 1
+    progress = Progress(what, slices * evaluations, every=4)
     method.model.at_once = BATCH
     method.model.watch = lambda count: progress.step(count=count)
 
