@@ -196,6 +196,18 @@ def test_a_config_that_makes_no_sense_is_named(block, key, value, says, translat
     assert says in said
 
 
+def test_slices_that_the_network_cannot_take_are_named(scan, tmp_path, capsys):
+    shipped = weights_of("T1w")
+    config = json.loads(shipped.with_name("config.json").read_text())
+    config["images"]["grid"]["image_size"] = 97
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / shipped.name).write_bytes(shipped.read_bytes())
+    said = refused(capsys, "translate", scan, "--mask", scan, "--weights", folder / shipped.name)
+    assert "config.json: images.grid.image_size 97 is not a multiple of 8" in said
+
+
 def test_json_that_is_too_deep_is_named(scan, kmeans, translate, tmp_path, capsys):
     translate({}, {})
     deep = tmp_path / "model" / "config.json"

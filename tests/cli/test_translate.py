@@ -12,7 +12,7 @@ import torch
 from lmidiff.__main__ import main
 from lmidiff.cli.scans import beside, orders_of
 from lmidiff.common.errors import StudyError
-from lmidiff.data.detail import at_own_resolution, blur, function_of
+from lmidiff.data.detail import at_own_resolution, blur, doubt_of, function_of
 from lmidiff.data.nifti import write_nifti
 from lmidiff.models import regression, shipped
 from lmidiff.models.histogram import QUANTILES
@@ -404,3 +404,17 @@ def test_one_pass_gives_the_same_however_many_slices_the_network_takes():
         parts = model(images)
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
     assert counted == [2, 2, 1]
+
+
+def test_doubt_is_of_places_and_where_detail_and_network_disagree():
+    brain = np.zeros((30, 30, 30), bool)
+    brain[3:-3, 3:-3, 3:-3] = True
+    told = np.where(brain, 0.5, 0).astype(np.float32)
+    image = told.copy()
+    image[8:12, 8:12, 8:12] += 0.3
+    error = np.where(brain, 0.1, 0).astype(np.float32)
+    error[20, 20, 20] = 0.9
+    doubt = doubt_of(error, image, told, brain, np.ones(3))
+    assert doubt[10, 10, 10] > 0.2 > doubt[20, 20, 20] > doubt[15, 4, 25]
+    assert doubt[15, 4, 25] == pytest.approx(0.1, abs=1e-3)  # the brain's edge pulls nothing down
+    assert not doubt[~brain].any()

@@ -124,6 +124,13 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
             f"{config_of(given.weights)}: does not describe the model ({one_line(error)}); take "
             "the file that lies beside the weights of the study"
         ) from error
+    multiple = getattr(getattr(method.model, "network", None), "multiple", 1)
+    if slices.image_size % multiple:
+        raise StudyError(
+            f"{config_of(given.weights)}: {IMAGES}.grid.image_size {slices.image_size} is not a "
+            f"multiple of {multiple}, which the network's levels need; take the file that lies "
+            "beside the weights of the study"
+        )
     return method, slices, device
 
 

@@ -18,7 +18,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256, write_json
 from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
-from lmidiff.data.detail import at_own_resolution, function_of
+from lmidiff.data.detail import at_own_resolution, doubt_of, function_of
 from lmidiff.data.own_space import (
     OwnScan,
     back,
@@ -47,7 +47,8 @@ NAME = "lmidiff"
 
 UNCERTAINTY = {
     True: "standard deviation over the draws",
-    False: "mean absolute error of translating the translation back from random contrasts",
+    False: "mean absolute error of translating the translation back from random contrasts, and "
+    "what the scan's own detail changes",
 }
 """What the map is, of a method that draws and of one that does not; 0..1, as the translation."""
 
@@ -187,27 +188,27 @@ def translate(
         result = method.translate(source.to(device), ids)
     stack = result.image.clamp(0, 1).cpu()
 
-    def on_voxels(values: torch.Tensor) -> np.ndarray:
-        volume = back(scan, slices, values)
-        if model_pixels:
-            return volume
-        return at_own_resolution(
+    coarse = back(scan, slices, stack)
+    image = (
+        coarse
+        if model_pixels
+        else at_own_resolution(
             normalised(scan, like.percentile),
             scan.brain,
             scan.volume.voxel_mm,
-            volume,
-            function_of(source, values),
+            coarse,
+            function_of(source, stack),
             like.pixel_size,
         )
-
-    image = on_voxels(stack)
+    )
     if result.spread is not None:
         return image, back(scan, slices, result.spread.cpu())
     if not uncertainty or like.contrast is None:
         return image, None
     _watch(method, "translate it back from random contrasts", len(source) * CONTRASTS)
     shown = torch.where(source > 0, stack, 0.0).to(device)
-    return image, on_voxels(retracing_error(method, shown, ids, like.contrast).cpu())
+    error = back(scan, slices, retracing_error(method, shown, ids, like.contrast).cpu())
+    return image, doubt_of(error, image, coarse, scan.brain, scan.volume.voxel_mm)
 
 
 def _spacing(scan: OwnScan, like: Slices) -> float:
