@@ -415,6 +415,7 @@ def test_doubt_is_of_places_and_where_detail_and_network_disagree():
     error = np.where(brain, 0.1, 0).astype(np.float32)
     error[20, 20, 20] = 0.9
     doubt = doubt_of(error, image, told, brain, np.ones(3))
-    assert doubt[10, 10, 10] > 0.2 > doubt[20, 20, 20] > doubt[15, 4, 25]
+    assert doubt[10, 10, 10] > 0.18
+    assert 0.1 < doubt[20, 20, 20] < 0.12  # one voxel is no place
     assert doubt[15, 4, 25] == pytest.approx(0.1, abs=1e-3)  # the brain's edge pulls nothing down
     assert not doubt[~brain].any()
