@@ -78,7 +78,7 @@ smoke: env ## Run every rule on a tiny study (a few minutes)
 sri24: env ## Translate the real SRI24 template (fetches it)
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/sri24.yaml
 
-cases: env ## Translate two templates and a patient, each alone, with the networks of real_fast
+cases: env ## Translate two templates and a patient, each alone, with the networks of real
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/case_sri24.yaml
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/case_avg152.yaml
 	@$(MAKE) --no-print-directory reproduce CONFIG=config/case_patient.yaml

@@ -1,5 +1,9 @@
 """The benchmark of own scans: rows, lesions and means over people."""
 
+import ast
+import re
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -8,9 +12,13 @@ import pytest
 from lmidiff.benchmarks import own_scans
 from lmidiff.benchmarks.own_scans import LABELS, ROWS, TISSUES, measure, summary
 from lmidiff.evaluation.lesions import CSF, GM, WM
+from lmidiff.records.provenance import modules_behind
 from meshnets import publish
+from workflows import ROOT
 
 SHAPE = (24, 24, 12)
+RULES = ROOT / "workflow/rules/bench.smk"
+SCRIPT = ROOT / "workflow/scripts/try_own_scan.py"
 
 
 @pytest.fixture
@@ -84,3 +92,11 @@ def test_means_over_people_have_their_interval():
     mean, low, high = table["other"][0].replace("[", "").replace("]", "").replace(",", "").split()
     assert float(mean) == 0.25
     assert 0.1 < float(low) < 0.25 < float(high) < 0.4
+
+
+def test_the_commands_that_are_called_by_name_are_inputs_of_the_rule():
+    called = set(re.findall(r'_run\("(\w+)"', Path(own_scans.__file__).read_text()))
+    (listed,) = re.findall(r"^OWN_COMMANDS = (.*)$", RULES.read_text(), re.MULTILINE)
+    assert set(ast.literal_eval(listed)) == {f"lmidiff.cli.{name}" for name in called}
+    behind = modules_behind(SCRIPT, *ast.literal_eval(listed))
+    assert {"detail.py", "retrace.py", "registration.py"} <= {Path(each).name for each in behind}

@@ -18,7 +18,6 @@ from lmidiff.common.environment import own_backend
 from lmidiff.common.errors import StudyError
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.own_space import OwnScan, read_own
-from lmidiff.data.quality import write_quality
 from lmidiff.evaluation.segmentation import KMeansModel
 from lmidiff.models.histogram import QUANTILES
 from lmidiff.models.shipped import weights_of
@@ -128,7 +127,7 @@ def test_preprocess_puts_its_folder_beside_the_first_scan(scan, capsys):
     assert f"{taken}: is a file" in refused(capsys, "preprocess", "--scans", *given)
 
 
-@pytest.mark.parametrize("judged", [None, "{}", "no JSON"])
+@pytest.mark.parametrize("judged", [None, "{}", '{"scans": []}', "no JSON"])
 def test_preprocess_does_not_write_over_what_it_has_not_written(judged, scan, capsys):
     other = scan.parent / "brain_mask.nii.gz"
     other.write_bytes(b"another program's")
@@ -139,8 +138,9 @@ def test_preprocess_does_not_write_over_what_it_has_not_written(judged, scan, ca
     assert f"{other}: is there already, and lmidiff preprocess did not write it" in said
     assert other.read_bytes() == b"another program's"
     # What it has written before, it writes again: here it goes on, to a scan that is not there.
-    write_quality(scan.parent / "quality.json", "x", "PDw", [])
-    assert "y.nii.gz" in refused(capsys, "preprocess", *given)
+    scans = [{"file": "x.nii.gz (PDw)"}, {"file": "y.nii.gz (T1w)"}]
+    (scan.parent / "quality.json").write_text(json.dumps({"scans": scans}))
+    assert f"{scan.parent}/y.nii.gz (T1w): no such file" in refused(capsys, "preprocess", *given)
 
 
 def test_several_translations_are_segmented_beside_them(scan, kmeans, capsys):
@@ -194,6 +194,18 @@ def test_a_config_that_makes_no_sense_is_named(block, key, value, says, translat
     said = translate(QUANTILES_OF, config)
     assert "config.json: " in said
     assert says in said
+
+
+def test_slices_that_the_network_cannot_take_are_named(scan, tmp_path, capsys):
+    shipped = weights_of("T1w")
+    config = json.loads(shipped.with_name("config.json").read_text())
+    config["images"]["grid"]["image_size"] = 97
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / shipped.name).write_bytes(shipped.read_bytes())
+    said = refused(capsys, "translate", scan, "--mask", scan, "--weights", folder / shipped.name)
+    assert "config.json: images.grid.image_size 97 is not a multiple of 8" in said
 
 
 def test_json_that_is_too_deep_is_named(scan, kmeans, translate, tmp_path, capsys):
@@ -270,7 +282,12 @@ def test_ctrl_c_is_one_line(scan, kmeans, capsys, monkeypatch):
 
     monkeypatch.setattr("lmidiff.cli.segment.segment", interrupt)
     given = ["segment", "--model", kmeans, scan, "--translated"]
-    assert main([str(part) for part in given]) == 130
+    # A shell starts what runs behind it with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main([str(part) for part in given]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.startswith("ERROR interrupted")
 
 

@@ -12,9 +12,9 @@ import torch
 from lmidiff.__main__ import main
 from lmidiff.cli.scans import beside, orders_of
 from lmidiff.common.errors import StudyError
-from lmidiff.data.detail import at_own_resolution, function_of
+from lmidiff.data.detail import at_own_resolution, blur, doubt_of, function_of
 from lmidiff.data.nifti import write_nifti
-from lmidiff.models import shipped
+from lmidiff.models import regression, shipped
 from lmidiff.models.histogram import QUANTILES
 from lmidiff.models.weights import publish
 
@@ -345,3 +345,77 @@ def test_an_intensity_that_few_pixels_have_prints_no_noise():
     assert np.abs(function - (1 - values))[common].max() < 0.01
     assert np.abs(np.diff(function)).max() < 0.02
     assert function.min() > 0.4
+
+
+def test_detail_that_the_network_smoothed_away_is_the_scans():
+    # Thin strips that the network's pixels cannot show, at 1 mm and pixels of 2 mm.
+    shape = (60, 60, 30)
+    scan = np.full(shape, 0.3, np.float32)
+    scan[::6] = 0.7
+    brain = np.ones(shape, bool)
+    truth = 1 - scan
+    from scipy import ndimage
+
+    told = ndimage.gaussian_filter(truth, 1.6)
+    table = (np.linspace(0, 1, 256, dtype=np.float32), np.linspace(1, 0, 256, dtype=np.float32))
+    found = at_own_resolution(scan, brain, np.ones(3), told, table, 2.0)
+    inner = np.s_[10:-10, 10:-10, 5:-5]
+    assert np.abs(found - truth)[inner].max() < 0.06
+    assert np.abs(told - truth)[inner].max() > 0.2
+
+
+def test_a_scan_as_smooth_as_the_translation_is_not_smoothed_for_it():
+    thick = blur(np.array([1.0, 1.0, 5.0]), 2.0)
+    assert thick[2] == 0
+    assert thick[0] == thick[1] == pytest.approx(1.45, abs=0.02)
+    assert (blur(np.full(3, 2.0), 2.0) < blur(np.full(3, 1.0), 2.0)).all()
+
+
+@pytest.mark.parametrize(("voxel", "spacing"), [(0.5, 1.0), (1.0, 1.0), (1.3, 1.3), (5.0, 4.0)])
+def test_slices_lie_as_close_as_the_scans_own(tmp_path, weights, monkeypatch, voxel, spacing):
+    from lmidiff.cli import translate as command
+
+    asked = []
+    inner = command.to_slices
+    monkeypatch.setattr(
+        command, "to_slices", lambda *a, **k: asked.append(k["spacing"]) or inner(*a, **k)
+    )
+    scan = head(tmp_path / "a.nii.gz")
+    image = nib.load(scan)
+    affine = image.affine.copy()
+    affine[:, 2] *= voxel / np.linalg.norm(affine[:3, 2])
+    data = image.get_fdata(dtype=np.float32)
+    nib.save(nib.Nifti1Image(data, affine), scan)
+    mask = tmp_path / "mask.nii.gz"
+    nib.save(nib.Nifti1Image((data > 0).astype(np.uint8), affine), mask)
+    command_line = ["translate", str(scan), "--weights", str(weights), "--mask", str(mask)]
+    assert main(command_line) == 0
+    assert asked == [pytest.approx(spacing)]  # the model's pixels have 4 mm
+
+
+def test_one_pass_gives_the_same_however_many_slices_the_network_takes():
+    settings = json.loads((shipped.weights_of("T1w").parent / "config.json").read_text())
+    model = regression.RegressionModel(settings, torch.device("cpu"))
+    images = torch.rand(5, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    counted: list[int] = []
+    with torch.no_grad():
+        whole = model(images)
+        model.at_once, model.watch = 2, counted.append
+        parts = model(images)
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
+    assert counted == [2, 2, 1]
+
+
+def test_doubt_is_of_places_and_where_detail_and_network_disagree():
+    brain = np.zeros((30, 30, 30), bool)
+    brain[3:-3, 3:-3, 3:-3] = True
+    told = np.where(brain, 0.5, 0).astype(np.float32)
+    image = told.copy()
+    image[8:12, 8:12, 8:12] += 0.3
+    error = np.where(brain, 0.1, 0).astype(np.float32)
+    error[20, 20, 20] = 0.9
+    doubt = doubt_of(error, image, told, brain, np.ones(3))
+    assert doubt[10, 10, 10] > 0.18
+    assert 0.1 < doubt[20, 20, 20] < 0.12  # one voxel is no place
+    assert doubt[15, 4, 25] == pytest.approx(0.1, abs=1e-3)  # the brain's edge pulls nothing down
+    assert not doubt[~brain].any()

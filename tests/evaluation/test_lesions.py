@@ -126,3 +126,17 @@ def test_means_are_over_people_and_trainings_and_are_drawn(tmp_path):
         files = [tmp_path / f"{number}.{kind}" for kind in ("png", "pdf")]
         figure_lesions(table, ["FLAIR"], *files, ceilings=["source"])
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+def test_no_interval_of_a_share_passes_its_ends():
+    measured = frame()
+    for measure in MEASURES:
+        measured[measure] = np.where(measured["subject"] == "sub-0", 0.6, 0.0)
+    table = lesions_table(measured, {"lmi": "LMI"}, ["FLAIR"], seed=1).set_index("measure")
+    assert table.loc["contrast", "low"] < 0  # a difference may be
+    shares = table.drop(["contrast", "true_contrast"])
+    assert (shares["low"] == 0).all()
+    assert (shares["high"] < 1).all()
+    measured[list(MEASURES)] = 1 - measured[list(MEASURES)]
+    table = lesions_table(measured, {"lmi": "LMI"}, ["FLAIR"], seed=1).set_index("measure")
+    assert (table["high"].drop(["contrast", "true_contrast"]) == 1).all()

@@ -12,7 +12,7 @@ from lmidiff.evaluation.panel import Panel, choose_roi
 from lmidiff.evaluation.tables import MethodInfo, table1
 from lmidiff.figures.figure2 import figure2
 from lmidiff.figures.scores import figure_curves, figure_scores
-from lmidiff.figures.style import OKABE_ITO, TISSUE_COLOURS
+from lmidiff.figures.style import OKABE_ITO, TISSUE_COLOURS, drawable
 from lmidiff.report.table_writers import tidy
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
@@ -219,3 +219,9 @@ def test_few_and_many_methods(tmp_path, count):
     figure2(panels, methods, tmp_path / "a.png", tmp_path / "a.pdf")
     width, height = png_size(tmp_path / "a.png")
     assert height < 1.6 * width, "fits a page"
+
+
+def test_names_that_the_font_does_not_have_are_drawn_as_far_as_they_can():
+    assert drawable("sub-01 é Ω") == "sub-01 é Ω"
+    assert drawable("患者_a") == "??_a"
+    assert drawable("x\udcff") == "x?"  # of a name that is no text

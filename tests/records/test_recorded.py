@@ -356,7 +356,7 @@ def test_a_page_says_what_its_scores_rest_on(monkeypatch):
         results_page(Path("results/reference", name))
         for name in ("case_patient", "ablation", "default")
     )
-    assert "Weights that `results/real_fast` has were taken over from there" in case
+    assert "Weights that `results/real` has were taken over from there" in case
     assert "taken over" not in now
     assert "Recorded by earlier code" in old
     assert "Recorded by earlier code" not in now

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from lmidiff.report.front import write_front
-from lmidiff.report.notes import note_of
+from lmidiff.report.notes import note_of, recipe_of
 from lmidiff.report.recorded_text import results_page
 from lmidiff.report.summary_page import report_text
 
 ROOT = Path(__file__).parents[2]
-RECORD = ROOT / "results" / "reference" / "real_fast"
+RECORD = ROOT / "results" / "reference" / "real"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return goal
 
 
-@pytest.mark.parametrize("study", ["default", "real_fast", "case_sri24"])
+@pytest.mark.parametrize("study", ["default", "real", "case_sri24"])
 def test_other_studies_have_no_note(study: str) -> None:
     kept = ROOT / "results" / "reference" / study
     assert note_of(yaml.safe_load((kept / "record" / "config.yaml").read_text())) == ""
@@ -53,3 +53,13 @@ def test_pages_carry_it(folder: Path, tmp_path: Path) -> None:
         write_front(folder, folder / "figures" / "figure2.png", page, {**about, **told})
         said = re.findall("<strong>(Simulated source[^<]*)</strong>", page.read_text())
         assert bool(said) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("study", "recipe"), [("draws", "1500 steps of Adam"), ("default", "750 steps of Muon")]
+)
+def test_a_page_says_how_its_networks_were_trained(study: str, recipe: str) -> None:
+    folder = RECORD.with_name(study)
+    said = recipe_of(yaml.safe_load((folder / "record" / "config.yaml").read_text()))
+    assert recipe in said
+    assert said in results_page(folder)

@@ -165,20 +165,20 @@ def test_models_of_the_real_study_are_trained_once_for_all(name: str) -> None:
         config = merge(*(yaml.safe_load(file.read_text()) for file in files))
         return Study(config, read_ledger(ROOT / "config" / "datasets.tsv"))
 
-    real, other = study_of("real_fast"), study_of(name)
+    real, other = study_of("real"), study_of(name)
     assert other.people.subjects("train") == real.people.subjects("train")
     assert other.people.subjects("val") == real.people.subjects("val")
     assert not set(other.people.subjects("test")) & set(real.people.subjects())
-    assert other.rows.used_models == real.rows.used_models
+    assert set(other.rows.used_models) <= set(real.rows.used_models)
     assert (other.people.images, other.seed) == (real.people.images, real.seed)
-    for model in real.rows.used_models:
+    for model in other.rows.used_models:
         assert other.models.settings(model) == real.models.settings(model)
         handed = {
             role: [file.replace(str(other.folder), str(real.folder)) for file in files]
             for role, files in other.models.files(model).items()
         }
         assert handed == real.models.files(model)
-    for row in real.rows.methods:
+    for row in other.rows.methods:
         assert other.rows.settings(row) == real.rows.settings(row)
 
 

@@ -180,7 +180,7 @@ def test_a_real_target_with_simulated_sources_is_planned(project: Path) -> None:
     trained = {
         Path(path).name.split("_")[0] for job in of_rule(jobs, "train_model") for path in job.data
     }
-    assert len(trained) == 40
+    assert len(trained) == 90
     assert not tested & trained
     rows = read_tsv(ROOT / "config" / "simulated_sources.tsv", "sheet", "sheet", str)
     assert {f"sub-{row['subject']}" for _, row in rows} == tested

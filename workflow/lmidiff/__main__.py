@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from lmidiff.common.environment import own_backend
 from lmidiff.common.errors import StudyError
-from lmidiff.common.logs import set_up_logging
+from lmidiff.common.logs import set_up_logging, visible
 from lmidiff.common.memory import NOT_ENOUGH, ran_out
 
 INTERRUPTED = 130
@@ -19,8 +19,13 @@ def main(arguments: list[str] | None = None) -> int:
         with suppress(AttributeError):  # a test's is no file
             stream.reconfigure(errors="backslashreplace")
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        return _fail("the current folder does not exist any more; change to one that does")
+    try:
         _run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed, as by >&-
+            sys.stdout.flush()
     except StudyError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -57,8 +62,7 @@ def _run(arguments: list[str] | None) -> None:
 
 
 def _fail(text: str) -> int:
-    line = text.replace("\n", "\\n")  # a file's name may hold one
-    print(f"ERROR {line}", file=sys.stderr)
+    print(f"ERROR {visible(text)}", file=sys.stderr)
     return 1
 
 

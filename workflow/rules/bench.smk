@@ -22,6 +22,8 @@ OWN_PEOPLE = {
     ]
     for number in (1, 2, 4, 5, 6, 7, 8, 11, 12, 13, 15, 17, 19, 21, 23)
 }
+# What it calls by name, as a user does.
+OWN_COMMANDS = ["lmidiff.cli.preprocess", "lmidiff.cli.translate"]
 SEGMENTER = NETWORKS["model5_gw_ae"].files
 # The benchmarks' tables and figures, and what they come from.
 BENCH_FILES = [
@@ -87,7 +89,7 @@ rule try_own_scan:
             {**OWN_SCANS, **OWN_PEOPLE}[w.scan]
         ),
         network=study.people.downloads.stand_ins(SEGMENTER),
-        code=code("try_own_scan.py"),
+        code=code("try_own_scan.py", lambda w: OWN_COMMANDS),
     output:
         csv=f"{BENCH}/own_scans/{{scan}}.csv",
         origin=f"{BENCH}/own_scans/{{scan}}.json",

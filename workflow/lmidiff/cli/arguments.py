@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from lmidiff.common.errors import StudyError
+from lmidiff.common.logs import visible
 from lmidiff.options import Sampling
 
 Value = TypeVar("Value", int, float)
@@ -68,7 +69,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--spacing",
         type=number(0.1, 50),
         metavar="MM",
-        help="from slice to slice (default: the model's pixel size)",
+        help="from slice to slice (default: the scan's own, from 1 mm to the model's pixel size)",
     )
 
 
@@ -149,4 +150,4 @@ class OneLine(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the options, and end with status 2."""
-        self.exit(2, f"ERROR {message}; see {self.prog} --help\n")
+        self.exit(2, f"ERROR {visible(message)}; see {self.prog} --help\n")

@@ -124,6 +124,13 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
             f"{config_of(given.weights)}: does not describe the model ({one_line(error)}); take "
             "the file that lies beside the weights of the study"
         ) from error
+    multiple = getattr(getattr(method.model, "network", None), "multiple", 1)
+    if slices.image_size % multiple:
+        raise StudyError(
+            f"{config_of(given.weights)}: {IMAGES}.grid.image_size {slices.image_size} is not a "
+            f"multiple of {multiple}, which the network's levels need; take the file that lies "
+            "beside the weights of the study"
+        )
     return method, slices, device
 
 
@@ -147,7 +154,7 @@ def _settings(weights: Path) -> dict[str, Any]:
         raise StudyError(f"{path}: no such file; it lies beside the weights of a study") from error
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: cannot be read as JSON ({one_line(error)})") from error
-    if not isinstance(settings, dict) or "family" not in settings:
+    if not isinstance(settings, dict) or not isinstance(settings.get("family"), str):
         raise StudyError(f"{path}: is not the config of a trained model")
     check_finite(settings, str(path))
     for name, block in settings.items():

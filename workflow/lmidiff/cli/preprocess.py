@@ -1,6 +1,7 @@
 """``lmidiff preprocess``: raw scans of one person to aligned, masked, corrected ones."""
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from lmidiff.common.files import split_volume
 from lmidiff.common.outputs import check_outputs
 from lmidiff.data.align import align_subject, write_aligned, write_transform
 from lmidiff.data.identity import identity
-from lmidiff.data.quality import read_flags, write_quality
-from lmidiff.data.volumes import read_volume
+from lmidiff.data.quality import write_quality
+from lmidiff.data.volumes import describe, read_volume
 
 logger = logging.getLogger("lmidiff")
 
@@ -59,8 +60,9 @@ def run(given: argparse.Namespace) -> None:
     _check_distinct(paths)
     reference = next(iter(paths))
     if given.out is None:
-        first, _ = split_volume(paths[reference])
-        given.out = first.with_name(stem_of(first) + ALIGNED)
+        first, number = split_volume(paths[reference])
+        volume = "" if number is None else f"_volume-{number}"
+        given.out = first.with_name(stem_of(first) + volume + ALIGNED)
     images = {name: given.out / f"{name}.nii.gz" for name in paths}
     mask_file, judged = given.out / "brain_mask.nii.gz", given.out / "quality.json"
     picture = given.out / "quality.png"
@@ -73,7 +75,7 @@ def run(given: argparse.Namespace) -> None:
     check_outputs(
         outputs, [*paths.values(), *([given.mask] if given.mask else [])], folder=given.out
     )
-    _check_own(outputs, judged)
+    _check_own(outputs, judged, paths)
     set_up(1)
     scans = {name: read_volume(path, role=name) for name, path in paths.items()}
     mask = read_volume(given.mask, role="mask", flat=True) if given.mask else None
@@ -94,18 +96,26 @@ def run(given: argparse.Namespace) -> None:
         logger.warning("WARNING %s", flag)
 
 
-def _check_own(outputs: list[Path], judged: Path) -> None:
-    """Raise StudyError if a result would be written over what this command has not written."""
+def _check_own(outputs: list[Path], judged: Path, paths: dict[str, Path]) -> None:
+    """Raise StudyError if a result would replace what others wrote, or what was of other scans."""
     there = [path for path in outputs if path.exists()]
     if not there:
         return
     try:
-        read_flags(judged)
-    except (OSError, ValueError, LookupError, TypeError):
+        before = {Path(scan["file"]).name for scan in json.loads(judged.read_text())["scans"]}
+        if not before:
+            raise LookupError("no scan")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise StudyError(
             f"{there[0]}: is there already, and lmidiff preprocess did not write it; name another "
             "folder with --out"
         ) from None
+    now = {describe(path.name, role=name) for name, path in paths.items()}
+    if before != now:
+        raise StudyError(
+            f"{judged.parent}: holds the results of {', '.join(sorted(before))}, not of "
+            f"{', '.join(sorted(now))}; name another folder with --out"
+        )
 
 
 def _check_distinct(paths: dict[str, Path]) -> None:

@@ -219,7 +219,11 @@ def _sources(anat: Path) -> list[Path]:
     Of an image in parts the magnitude is taken: phase, real and imaginary part are no contrast.
     """
     found = []
+    person = next(place.name for place in anat.parents if place.name.startswith("sub-"))
     for scan in _inside(anat, "sub-"):
+        if not scan.name.startswith(f"{person}_"):
+            logger.warning("WARNING %s: is left out: its name is not %s's", scan, person)
+            continue
         suffix, part = modality(scan), _PART.search(scan.name)
         if suffix not in SOURCES:
             if _MISSPELT.fullmatch(suffix):

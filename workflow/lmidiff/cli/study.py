@@ -104,8 +104,8 @@ def summary(folder: Path) -> str:
 
     from lmidiff.report.summary import folds_text, narrow_rows, read_table
     from lmidiff.verdicts.text import (
+        of_trainings,
         read_verdicts,
-        trainings_text,
         verdict_counts,
         verdict_lines,
     )
@@ -117,7 +117,7 @@ def summary(folder: Path) -> str:
     scores = next(iter(sorted(folder.glob("metrics.csv*"))), folder / "metrics.csv")
     return (
         f"{text}\n\nMean and half of the 95 % interval over {table['n'].max()} test subjects, "
-        f"{trainings_text(verdicts)} of each model.\n\n{folds}{verdict_lines(verdicts)}\n"
+        f"{of_trainings(verdicts)}.\n\n{folds}{verdict_lines(verdicts)}\n"
         f"Claims: {verdict_counts(verdicts)}; in full in {folder}/report.md\n"
         f"Picture: {folder}/figures/figure2.png   Table: {folder}/table1.md\n"
         f"Scores: {scores}   Record: {folder}/record/"

@@ -18,7 +18,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import sha256, write_json
 from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
-from lmidiff.data.detail import at_own_resolution, function_of
+from lmidiff.data.detail import at_own_resolution, doubt_of, function_of
 from lmidiff.data.own_space import (
     OwnScan,
     back,
@@ -38,13 +38,17 @@ logger = logging.getLogger("lmidiff")
 BATCH = 16
 """Slices a network takes at a time; the method looks at the whole brain."""
 
+SPACING_MM = 1.0
+"""Slices are translated no closer than that, if nobody says."""
+
 SUBJECT = "source"
 NAME = "lmidiff"
 """Of the maker, in the JSON beside a result."""
 
 UNCERTAINTY = {
     True: "standard deviation over the draws",
-    False: "mean absolute error of translating the translation back from random contrasts",
+    False: "mean absolute error of translating the translation back from random contrasts, and "
+    "what the scan's own detail changes",
 }
 """What the map is, of a method that draws and of one that does not; 0..1, as the translation."""
 
@@ -95,7 +99,7 @@ def run(given: argparse.Namespace) -> None:
         results += [uncertainty_path(order.out)] if given.uncertainty else []
         results += [picture(order.out)] if given.qc else []
         check_outputs(results, files_read(given, [each.scan for each in orders]))
-        _check_sidecar(sidecar(order.out))
+        _check_own(results)
     set_up(1)
     each_scan(orders, lambda order: _translate(given, order, method, like, device))
 
@@ -161,7 +165,7 @@ def translate(
         method: ready to translate.
         like: what the model's slices are like.
         device: where to translate.
-        spacing: mm from slice to slice; a pixel if None.
+        spacing: mm from slice to slice; if None the scan's, within ``SPACING_MM`` and a pixel.
         model_pixels: leave out the scan's own detail (:mod:`lmidiff.data.detail`).
         uncertainty: of a method that draws no samples, whether to ask how well it retraces its own
             translation (:mod:`lmidiff.methods.retrace`).
@@ -174,49 +178,55 @@ def translate(
         scan,
         image_size=like.image_size,
         pixel_size=like.pixel_size,
-        spacing=spacing or like.pixel_size,
+        spacing=spacing or _spacing(scan, like),
         percentile=like.percentile,
     )
     source = stack_of(slices)
-    _watch(method, like.target, len(source))
+    _watch(method, f"translate to {like.target}", len(source))
     ids = [(SUBJECT, place) for place in range(len(source))]
     with torch.no_grad():
         result = method.translate(source.to(device), ids)
     stack = result.image.clamp(0, 1).cpu()
 
-    def on_voxels(values: torch.Tensor) -> np.ndarray:
-        volume = back(scan, slices, values)
-        if model_pixels:
-            return volume
-        return at_own_resolution(
+    coarse = back(scan, slices, stack)
+    image = (
+        coarse
+        if model_pixels
+        else at_own_resolution(
             normalised(scan, like.percentile),
             scan.brain,
             scan.volume.voxel_mm,
-            volume,
-            function_of(source, values),
+            coarse,
+            function_of(source, stack),
             like.pixel_size,
         )
-
-    image = on_voxels(stack)
+    )
     if result.spread is not None:
         return image, back(scan, slices, result.spread.cpu())
     if not uncertainty or like.contrast is None:
         return image, None
-    logger.info("uncertainty: the translation in %d random contrasts, translated back", CONTRASTS)
+    _watch(method, "translate it back from random contrasts", len(source) * CONTRASTS)
     shown = torch.where(source > 0, stack, 0.0).to(device)
-    return image, on_voxels(retracing_error(method, shown, ids, like.contrast).cpu())
+    error = back(scan, slices, retracing_error(method, shown, ids, like.contrast).cpu())
+    return image, doubt_of(error, image, coarse, scan.brain, scan.volume.voxel_mm)
 
 
-def _watch(method: Method, target: str, slices: int) -> None:
+def _spacing(scan: OwnScan, like: Slices) -> float:
+    """As close as the scan's own slices, where those are closer than the model's pixels."""
+    return min(max(float(scan.volume.voxel_mm[2]), SPACING_MM), like.pixel_size)
+
+
+def _watch(method: Method, what: str, slices: int) -> None:
     """Show progress, and let a network take a few slices at a time: the method gets the brain.
 
     What a method takes from the brain as a whole, such as its histogram, is so of all of it.
     """
     settings = method.settings
-    if not isinstance(settings, Sampling):
-        logger.info("translate %d slices to %s", slices, target)
+    if not hasattr(method.model, "at_once"):
+        logger.info("%s, %d slices", what, slices)
         return
-    progress = Progress(f"translate to {target}", slices * settings.steps * settings.draws, every=4)
+    evaluations = settings.steps * settings.draws if isinstance(settings, Sampling) else 1
+    progress = Progress(what, slices * evaluations, every=4)
     method.model.at_once = BATCH
     method.model.watch = lambda count: progress.step(count=count)
 
@@ -232,18 +242,24 @@ def sidecar(out: Path) -> Path:
     return out.with_name(stem_of(out) + ".json")
 
 
-def _check_sidecar(path: Path) -> None:
-    """Raise StudyError where a JSON lies that somebody else wrote, such as a scanner's."""
-    if not path.exists():
+def _check_own(results: list[Path]) -> None:
+    """Raise StudyError if what goes beside a translation would replace what others wrote there.
+
+    Args:
+        results: the translation, its description, which tells who wrote, and what else is made.
+    """
+    _, described, *_ = results
+    beside = [path for path in results[1:] if path.exists()]
+    if not beside:
         return
     try:
-        by = json.loads(path.read_text())["GeneratedBy"]["Name"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        by = json.loads(described.read_text())["GeneratedBy"]["Name"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         by = None
     if by != NAME:
         raise StudyError(
-            f"{path}: would be written over, and lmidiff did not make it (GeneratedBy.Name); name "
-            "another result with --out"
+            f"{beside[0]}: would be written over, and by {described.name} lmidiff did not make it "
+            "(GeneratedBy.Name); name another result with --out"
         )
 
 

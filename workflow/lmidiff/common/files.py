@@ -25,7 +25,7 @@ def split_volume(path: str | Path) -> tuple[Path, int | None]:
     A file whose own name ends so is that file.
     """
     found = re.fullmatch(r"(.+)#(\d+)", str(path))
-    if found is None or Path(path).exists():
+    if found is None or os.path.exists(path):
         return Path(path), None
     return Path(found[1]), int(found[2])
 
@@ -70,7 +70,8 @@ def write_json(path: str | Path, value: Any) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` atomically."""
     with atomic(path) as temporary:
-        temporary.write_text(text)
+        # A file's name may be no text, and a locale no UTF-8.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sha256(path: str | Path) -> str:

@@ -1,10 +1,22 @@
 """One log for people: progress and errors on the terminal and in the job's log file."""
 
 import logging
+import re
 import sys
 from pathlib import Path
 
 logger = logging.getLogger("lmidiff")
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, its control characters written out: a file's name may hold some."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], text)
+
+
+class _OneLine(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = visible(record.message)
+        return super().formatMessage(record)
 
 
 def set_up_logging(path: str | Path | None = None) -> None:
@@ -18,5 +30,5 @@ def set_up_logging(path: str | Path | None = None) -> None:
     if path:
         handlers.append(logging.FileHandler(path, mode="w"))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)

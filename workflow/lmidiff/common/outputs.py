@@ -93,8 +93,12 @@ def _check_writable(output: Path) -> None:
         )
     if output.is_dir():
         raise StudyError(f"{output}: is a folder; name a file for the result")
+    if output.exists() and not output.is_file():
+        raise StudyError(f"{output}: is no plain file; name another file for the result")
+    if output.exists() and not output.stat().st_mode & 0o222:
+        raise StudyError(f"{output}: is write-protected; name another file for the result")
     parent = output.parent
-    while not parent.exists() and parent != parent.parent:
+    while not os.path.lexists(parent) and parent != parent.parent:
         parent = parent.parent
     if not parent.is_dir():
         raise StudyError(f"{output}: {parent} is not a folder; name another place for the result")

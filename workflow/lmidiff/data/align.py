@@ -12,6 +12,7 @@ The brain of the person is what every scan shows as brain, so that what one cont
 they lie.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,7 +22,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from lmidiff.common.errors import StudyError
-from lmidiff.common.files import atomic
+from lmidiff.common.files import write_text
 from lmidiff.common.progress import Progress
 from lmidiff.data.bias import correct_bias
 from lmidiff.data.brain import find_brain
@@ -144,8 +145,11 @@ def write_transform(path: str | Path, matrix: np.ndarray) -> None:
     As ITK has it, the transform maps points of the reference into the other scan, so resampling
     that scan onto the reference takes the file as it is.
     """
-    with atomic(path) as temporary:
-        sitk.WriteTransform(itk_transform(matrix), str(temporary))
+    # SimpleITK ends the process where a name is not UTF-8.
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "xfm.tfm"
+        sitk.WriteTransform(itk_transform(matrix), str(plain))
+        write_text(path, plain.read_text())
 
 
 def _check_distinct(scans: Mapping[str, Volume]) -> None:

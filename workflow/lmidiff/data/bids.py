@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -130,7 +131,7 @@ def _splits(folder: Path, split: str) -> dict[str, str] | None:
     if split in SPLITS:
         return None
     path = folder / split
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise StudyError(
             f"{path}: no such split file; give train, val or test, or a TSV of subject and split"
         )

@@ -88,7 +88,7 @@ def scale_intensities(image: np.ndarray) -> np.ndarray:
     top = float(np.percentile(image, _TOP_PERCENTILE))
     inside = image[image > _NEAR_ZERO * top]
     top = float(np.percentile(inside, _TOP_PERCENTILE)) if inside.size else 1.0
-    return np.clip(image / max(top, 1e-12), 0, 1).astype(np.float32)
+    return np.clip(image / max(top, np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -8,8 +8,8 @@ otherwise over some millimetres it is followed.
 
     T = f(y) + G * (L - B f(y))
 
-with y the scan, L the translation on the scan's voxels, f(y) = E[L | y], B the blur of the
-network's pixels and G a Gaussian over the brain.
+with y the scan, L the translation on the scan's voxels, f(y) = E[L | y], B the blur of L beyond
+that of the scan and G a Gaussian over the brain.
 """
 
 import numpy as np
@@ -21,16 +21,24 @@ from lmidiff.images.rim import inside_of
 
 Array = NDArray[np.float32]
 
-PLACE_MM = 2.0
+PLACE_MM = 1.0
 """Standard deviation of G: over what distance the translation is followed."""
+
+NETWORK_BLUR = 0.8
+"""Standard deviation of a translation's point spread, in pixels of the network: it smooths more
+than its pixels alone do, and detail that it lacks for that is no disagreement with the scan."""
+
+SCAN_BLUR = 0.68
+"""That of a scan, in voxels: 1.6 of them at half of its height."""
 
 BINS = 256
 WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Standard deviations of the kernels, in bins."""
 
+DOUBT_MM = 2.0
+"""Standard deviation of the Gaussian over which doubt is a mean: it tells places, not voxels."""
+
 PRIOR_SHARE = 0.005
-_PIXEL_BLUR = 0.42
-"""Standard deviation of the blur of a pixel, in pixels: a box and linear interpolation."""
 
 
 def function_of(source: torch.Tensor, image: torch.Tensor) -> tuple[Array, Array]:
@@ -88,14 +96,53 @@ def at_own_resolution(
     inner = ndimage.binary_erosion(brain, np.ones((3, 3, 1)))
     # The mask's rim shows no tissue's intensity (lmidiff.images.rim); the network knows of it.
     detail = np.where(inner, np.interp(scan, *table), translated).astype(np.float32)
-    blurred = _smooth(detail, brain, _PIXEL_BLUR * pixel_mm / voxel_mm)
+    blurred = smoothed(detail, brain, blur(voxel_mm, pixel_mm) / voxel_mm)
     known = brain & (translated > 0)
-    rest = _smooth(np.where(known, translated - blurred, 0), known, PLACE_MM / voxel_mm)
+    rest = smoothed(np.where(known, translated - blurred, 0), known, PLACE_MM / voxel_mm)
     return np.where(brain, np.clip(detail + rest, 0, 1), 0).astype(np.float32)
 
 
-def _smooth(values: Array, where: NDArray[np.bool_], deviation: NDArray[np.floating]) -> Array:
-    """A Gaussian over the voxels ``where``; the others do not count."""
+def doubt_of(
+    error: Array,
+    image: Array,
+    translated: Array,
+    brain: NDArray[np.bool_],
+    voxel_mm: NDArray[np.floating],
+) -> Array:
+    """How far off a joined translation may be: the network's own error, and what detail changed.
+
+    Where the scan's detail and the network disagree, one of them is wrong.
+
+    Args:
+        error: of the network, on the scan's voxels, (X, Y, Z).
+        image: what :func:`at_own_resolution` gave.
+        translated: what it was given.
+        brain: same shape.
+        voxel_mm: sides of a voxel.
+
+    Returns:
+        (X, Y, Z), a mean over ``DOUBT_MM``, 0 outside the brain.
+    """
+    doubt = smoothed(error + np.abs(image - translated), brain, DOUBT_MM / voxel_mm)
+    return np.where(brain, doubt, 0).astype(np.float32)
+
+
+def blur(voxel_mm: NDArray[np.floating], pixel_mm: float) -> NDArray[np.floating]:
+    """Standard deviation of B along each axis in mm; 0 where the scan is as smooth as L."""
+    rest = (NETWORK_BLUR * pixel_mm) ** 2 - (SCAN_BLUR * np.asarray(voxel_mm)) ** 2
+    return np.sqrt(np.maximum(rest, 0))
+
+
+def smoothed(
+    values: Array, where: NDArray[np.bool_], deviation: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """A Gaussian over the voxels ``where``; the others do not count.
+
+    Args:
+        values: (X, Y, Z).
+        where: same shape.
+        deviation: in voxels, along each axis.
+    """
     weight = ndimage.gaussian_filter(where.astype(np.float32), deviation, mode="constant")
     total = ndimage.gaussian_filter(
         np.where(where, values, 0).astype(np.float32), deviation, mode="constant"

@@ -1,6 +1,7 @@
 """What a NIfTI header says of where an image lies: checked, mended where safe, or refused."""
 
 import logging
+import re
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -31,6 +32,10 @@ SHEAR_MM = 0.5
 
 MOST_SHEAR_MM = 2.0
 """How far a voxel may lie from where a grid of right angles has it: in silence, and at most."""
+
+
+LONGEST = 32767
+"""Voxels of an axis: NIfTI-1, which is written, has two bytes for them."""
 
 
 _GOOD_RAS = 28
@@ -158,12 +163,17 @@ def spatial_shape(
     shape = tuple(int(length) for length in shape)
     if any(length < 1 for length in shape) or not shape:
         raise StudyError(f"{name}: shape {shape} has an axis of length 0; export the image again")
+    if max(shape) > LONGEST:
+        raise StudyError(
+            f"{name}: shape {shape} has an axis longer than {LONGEST}, more than NIfTI-1 holds; "
+            "resample or crop the image"
+        )
     spatial = list(shape)
     while len(spatial) > 3 and spatial[-1] == 1:
         spatial.pop()
-    if number is not None:
+    if number is not None and len(spatial) in (3, 4):
         held = spatial[3] if len(spatial) == 4 else 1
-        if len(spatial) not in (3, 4) or number >= held:
+        if number >= held:
             raise StudyError(
                 f"{name}: shape {shape} has no volume {number}; it holds {held}, and the first is 0"
             )
@@ -171,7 +181,7 @@ def spatial_shape(
     if len(spatial) == 4:
         raise StudyError(
             f"{name}: shape {shape} holds {spatial[3]} volumes; name one of them, the first is "
-            f"{Path(name.split(' (')[0]).name}#0 (--volume 0)"
+            f"{Path(re.sub(r' [(][^()]*[)]$', '', name)).name}#0 (--volume 0)"
         )
     if len(spatial) != 3:
         raise StudyError(f"{name}: shape {shape} is not 3-D; give one volume of a 3-D image")

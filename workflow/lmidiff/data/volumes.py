@@ -1,6 +1,7 @@
 """Reading NIfTI volumes: everything that can be wrong with a file is said in one line."""
 
 import logging
+import warnings
 import zlib
 from dataclasses import dataclass
 from itertools import product
@@ -16,6 +17,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
 from lmidiff.data.headers import (
     GRID_TOLERANCE,
+    affine_mm,
     check_stored,
     checked_affine,
     load,
@@ -153,7 +155,15 @@ def read_stored(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     image = _open(file, name)
     shape = spatial_shape(image.shape, name, number)
     data = _scalars(image, name, number).reshape(shape)
-    return data, np.asarray(image.affine, dtype=np.float64)
+    return data, affine_mm(image)
+
+
+def check_place(path: str | Path) -> None:
+    """Warn of a header by which commands that need to know where a scan lies would refuse it."""
+    try:
+        checked_affine(_open(split_volume(path)[0], str(path)), str(path))
+    except StudyError as error:
+        logger.warning("WARNING %s; shown as nibabel places it", error)
 
 
 def read_affine(path: str | Path) -> np.ndarray:
@@ -202,13 +212,17 @@ def _open(path: Path, name: str) -> SpatialImage:
     _check_name(path, name)
     _check_gzip(path, name)
     try:
-        image = load(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a reader's own lines
+            image = load(path)
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise StudyError(
             f"{name}: cannot be read: the header's numbers make no sense ({one_line(error)}); "
             "set qform, sform and scaling from the original scan"
         ) from error
-    except _UNREADABLE as error:
+    except MemoryError:
+        raise  # said as what it is
+    except Exception as error:  # nibabel's readers of other formats raise whatever they meet
         raise StudyError(
             f"{name}: cannot be read as NIfTI ({one_line(error)}); "
             "give a .nii or .nii.gz file, or copy it again"
@@ -243,6 +257,10 @@ def _scalars(image: SpatialImage, name: str, number: int | None = None) -> np.nd
             "wrong, copy the file again"
         ) from error
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno:  # the system's word, not nibabel's
+            raise StudyError(
+                f"{name}: cannot be read ({error.filename}: {error.strerror}); check its rights"
+            ) from error
         raise _truncated(name, one_line(error)) from error
     slope, inter = (getattr(image.dataobj, key, d) for key, d in (("slope", 1), ("inter", 0)))
     if (slope, inter) != (1, 0) and not np.isfinite(data).all():

@@ -34,6 +34,7 @@ MEASURES = {
     "kmeans_wm": "share that it calls white matter",
 }
 """What is measured of a person; intensities 0..1."""
+SHARES = [measure for measure in MEASURES if "contrast" not in measure]
 COLUMNS = [*KEYS, "lesions", "visible", "pixels", *MEASURES]
 TABLE_COLUMNS = ["source", "method", "label", "measure", "mean", "low", "high", "n", "trainings"]
 
@@ -109,6 +110,8 @@ def lesions_table(
         for measure in MEASURES:
             values = own.pivot(index="subject", columns="seed", values=measure)
             cell = mean_interval(values, seed=seed)
+            if measure in SHARES:  # a t interval does not know where they end
+                cell = cell._replace(low=max(cell.low, 0.0), high=min(cell.high, 1.0))
             rows.append((*names, measure, *cell, own["seed"].nunique()))
     return pd.DataFrame(rows, columns=TABLE_COLUMNS)
 

@@ -9,7 +9,7 @@ from skimage.feature import canny
 
 from lmidiff.common.files import atomic
 from lmidiff.data.align import AlignedSubject
-from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, inches, style
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM, drawable, inches, style
 
 OUTLINE, EDGES = OKABE_ITO["orange"], OKABE_ITO["sky"]
 """Both stand out from grey under every common colour blindness; they are never on one picture."""
@@ -48,7 +48,7 @@ def draw_quality(subject: AlignedSubject, name: str, path: str | Path) -> None:
                 else:
                     _edges(axis, view.cut(subject.images[still].data), brain, view)
             axes[row, 0].set_title(_caption(entry, still), loc="left")
-        figure.suptitle(name, x=0.01, ha="left", fontsize=8)
+        figure.suptitle(drawable(name), x=0.01, ha="left", fontsize=8, parse_math=False)
         figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 9 / (8 + 42 * rows), 0.02, 0.14)
         with atomic(path) as temporary:
             figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -52,9 +53,11 @@ LABEL_COLOURS = {
 }
 """Printed name to colour of the labels 1, 2, 3, by what the segmenter labels."""
 
+_FONT = "DejaVu Sans"
+
 _SETTINGS = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.sans-serif": [_FONT],
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
@@ -77,6 +80,12 @@ _SETTINGS = {
 def inches(mm: float) -> float:
     """Millimetres as inches, which matplotlib wants."""
     return mm / 25.4
+
+
+def drawable(text: str) -> str:
+    """The text, a user's own name say, with ``?`` for what the figures' font has no letter for."""
+    font = font_manager.get_font(font_manager.findfont(_FONT))
+    return "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in text)
 
 
 @contextmanager

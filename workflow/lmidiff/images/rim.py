@@ -49,14 +49,16 @@ def beside(images: Tensor, inside: Tensor, wanted: Tensor) -> Tensor:
         (N, 1, H, W); 0 where it was not asked for.
     """
     weight = inside.to(images)
-    total, nearest, missing = images * weight, torch.zeros_like(images), wanted
+    total, nearest, missing = images * weight, torch.zeros_like(images), wanted.clone()
     side = 3
     while bool(missing.any()):
-        share = F.avg_pool2d(weight, side, 1, side // 2)
-        mean = F.avg_pool2d(total, side, 1, side // 2) / share.clamp(min=1e-12)
-        found = missing & (share > 0)
-        nearest = torch.where(found, mean, nearest)
-        missing = missing & ~found
+        # A wide square is slow to pool, and few slices need one.
+        rows = missing.flatten(1).any(1)
+        share = F.avg_pool2d(weight[rows], side, 1, side // 2)
+        mean = F.avg_pool2d(total[rows], side, 1, side // 2) / share.clamp(min=1e-12)
+        found = missing[rows] & (share > 0)
+        nearest[rows] = torch.where(found, mean, nearest[rows])
+        missing[rows] = missing[rows] & ~found
         side = min(2 * side - 1, 2 * max(images.shape[-2:]) + 1)
     return nearest
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lmidiff.common.errors import StudyError
 from lmidiff.data.training_data import TrainingData
-from lmidiff.images.rim import dimming, inside_of
+from lmidiff.images.rim import DIMMING, dimming, inside_of
 
 QUANTILES = 1025
 PREFIX = "target."
@@ -51,12 +51,21 @@ def load(
     measured = {key: value.to(device) for key, value in weights.items()}
     shapes = {key: tuple(value.shape) for key, value in measured.items()}
     finite = all(bool(value.isfinite().all()) for value in measured.values())
-    if shapes != {"quantiles": (QUANTILES,), "dimming": ()} or not finite:
+    if shapes != {"quantiles": (QUANTILES,), "dimming": ()} or not finite or not _sound(measured):
         raise StudyError(
             f"weights do not fit the model's config: not the {QUANTILES} quantiles of a histogram "
             "and the dimming of a rim; train the model again"
         )
     return TargetIntensities(**measured)
+
+
+def _sound(measured: Mapping[str, Tensor]) -> bool:
+    """Whether quantiles rise within 0..1 and the dimming is one that is fitted."""
+    quantiles, dim = (measured[key] for key in ("quantiles", "dimming"))
+    if not (quantiles.is_floating_point() and dim.is_floating_point()):
+        return False
+    rising = bool((quantiles.diff() >= 0).all()) and 0 <= quantiles[0] < quantiles[-1] <= 1 + 1e-3
+    return bool(rising) and DIMMING[0] <= float(dim) <= DIMMING[1]
 
 
 def measure(images: Tensor, prefix: str = "") -> dict[str, Tensor]:

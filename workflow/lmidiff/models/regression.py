@@ -59,6 +59,8 @@ class RegressionModel:
 
     Attributes:
         target: the target's intensities in training, once trained weights are loaded.
+        at_once: slices that the network is given together when it translates; all if None.
+        watch: told the number of slices after each such part.
     """
 
     def __init__(self, settings: Mapping[str, Any], device: torch.device) -> None:
@@ -70,6 +72,8 @@ class RegressionModel:
         self.training = settings_of(TrainingSettings, settings["training"], "training")
         self.device = device
         self.target: histogram.TargetIntensities | None = None
+        self.at_once: int | None = None
+        self.watch: Callable[[int], object] | None = None
         kind = self.regression.input
         channels = (kind != "maps") + (kind != "image") * self.guidance.channels
         torch.manual_seed(self.training.seed)
@@ -90,7 +94,13 @@ class RegressionModel:
     def __call__(self, source: Tensor) -> Tensor:
         """The target image of ``source``: (N, 1, H, W), not clipped."""
         check_size(source, self.network.multiple)
-        return self._predict(self.features(source))
+        return torch.cat([self._part(part) for part in source.split(self.at_once or len(source))])
+
+    def _part(self, source: Tensor) -> Tensor:
+        found = self._predict(self.features(source))
+        if self.watch is not None:
+            self.watch(len(source))
+        return found
 
     def _predict(self, features: Tensor) -> Tensor:
         times = torch.zeros(len(features), device=features.device)

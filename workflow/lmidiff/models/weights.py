@@ -44,7 +44,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise StudyError(f"{path}: not a readable safetensors file ({error})") from error
     for name, values in weights.items():
-        if not torch.isfinite(values).all():
+        try:
+            finite = bool(torch.isfinite(values).all())
+        except RuntimeError as error:
+            kind = str(values.dtype).removeprefix("torch.")
+            raise StudyError(
+                f"{path}: {name} is stored as {kind}, which cannot be computed with; store it as "
+                "float32 or bfloat16"
+            ) from error
+        if not finite:
             raise StudyError(
                 f"{path}: {name} holds NaN or infinite numbers; take the file from the study "
                 "again, or train the model again"

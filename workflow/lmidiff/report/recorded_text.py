@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
-from lmidiff.report.notes import note_of
+from lmidiff.report.notes import note_of, recipe_of
 from lmidiff.report.summary import (
     cost_text,
     folds_text,
@@ -85,9 +86,14 @@ def _of_a_case(there: Path) -> list[str]:
 
 
 def _note(folder: Path) -> list[str]:
-    config = yaml.safe_load((folder / "record" / "config.yaml").read_text())
+    config = _config(folder)
     notes = [note_of(config), EARLIER if "folds" not in config else ""]
-    return [f"**{note}**\n" for note in notes if note]
+    recipe = [f"{said}\n" for said in [recipe_of(config)] if said]
+    return recipe + [f"**{note}**\n" for note in notes if note]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / "record" / "config.yaml").read_text())
 
 
 def _shown(folder: Path, there: Path) -> list[str]:
@@ -102,8 +108,7 @@ def _shown(folder: Path, there: Path) -> list[str]:
 
 
 def _taken_over(folder: Path) -> list[str]:
-    config = yaml.safe_load((folder / "record" / "config.yaml").read_text())
-    if not (weights := config.get("checkpoints")):
+    if not (weights := _config(folder).get("checkpoints")):
         return []
     return [
         f"Weights that `{weights}` has were taken over from there, their times of training too.\n"

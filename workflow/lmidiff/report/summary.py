@@ -107,7 +107,7 @@ def spread_text(table: pd.DataFrame) -> str:
     """Over how many subjects and trainings the table's means are."""
     subjects = int(table["n"].max())
     trainings = int(table["trainings"].max())
-    over = f" and {trainings} trainings of each network" if trainings > 1 else ""
+    over = f" and up to {trainings} trainings of each network" if trainings > 1 else ""
     kind = (
         "t interval (rows that train nothing: bootstrap)" if trainings > 1 else "bootstrap interval"
     )

@@ -90,8 +90,8 @@ def caption(table: pd.DataFrame, note: str = "") -> str:
     )
     if trainings > 1:
         interval = (
-            f"t interval over subjects and {trainings} trainings of each network (rows without "
-            f"one: percentile bootstrap, {drawn})"
+            f"t interval over subjects and up to {trainings} trainings of each network (rows "
+            f"without one: percentile bootstrap, {drawn})"
         )
     # A study's labels are tissues of the brain or clusters of the slice, and tissues have columns.
     of_slices = table["dice_kmeans_csf_n"].sum() == 0 and table["dice_kmeans_mean_n"].sum() > 0

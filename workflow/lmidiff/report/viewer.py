@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.regions import BRAIN
-from lmidiff.data.volumes import read_stored
+from lmidiff.data.volumes import check_place, read_stored
 from lmidiff.evaluation.pictures import LEVELS, read_pictures, write_pictures
 from lmidiff.figures.style import LABEL_COLOURS
 from lmidiff.report.html import write_html
@@ -69,6 +69,7 @@ def volume_of(
         StudyError: no such file, no NIfTI volume, none of three dimensions, or nowhere in space.
     """
     data, affine = read_stored(path)
+    check_place(path)
     if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
         raise StudyError(f"{path}: the affine is degenerate; set it from the original scan")
     data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
@@ -81,7 +82,8 @@ def volume_of(
         top = float(np.percentile(above, 99.9)) if above.size else low + max(1.0, abs(low) * 1e-3)
     if not _storable(low, top):
         raise StudyError(f"{path}: values from {low:g} to {top:g} cannot be shown; scale them")
-    levels = np.rint(np.clip((data - low) / max(top - low, 1e-12), 0, 1) * LEVELS)
+    shares = np.subtract(data, low, dtype=np.float64) / max(top - low, 1e-12)
+    levels = np.rint(np.clip(shares, 0, 1) * LEVELS)
     return Volume(title, kind, levels.astype(np.uint8), affine, low, top)
 
 

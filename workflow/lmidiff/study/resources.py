@@ -17,7 +17,7 @@ from lmidiff.study.study import Study
 TIME_MARGIN, MEMORY_MARGIN = 3.0, 1.7
 LEAST_MINUTES, LEAST_MINUTES_SMALL = 10, 2
 #: Also chosen: MeshNet on one whole brain, on one core.
-NETWORK_SECONDS, NETWORK_MEGABYTES = 30.0, 2500.0
+NETWORK_SECONDS, NETWORK_MEGABYTES = 8.0, 2500.0
 
 
 class Needs:

@@ -83,13 +83,19 @@ def people_text(verdicts: pd.DataFrame) -> str:
             "each claim stands weakest:\n"
         )
     return (
-        f"On {people} and {trainings_text(verdicts)} of each model, with the paired difference and "
-        "its 95 % interval where each claim stands weakest:\n"
+        f"On {people} and {of_trainings(verdicts)}, with the paired difference and its 95 % "
+        "interval where each claim stands weakest:\n"
     )
 
 
+def of_trainings(verdicts: pd.DataFrame) -> str:
+    """Such as "one training of each model"; "up to 3", for some may have fewer."""
+    most = "" if _trainings(verdicts) == 1 else "up to "
+    return f"{most}{trainings_text(verdicts)} of each model"
+
+
 def trainings_text(verdicts: pd.DataFrame) -> str:
-    """Such as "one training", or "3 trainings"."""
+    """Such as "one training", or "3 trainings", of the models that are trained most often."""
     most = _trainings(verdicts)
     return "one training" if most == 1 else f"{most} trainings"
 
