@@ -171,8 +171,8 @@ def translate(
             translation (:mod:`lmidiff.methods.retrace`).
 
     Returns:
-        The translation, 0..1, and the standard deviation over the draws, the error of retracing or
-        None, both (X, Y, Z).
+        The translation, 0..1, and the standard deviation over the draws, the doubt of one pass
+        (:func:`lmidiff.data.detail.doubt_of`) or None, both (X, Y, Z).
     """
     slices = to_slices(
         scan,
