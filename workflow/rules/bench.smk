@@ -134,8 +134,28 @@ rule draw_maps:
         "../scripts/draw_maps.py"
 
 
+rule time_translating:
+    input:
+        settings="config/bench.yaml",
+        scans=study.people.downloads.stand_ins(OWN_PEOPLE["Subj1"][:1]),
+        code=code("time_translating.py", lambda w: ["lmidiff.cli.translate"]),
+    output:
+        csv=f"{BENCH}/translating.csv",
+        origin=f"{BENCH}/translating.json",
+    log:
+        f"{BENCH}/logs/translating.log",
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores
+    params:
+        scan=lambda w: study.people.downloads.place(OWN_PEOPLE["Subj1"][0]),
+    script:
+        "../scripts/time_translating.py"
+
+
 rule own_scans:
     input:
+        costs=rules.time_translating.output.csv,
         tables=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_SCANS),
         people=expand(f"{BENCH}/own_scans/{{scan}}.csv", scan=OWN_PEOPLE),
         maps=rules.draw_maps.output.png,

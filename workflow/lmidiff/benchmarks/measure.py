@@ -1,10 +1,12 @@
 """How the benchmarks measure: interleaved rounds, peak memory, the share of the LMI."""
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 import yaml
 
 from lmidiff import guidance
+from lmidiff.benchmarks import launch
 from lmidiff.common.errors import StudyError
 from lmidiff.lmi import reference as lmi_reference
 from lmidiff.study.models import merge
@@ -131,6 +134,43 @@ def run_alone(module: str, *arguments: str, environment: Mapping[str, str] | Non
         reason = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
         raise StudyError(f"benchmark of {module}, {' '.join(arguments)}: {reason}")
     return run.stdout
+
+
+def run_measured(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: str | Path | None = None,
+) -> tuple[dict[str, float], str]:
+    """Run a command to its end, in a folder, and measure its process.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables that this process does not have.
+        folder: where it runs; here, if none is given.
+
+    Returns:
+        ``seconds`` and ``cpu_seconds``, ``memory_mb``, the most that it had resident; and what it
+        printed to both streams.
+
+    Raises:
+        StudyError: it failed; the message has its last line.
+    """
+    with tempfile.TemporaryDirectory() as beside:
+        used = Path(beside, "used.json")
+        run = subprocess.run(
+            [sys.executable, "-I", launch.__file__, str(used), *command],
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if run.returncode:
+            last = (run.stdout.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
+            raise StudyError(f"benchmark of {' '.join(command[1:])}: {last}")
+        return json.loads(used.read_text()), run.stdout
 
 
 def peak_mb(function: Callable[[], object]) -> float:

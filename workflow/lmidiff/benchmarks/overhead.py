@@ -1,16 +1,14 @@
 """What planning a study costs, beside planning a workflow of one rule: Snakemake's own start."""
 
-import os
 import re
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from lmidiff.benchmarks.measure import run_measured
 from lmidiff.common.errors import StudyError
 
 #: Those of the recorded overhead of jobs, of which a plan has the first.
@@ -52,21 +50,13 @@ def _row(how: str, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _plan(folder: Path, arguments: Sequence[str]) -> dict[str, object]:
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", *arguments]
-    with tempfile.TemporaryFile() as said:
-        begin = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - begin
-        said.seek(0)
-        text = said.read().decode(errors="replace")
+    used, text = run_measured(command, folder=folder)
     jobs = re.search(r"^total +(\d+)", text, re.MULTILINE)
-    if process.returncode or not jobs:
-        last = (text.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
-        raise StudyError(f"benchmark of planning in {folder}: {last}")
+    if not jobs:
+        raise StudyError(f"benchmark of planning in {folder}: it named no count of jobs")
     return {
         "jobs": int(jobs[1]),
-        "wall_s": wall,
-        "driver_cpu_s": used.ru_utime + used.ru_stime,
-        "driver_memory_mb": used.ru_maxrss / 1024,
+        "wall_s": used["seconds"],
+        "driver_cpu_s": used["cpu_seconds"],
+        "driver_memory_mb": used["memory_mb"],
     }
