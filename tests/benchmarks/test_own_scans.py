@@ -71,6 +71,8 @@ def test_every_row_is_measured_and_a_perfect_translation_keeps_its_lesion(person
     assert rows["lesions"].eq(lesion.any(axis=(0, 1)).sum()).all(), "a patch a slice"
     np.testing.assert_allclose(images["lmidiff"], np.where(brain, target, 0), atol=1e-6)
     ours = rows.loc["lmidiff"]
+    # The brightest of it is 0.9, to which the truth is scaled.
+    assert list(ours[["detail", "steps"]]) == pytest.approx([0.9**2, 0.9], abs=1e-4)
     assert ours["vanished"] == 0
     assert ours["into_csf"] == 0
     assert ours["labelled_gm"] == 1, "it looks like grey matter in the truth"

@@ -6,7 +6,8 @@ from lmidiff.benchmarks.own_scans import summary
 from lmidiff.common.files import write_text
 from lmidiff.common.jobs import job
 
-MEASURES = ["ssim_brain", "dice_white", "dice_grey", "vanished", "into_csf", "labelled_wm"]
+MEASURES = ["ssim_brain", "dice_white", "dice_grey", "detail", "steps"]
+MEASURES += ["vanished", "into_csf", "labelled_wm"]
 
 with job(snakemake.log):
     given, made = snakemake.input, snakemake.output

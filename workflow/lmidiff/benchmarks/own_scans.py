@@ -25,6 +25,8 @@ from lmidiff.evaluation.crossed import mean_interval
 from lmidiff.evaluation.lesions import CSF, GM, WM, measure_lesions
 from lmidiff.evaluation.meshnet import MeshNet
 from lmidiff.evaluation.metrics import dice, psnr
+from lmidiff.evaluation.spectrum import fine_power
+from lmidiff.evaluation.through_plane import step_between_slices
 from lmidiff.evaluation.uncertainty import rank_correlation
 from lmidiff.images.similarity import ssim_map
 from lmidiff.methods.simple import matched
@@ -39,6 +41,9 @@ LABELS = {"white": 1, "grey": 2}
 
 TISSUES = np.array([CSF, WM, GM], np.uint8)
 """Of the brain's voxels, by label; the network's own 0 is all that is neither white nor grey."""
+
+DETAIL = {"detail": fine_power, "steps": step_between_slices}
+"""What is told as a ratio to the true target's: power within slices, and steps between them."""
 
 BINS = 256
 HEIGHT = 0.55
@@ -73,11 +78,12 @@ def measure(
 
     Returns:
         A row for each of ``ROWS``: brain SSIM of axial slices, PSNR in dB, Dice of the segmenter's
-        white and grey matter with what it says of the true target, seconds of translating, and
-        Spearman's correlation of the uncertainty with the absolute error; with ``lesions`` what
+        white and grey matter with what it says of the true target, the ratios of ``DETAIL`` to the
+        true target's, seconds of translating, and Spearman's correlation of the uncertainty with
+        the absolute error; with ``lesions`` what
         :func:`~lmidiff.evaluation.lesions.measure_lesions` measures, its ``kmeans_`` being
-        ``labelled_`` here; the volumes by row with
-        ``target`` beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
+        ``labelled_`` here; the volumes by row with ``target`` beside them, (X, Y, Z) in 0..1; size
+        of a voxel in mm.
 
     Raises:
         StudyError: a file cannot be read, or the command failed.
@@ -92,6 +98,7 @@ def measure(
     images = rows_of(scan.data, truth.data, brain) | {"lmidiff": np.where(brain, translation, 0)}
     segmenter = MeshNet(network)
     wanted = segmenter.segment(Volume(images["target"], truth.affine, str(target)))
+    true = {name: of(images["target"], brain) for name, of in DETAIL.items()}
     rows = []
     for key, label in ROWS.items():
         image = images[key]
@@ -100,6 +107,7 @@ def measure(
         similarity = float(ssim_map(image, images["target"])[brain].mean())
         row = {"row": key, "label": label, "ssim_brain": similarity}
         row |= {"psnr_brain_db": psnr(image, images["target"], brain), **overlaps}
+        row |= {name: of(image, brain) / true[name] for name, of in DETAIL.items()}
         if marked is not None:
             tissues = [np.where(brain, TISSUES[labels], 0) for labels in (found, wanted)]
             inside = (marked.data > 0) & brain
