@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from lmidiff.common.errors import StudyError
+from lmidiff.data import own_space
 from lmidiff.data.orientation import OwnSpace
 from lmidiff.data.own_space import BRAIN_ML, OwnScan, check_plausible, contrast_of
 from lmidiff.data.quality import scan_quality
 from lmidiff.data.upright import is_cut, turned_axes
-from lmidiff.data.volumes import Volume
+from lmidiff.data.volumes import Volume, read_volume
 from lmidiff.data.voxels import even_share
 from lmidiff.evaluation.segmentation import KMeansModel, lies_as_tissue
 from small_scans import SHAPE, brain, done, refused, save, translated
@@ -59,6 +60,23 @@ def own(brain_: np.ndarray, edge: float, found: bool = True) -> OwnScan:
     greys = np.linspace(0.2, 1, len(brain_), dtype=np.float32)[:, None, None]
     volume = Volume(brain_ * greys, affine, "scan.nii")
     return OwnScan(volume, brain_, OwnSpace(brain_.shape, affine), found)
+
+
+def test_how_a_brain_lies_is_asked_of_the_scan_as_it_was_read(tmp_path, monkeypatch):
+    path, asked = save(tmp_path / "scan.nii.gz", brain()), []
+
+    def lies(data, *_):
+        asked.append(data)
+        return "L, A, I"
+
+    monkeypatch.setattr(own_space, "lies_otherwise", lies)
+    read, ready = own_space.read_own(path), own_space.read_own(path, ready=True)
+    raw = read_volume(path).data
+    assert len(asked) == 2
+    assert all((data == raw).all() for data in asked)
+    assert not (read.volume.data == raw).all()
+    for scan in (read, ready):
+        assert "right, front and top seem to be the header's L, A, I;" in check_plausible(scan)[-1]
 
 
 def test_what_is_cut_or_has_hardly_a_contrast_is_said():

@@ -10,6 +10,7 @@ from lmidiff.common.errors import StudyError
 from lmidiff.data.align import align_subject
 from lmidiff.data.bias import correct_bias
 from lmidiff.data.brain import find_brain
+from lmidiff.data.own_space import check_plausible, read_own
 from lmidiff.data.registration import distances, surface_points
 from lmidiff.data.volumes import Volume, read_volume
 
@@ -78,3 +79,9 @@ def test_a_slab_of_few_slices_has_the_mask_of_each(name, thickness, count) -> No
     slab = Volume(np.repeat(data[..., None], count, 2), np.diag([1.2, 0.9375, thickness, 1]), name)
     areas = find_brain(slab).sum(axis=(0, 1)) * 1.2 * 0.9375 / 100
     assert ((areas > 140) & (areas < 175)).all(), f"{areas} cm2, where about 160 is right"
+
+
+def test_an_upright_head_is_not_doubted_for_its_receive_field() -> None:
+    """The field that fits the brain makes no head of what is around it, and was asked once."""
+    scan = read_own(real("t1_flair_2mm") / "Subj1_FLAIR.nii.gz")
+    assert check_plausible(scan) == []

@@ -46,6 +46,8 @@ class OwnScan:
         space: the file's own axes.
         found: whether the brain was looked for, not given.
         even: share of the brain's voxels that are their neighbours' equals, as they were read.
+        axes: see :func:`~lmidiff.data.upright.lies_otherwise`, which knows scans as they are read:
+            what the correction makes of a head around its brain is like no head.
     """
 
     volume: Volume
@@ -53,6 +55,7 @@ class OwnScan:
     space: OwnSpace
     found: bool = False
     even: float = 0.0
+    axes: str = ""
 
     def write(self, path: str | Path, values: np.ndarray) -> None:
         """Write an array on the axes of ``volume`` as a file that lies where the scan's does.
@@ -83,7 +86,9 @@ def read_own(path: str | Path, mask: str | Path | None = None, *, ready: bool = 
     """
     scan = read_volume(path)
     if ready:
-        return OwnScan(scan, scan.data > 0, own_space(path))
+        brain = scan.data > 0
+        axes = lies_otherwise(scan.data, brain, scan.affine)
+        return OwnScan(scan, brain, own_space(path), axes=axes)
     if mask is None:
         brain = find_brain(scan)
     else:
@@ -92,7 +97,8 @@ def read_own(path: str | Path, mask: str | Path | None = None, *, ready: bool = 
         brain = brain_of(given)
     corrected, _ = correct_bias(scan, brain)
     even = even_share(scan.data, brain)
-    return OwnScan(corrected, brain, own_space(path), found=mask is None, even=even)
+    axes = lies_otherwise(scan.data, brain, scan.affine)
+    return OwnScan(corrected, brain, own_space(path), mask is None, even, axes)
 
 
 def to_slices(
@@ -160,13 +166,12 @@ def check_plausible(scan: OwnScan) -> list[str]:
     ml = float(scan.brain.sum()) * float(np.prod(scan.volume.voxel_mm)) / 1000
     low, high = BRAIN_ML
     said = []
-    axes = lies_otherwise(scan.volume.data, scan.brain, scan.volume.affine)
     turned = (
         f"{scan.volume.name}: the brain does not lie as the header says: its right, front and "
-        f"top seem to be the header's {axes}; correct the header, or the result is nonsense"
+        f"top seem to be the header's {scan.axes}; correct the header, or the result is nonsense"
     )
     if not low <= ml <= high:
-        if scan.found and axes:
+        if scan.found and scan.axes:
             raise StudyError(turned)
         if scan.found and (ml > high or not is_cut(scan.brain)):
             raise StudyError(
@@ -191,7 +196,7 @@ def check_plausible(scan: OwnScan) -> list[str]:
             f"{scan.volume.name}: {scan.even:.0%} of the brain's voxels equal all their "
             "neighbours, as in a map of labels; give the scan itself"
         )
-    return [*said, turned] if axes else said
+    return [*said, turned] if scan.axes else said
 
 
 def contrast_of(image: np.ndarray, brain: np.ndarray) -> float:
