@@ -56,7 +56,7 @@ def test_pages_carry_it(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("study", "recipe"), [("draws", "1500 steps of Adam"), ("default", "750 steps of Muon")]
+    ("study", "recipe"), [("ablation", "800 steps of Adam"), ("default", "750 steps of Muon")]
 )
 def test_a_page_says_how_its_networks_were_trained(study: str, recipe: str) -> None:
     folder = RECORD.with_name(study)
