@@ -62,7 +62,7 @@ def test_processors_are_told_apart_and_medians_taken_of_time(monkeypatch, tmp_pa
     image = translating.nib.load(save(tmp_path / "scan.nii.gz", brain()))
     told = []
 
-    def translated(_, environment, __):
+    def translated(_, environment):
         told.append(environment.get("ATEN_CPU_CAPABILITY"))
         return dict(zip(("seconds", "cpu_seconds", "memory_mb"), next(costs), strict=True)), image
 

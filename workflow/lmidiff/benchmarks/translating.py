@@ -6,7 +6,7 @@ user's scan is: mask, receive field, network and the scan's own detail.
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,13 @@ COLUMNS = ("voxel_mm", "size", "brain_voxels", "processor", "seconds", "cpu_seco
 COLUMNS += ("memory_mb", "cpu_seconds_per_million", "rounds", "device")
 
 
-def benchmark(
-    settings: Mapping[str, Any], scan: str | Path, arguments: Sequence[str] = ()
-) -> pd.DataFrame:
+def benchmark(settings: Mapping[str, Any], scan: str | Path) -> pd.DataFrame:
     """Translate a scan at several voxel sizes, processors in turns.
 
     Args:
         settings: ``voxels_mm``; ``rounds``, in each of which every size is translated on every
             processor.
         scan: NIfTI volume of a whole head.
-        arguments: more of the command.
 
     Returns:
         A row for each voxel size and processor (this alone, where AVX2 cannot be played),
@@ -52,7 +49,7 @@ def benchmark(
         scans = {mm: _respaced(scan, mm, Path(folder)) for mm in settings["voxels_mm"]}
         for _ in range(settings["rounds"]):
             for (mm, path), name in product(scans.items(), compared):
-                used, out = _translated(path, PROCESSORS[name], arguments)
+                used, out = _translated(path, PROCESSORS[name])
                 brain = np.asanyarray(out.dataobj) > 0
                 size = " x ".join(map(str, out.shape))
                 row = {"voxel_mm": mm, "size": size, "brain_voxels": int(brain.sum())}
@@ -60,13 +57,11 @@ def benchmark(
     return _summary(pd.DataFrame(runs), settings["rounds"])
 
 
-def _translated(
-    scan: Path, told: Mapping[str, str], arguments: Sequence[str]
-) -> tuple[dict[str, float], nib.Nifti1Image]:
+def _translated(scan: Path, told: Mapping[str, str]) -> tuple[dict[str, float], nib.Nifti1Image]:
     out = scan.with_name("translation.nii.gz")
     command = (sys.executable, "-m", "lmidiff", "translate", str(scan), "-o", str(out))
     out.unlink(missing_ok=True)
-    used, _ = run_measured([*command, *arguments], told)
+    used, _ = run_measured(command, told)
     return used, nib.load(out)
 
 
