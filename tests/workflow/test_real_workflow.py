@@ -69,6 +69,7 @@ def table_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.variant
 def test_four_real_people_from_raw_flair_to_a_table(finished: Path) -> None:
     results = finished / "results" / "small"
     split = dict(line.split("\t") for line in (results / "split.tsv").read_text().split("\n")[1:-1])
@@ -96,6 +97,7 @@ def test_four_real_people_from_raw_flair_to_a_table(finished: Path) -> None:
     assert orphans(finished) == []
 
 
+@pytest.mark.variant
 def test_its_verdicts_and_figures(finished: Path) -> None:
     results = finished / "results" / "small"
     verdicts = {row["verdict"] for row in table_of(results / "verdicts.csv")}

@@ -83,6 +83,7 @@ def test_that_check_finds_what_is_loaded():
 
 
 @pytest.mark.study
+@pytest.mark.variant
 def test_the_scheduler_looks_when_something_has_happened_and_not_all_the_time(tmp_path):
     folder = copy_project(tmp_path / "a project")
     few = {"rows": ["source", "histogram", "inverted_histogram", "sdedit_inverted", "oracle"]}
