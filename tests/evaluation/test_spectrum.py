@@ -42,6 +42,9 @@ def test_the_border_of_the_brain_is_left_out():
     mask = np.zeros(SHAPE, bool)
     mask[20:70, 20:60] = True
     assert fine_power(np.where(mask, 0.7, 0.0), mask) < 1e-12
+    # Of a bright rim no more is left than what rings within: under two thousandths of its square.
+    rim = mask & ~ndimage.binary_erosion(mask, np.ones((3, 3, 1)))
+    assert fine_power(np.where(rim, 1.0, 0.5), mask) < 0.002 * 0.5**2
     thin = np.zeros(SHAPE, bool)
     thin[40 : 40 + 2 * RIM] = True
     assert np.isnan(fine_power(np.ones(SHAPE), thin))

@@ -131,9 +131,13 @@ def run_alone(module: str, *arguments: str, environment: Mapping[str, str] | Non
         check=False,
     )
     if run.returncode:
-        reason = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
-        raise StudyError(f"benchmark of {module}, {' '.join(arguments)}: {reason}")
+        raise _failed(f"{module}, {' '.join(arguments)}", run.stderr, run.returncode)
     return run.stdout
+
+
+def _failed(what: str, said: str, status: int) -> StudyError:
+    last = (said.strip().splitlines() or [f"exit status {status}"])[-1]
+    return StudyError(f"benchmark of {what}: {last}")
 
 
 def run_measured(
@@ -168,8 +172,7 @@ def run_measured(
             check=False,
         )
         if run.returncode:
-            last = (run.stdout.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
-            raise StudyError(f"benchmark of {' '.join(command[1:])}: {last}")
+            raise _failed(" ".join(command[1:]), run.stdout, run.returncode)
         return json.loads(used.read_text()), run.stdout
 
 
