@@ -4,24 +4,26 @@ SHELL := /bin/bash
 CORES ?= all
 TESTERS ?= 2
 CONFIG ?= config/config.yaml
-STUDY = $(shell sed -n 's/^study: *//p' "$(CONFIG)")
+TARGET ?= all
+STUDY = $(shell sed -n 's/^study: *//p' "$(CONFIG)" 2> /dev/null)
 PYTHON ?= python3.11
 RUN := .venv/bin/python -m
-SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile $(CONFIG) --rerun-incomplete
+SNAKEMAKE = $(RUN) snakemake --cores $(CORES) --configfile "$(CONFIG)" --rerun-incomplete $(ARGS)
 RECORD ?= results/reference/$(STUDY)
 CHECKPOINTS ?= $(RECORD)
 CHECKPOINT_CONFIG = $(firstword $(wildcard $(CHECKPOINTS)/record/config.yaml) $(CONFIG))
 REPORT_LOOK := --report-after-run --report-stylesheet workflow/report/style.css
 QUIET ?= --quiet rules host
 PROFILE ?= workflow/profiles/slurm
-CLUSTER = $(RUN) snakemake --configfile $(CONFIG) --profile $(PROFILE)
+CLUSTER = $(RUN) snakemake --configfile "$(CONFIG)" --profile $(PROFILE) $(ARGS)
 LOCKS := envs/requirements.lock envs/requirements-dev.lock
 
-.PHONY: help env env-hpc reproduce cluster plan recover table figures from-checkpoints report smoke sri24 cases ablation draws weights bench costs steps record test test-variants test-long lint format clean
+.PHONY: help env env-hpc config reproduce run cluster plan recover table figures from-checkpoints report smoke sri24 cases ablation draws weights bench costs steps record test test-variants test-long lint format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
-	@echo "Variables: CORES=$(CORES)  CONFIG=$(CONFIG)  (for example: make reproduce CONFIG=config/sri24.yaml)"
+	@echo "Variables: CORES=$(CORES)  CONFIG=$(CONFIG)  ARGS: more options of Snakemake's"
+	@echo "For example: make reproduce CONFIG=config/sri24.yaml; make run TARGET=quality ARGS='--config seed=2'"
 
 env: .venv/.ready ## Create .venv from the locked requirements
 
@@ -41,22 +43,28 @@ env-hpc: .venv/.ready-hpc ## Add what a Slurm cluster needs to .venv
 	.venv/bin/python -m pip install --disable-pip-version-check -r envs/requirements-hpc.lock
 	@touch $@
 
-cluster: env-hpc ## Run CONFIG's study on a Slurm cluster (docs/cluster.md)
+config:
+	@[ -f "$(CONFIG)" ] || { echo "CONFIG=$(CONFIG): no such file; configs are in config/" >&2; exit 1; }
+
+cluster: config env-hpc ## Run CONFIG's study on a Slurm cluster (docs/cluster.md)
 	@$(CLUSTER) --slurm-jobname-prefix "$(STUDY)"
 	@$(RUN) lmidiff show "results/$(STUDY)"
 
-plan: env-hpc ## Count the jobs of CONFIG's study, here and on a cluster; runs nothing
-	@$(CLUSTER) --dry-run 2>&1 | awk -f workflow/profiles/count.awk
+plan: config env-hpc ## Count the jobs of CONFIG's study, here and on a cluster; runs nothing
+	@set -o pipefail; $(CLUSTER) --dry-run 2>&1 | awk -f workflow/profiles/count.awk
 
 recover: env-hpc ## After a killed `make cluster`: cancel its jobs, remove its lock
 	@workflow/profiles/slurm/cancel.sh "$(STUDY)"
-	@$(RUN) snakemake --configfile $(CONFIG) --cores 1 --unlock
+	@$(RUN) snakemake --configfile "$(CONFIG)" --cores 1 --unlock
 
-reproduce: env ## Run the whole study and print its table
+reproduce: config env ## Run the whole study and print its table
 	@$(SNAKEMAKE) $(QUIET)
 	@$(RUN) lmidiff show "results/$(STUDY)"
 
-table: env ## Make the table only
+run: config env ## Make one thing of CONFIG's study, a rule or a file: make run TARGET=quality
+	@$(SNAKEMAKE) $(TARGET) $(QUIET)
+
+table: config env ## Make the table only
 	@$(SNAKEMAKE) table $(QUIET)
 
 figures: env ## Table, figures and report of a recorded run again, without training (about a minute)
@@ -68,7 +76,7 @@ from-checkpoints: env ## Rows whose trained weights are in CHECKPOINTS (the reco
 	@$(RUN) snakemake --cores $(CORES) --configfile $(CHECKPOINT_CONFIG) \
 		--config checkpoints=$(CHECKPOINTS) --rerun-incomplete $(QUIET)
 
-report: env ## One HTML file with everything about CONFIG's study; finishes the study first
+report: config env ## One HTML file with everything about CONFIG's study; finishes the study first
 	@$(SNAKEMAKE) --report "results/$(STUDY)/report.html" $(REPORT_LOOK) $(QUIET)
 	@echo "Open results/$(STUDY)/report.html"
 

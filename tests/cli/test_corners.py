@@ -178,6 +178,36 @@ def test_results_of_other_scans_are_kept(scan, mask, tmp_path, capsys):
     assert "lmidiff preprocess did not write it" in refused(capsys, *aligned(scan, mask, out))
 
 
+def test_two_people_whose_scans_have_one_name_are_kept_apart(scan, mask, tmp_path, capsys):
+    other = tmp_path / "another" / scan.name
+    other.parent.mkdir()
+    other.write_bytes(scan.read_bytes())
+    out = tmp_path / "out"
+    done(capsys, *aligned(scan, mask, out))
+    before = (out / "quality.json").read_bytes()
+    assert f"holds the results of {scan}, not of {other}" in refused(
+        capsys, *aligned(other, mask, out)
+    )
+    assert (out / "quality.json").read_bytes() == before
+    (tmp_path / "link").symlink_to(scan.parent)
+    done(capsys, *aligned(tmp_path / "link" / scan.name, mask, out))
+
+
+def test_results_are_as_private_as_the_umask_says(tmp_path):
+    code = """
+from pathlib import Path
+from lmidiff.common.files import atomic_folder, write_text
+write_text("a.txt", "x")
+with atomic_folder("b") as folder:
+    (folder / "c").touch()
+"""
+    for umask, file, folder in (("077", 0o600, 0o700), ("002", 0o664, 0o775)):
+        command = f'umask {umask}; "{sys.executable}" -c "$0"'
+        subprocess.run(["bash", "-c", command, code], cwd=tmp_path, check=True)
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.txt", "b")]
+        assert modes == [file, folder]
+
+
 def test_what_is_protected_or_no_file_is_no_place_for_a_result(
     scan, mask, kmeans, tmp_path, capsys
 ):

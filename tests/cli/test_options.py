@@ -150,7 +150,7 @@ def test_several_translations_are_segmented_beside_them(scan, kmeans, capsys):
     given = ["segment", "--model", kmeans, scan.parent / "*.nii.gz"]
     assert main([str(part) for part in (*given, "--translated")]) == 0
     made = sorted(path.name for path in scan.parent.glob("*_dseg.nii.gz"))
-    assert made == ["a_desc-lmidiff_dseg.nii.gz", "b_desc-lmidiffFromPDw_dseg.nii.gz"]
+    assert made == ["a_desc-lmidiffT1w_dseg.nii.gz", "b_desc-lmidiffFromPDw_dseg.nii.gz"]
     assert capsys.readouterr().out.split() == [str(scan.parent / name) for name in made]
     assert "is a folder; name scans" in refused(capsys, *given[:3], scan.parent)
 

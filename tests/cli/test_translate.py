@@ -12,7 +12,6 @@ import torch
 from lmidiff.__main__ import main
 from lmidiff.cli.scans import beside, orders_of
 from lmidiff.common.errors import StudyError
-from lmidiff.data.detail import at_own_resolution, blur, doubt_of, function_of
 from lmidiff.data.nifti import write_nifti
 from lmidiff.models import regression, shipped
 from lmidiff.models.histogram import QUANTILES
@@ -232,6 +231,47 @@ def test_a_scanners_json_is_not_written_over(tmp_path, weights, capsys, monkeypa
     assert json.loads(side.read_text())["Target"] == "T1w"
 
 
+def test_after_an_interruption_the_same_command_starts_again(
+    tmp_path, weights, capsys, monkeypatch
+):
+    monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
+    scan = head(tmp_path / "x.nii.gz", shape=(20, 22, 15))
+    given = ["translate", str(scan), "--mask", str(scan), "--weights", str(weights), "--qc"]
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr("lmidiff.cli.translate.describe_dataset", _interrupt)
+        assert main(given) == 130
+    side = tmp_path / "x_desc-lmidiff_T1w.json"
+    assert json.loads(side.read_text())["Unfinished"]
+    assert (tmp_path / "x_desc-lmidiff_T1w_qc.png").is_file()
+    capsys.readouterr()
+    assert main(given) == 0
+    told = json.loads(side.read_text())
+    assert "Unfinished" not in told
+    assert told["Mask"] == str(scan)
+    assert told["SpacingMM"] == 4.0
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("option", ["--steps", "--draws"])
+def test_what_a_model_cannot_do_is_refused(tmp_path, weights, capsys, option):
+    scan = head(tmp_path / "a.nii.gz")
+    for extra in ([], ["--weights", str(weights)]):
+        assert main(["translate", str(scan), option, "20", *extra]) == 1
+        assert f"{option}: has no effect here, for" in capsys.readouterr().err
+
+
+def test_more_slices_than_are_translated_are_said(tmp_path, weights, capsys):
+    scan = head(tmp_path / "a.nii.gz")
+    given = ["translate", str(scan), "--mask", str(scan), "--weights", str(weights)]
+    assert main([*given, "--spacing", "0.3"]) == 0
+    assert (
+        "slices are 0.46 mm apart, for no more than 200 are translated" in capsys.readouterr().err
+    )
+
+
 def test_a_broken_scan_leaves_the_others_and_is_told_first(tmp_path, weights, capsys, monkeypatch):
     monkeypatch.setattr("lmidiff.data.bias.ITERATIONS", (1,))
     scans = [tmp_path / f"{name}.nii.gz" for name in ("constant", "empty", "a")]
@@ -286,44 +326,7 @@ def test_one_pass_knows_where_it_does_not_find_its_own_translation_again(tmp_pat
     assert Path(f"{out}_qc.png").stat().st_size > 10_000
 
 
-# -- the scan's own detail ------------------------------------------------------------------------
-
-
-def blobs(shape, scale, seed):
-    rng = np.random.default_rng(seed)
-    coarse = rng.random([max(2, n // scale) for n in shape]).astype(np.float32)
-    big = coarse.repeat(scale, 0).repeat(scale, 1).repeat(scale, 2)
-    return big[tuple(slice(0, n) for n in shape)]
-
-
-def test_a_function_of_the_scan_comes_back_with_all_its_detail():
-    shape = (48, 48, 24)
-    scan = 0.2 + 0.6 * blobs(shape, 3, 1)
-    brain = np.zeros(shape, bool)
-    brain[4:-4, 4:-4, 3:-3] = True
-    scan = np.where(brain, scan, 0).astype(np.float32)
-    truth = np.where(brain, 0.9 - 0.7 * scan, 0)
-    low = torch.from_numpy(scan).permute(2, 0, 1)[:, None]
-    table = function_of(low, torch.where(low > 0, 0.9 - 0.7 * low, 0.0))
-    from scipy import ndimage
-
-    blurred = ndimage.gaussian_filter(truth, 1.2)  # what a network of coarse pixels would give
-    found = at_own_resolution(scan, brain, np.ones(3), blurred, table, 3.0)
-    inner = ndimage.binary_erosion(brain, iterations=4)
-    assert np.abs(found - truth)[inner].mean() < 0.35 * np.abs(blurred - truth)[inner].mean()
-    assert not found[~brain].any()
-
-
-def test_where_the_network_knows_better_over_some_millimetres_it_is_followed():
-    shape = (40, 40, 20)
-    scan = np.full(shape, 0.5, np.float32)
-    brain = np.ones(shape, bool)
-    told = np.full(shape, 0.4, np.float32)
-    told[20:] = 0.8  # two tissues of one intensity in the scan
-    table = (np.array([0.0, 1.0], np.float32), np.array([0.6, 0.6], np.float32))
-    found = at_own_resolution(scan, brain, np.ones(3), told, table, 2.0)
-    assert found[8, 20, 10] == pytest.approx(0.4, abs=0.02)
-    assert found[31, 20, 10] == pytest.approx(0.8, abs=0.02)
+# -- the scan's own grid ---------------------------------------------------------------------------
 
 
 def test_the_result_is_a_nifti_on_the_scans_grid(tmp_path, weights):
@@ -332,43 +335,6 @@ def test_the_result_is_a_nifti_on_the_scans_grid(tmp_path, weights):
     source, made = (nib.load(p) for p in (scan, tmp_path / "a_desc-lmidiff_T1w.nii.gz"))
     assert made.shape == source.shape
     np.testing.assert_allclose(made.affine, source.affine, atol=1e-5)
-
-
-def test_an_intensity_that_few_pixels_have_prints_no_noise():
-    rng = np.random.default_rng(0)
-    source = torch.from_numpy(rng.normal(0.5, 0.03, (5, 1, 100, 100)).clip(0.3, 0.7)).float()
-    image = 1 - source
-    source[2, 0, 50, 40:50] = torch.linspace(0.15, 0.25, 10)
-    image[2, 0, 50, 40:50] = torch.tensor([0.0, 1.0] * 5)
-    values, function = function_of(source, image)
-    common = (values > 0.42) & (values < 0.58)
-    assert np.abs(function - (1 - values))[common].max() < 0.01
-    assert np.abs(np.diff(function)).max() < 0.02
-    assert function.min() > 0.4
-
-
-def test_detail_that_the_network_smoothed_away_is_the_scans():
-    # Thin strips that the network's pixels cannot show, at 1 mm and pixels of 2 mm.
-    shape = (60, 60, 30)
-    scan = np.full(shape, 0.3, np.float32)
-    scan[::6] = 0.7
-    brain = np.ones(shape, bool)
-    truth = 1 - scan
-    from scipy import ndimage
-
-    told = ndimage.gaussian_filter(truth, 1.6)
-    table = (np.linspace(0, 1, 256, dtype=np.float32), np.linspace(1, 0, 256, dtype=np.float32))
-    found = at_own_resolution(scan, brain, np.ones(3), told, table, 2.0)
-    inner = np.s_[10:-10, 10:-10, 5:-5]
-    assert np.abs(found - truth)[inner].max() < 0.06
-    assert np.abs(told - truth)[inner].max() > 0.2
-
-
-def test_a_scan_as_smooth_as_the_translation_is_not_smoothed_for_it():
-    thick = blur(np.array([1.0, 1.0, 5.0]), 2.0)
-    assert thick[2] == 0
-    assert thick[0] == thick[1] == pytest.approx(1.45, abs=0.02)
-    assert (blur(np.full(3, 2.0), 2.0) < blur(np.full(3, 1.0), 2.0)).all()
 
 
 @pytest.mark.parametrize(("voxel", "spacing"), [(0.5, 1.0), (1.0, 1.0), (1.3, 1.3), (5.0, 4.0)])
@@ -404,18 +370,3 @@ def test_one_pass_gives_the_same_however_many_slices_the_network_takes():
         parts = model(images)
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
     assert counted == [2, 2, 1]
-
-
-def test_doubt_is_of_places_and_where_detail_and_network_disagree():
-    brain = np.zeros((30, 30, 30), bool)
-    brain[3:-3, 3:-3, 3:-3] = True
-    told = np.where(brain, 0.5, 0).astype(np.float32)
-    image = told.copy()
-    image[8:12, 8:12, 8:12] += 0.3
-    error = np.where(brain, 0.1, 0).astype(np.float32)
-    error[20, 20, 20] = 0.9
-    doubt = doubt_of(error, image, told, brain, np.ones(3))
-    assert doubt[10, 10, 10] > 0.18
-    assert 0.1 < doubt[20, 20, 20] < 0.12  # one voxel is no place
-    assert doubt[15, 4, 25] == pytest.approx(0.1, abs=1e-3)  # the brain's edge pulls nothing down
-    assert not doubt[~brain].any()

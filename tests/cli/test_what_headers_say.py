@@ -27,6 +27,25 @@ def test_numbers_of_a_rotation_that_rounding_spoiled(scan, weights, tmp_path, ca
         read_volume(path)
 
 
+def test_a_rotation_that_rounding_made_too_long_is_all_that_a_header_needs(
+    scan, weights, tmp_path, capsys
+):
+    path = tmp_path / "in.nii"
+    nib.save(nib.load(scan), path)
+    raw = bytearray(path.read_bytes())
+    header = np.frombuffer(bytes(raw[:348]), dtype=nib.nifti1.header_dtype).copy()
+    header["sform_code"] = 0
+    quaternion = [header[f"quatern_{letter}"] for letter in "bcd"]
+    header[f"quatern_{'bcd'[int(np.argmax(np.abs(quaternion)))]}"] *= 1.0003
+    raw[:348] = header.tobytes()
+    path.write_bytes(bytes(raw))
+    with pytest.raises(ValueError, match="w2 should be positive"):
+        nib.load(path)
+    image, _ = translated(capsys, path, weights)
+    assert image.shape == SHAPE
+    np.testing.assert_allclose(image.affine, AFFINE, atol=0.2)
+
+
 @pytest.mark.parametrize("field", ["quatern_b", "pixdim", "qoffset_x"])
 def test_a_qform_that_is_no_number_is_left_out(field, scan, weights, tmp_path, capsys):
     path = tmp_path / "in.nii"

@@ -2,6 +2,7 @@
 
 import gzip
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -101,3 +102,23 @@ def test_a_mask_of_everything_goes_on(tmp_path, weights, capsys):
     mask = save(tmp_path / "m.nii.gz", np.ones(data.shape, np.uint8))
     _, said = translated(capsys, scan, weights, "--mask", mask)
     assert "takes the whole image for brain" in said
+
+
+def test_a_few_bright_voxels_do_not_darken_the_rest_for_the_segmenter(tmp_path, kmeans, capsys):
+    # The K-Means knows images that were divided by a percentile of slices of the brain; below them
+    # there is a stalk here, as bright as vessels are.
+    shape = (40, 46, 40)
+    x, y, z = (np.indices(shape)[k] - shape[k] / 2 for k in range(3))
+    radius = np.sqrt((x / 17) ** 2 + (y / 21) ** 2 + (z / 15) ** 2)
+    tissue = np.select([radius < 0.6, radius < 0.8, radius < 1], [3, 2, 1], 0)
+    stalk = (np.hypot(x, y) < 4) & (z < -15) & (z > -19)
+    image = np.array([0.0, 20, 50, 80])[tissue] + 300 * stalk
+    affine = np.diag([4.0, 4, 4, 1])
+    scan = save(tmp_path / "scan.nii.gz", image.astype(np.float32), affine)
+    mask = save(tmp_path / "mask.nii.gz", ((tissue > 0) | stalk).astype(np.uint8), affine)
+    assert np.percentile(image[(tissue > 0) | stalk], 99.5) == 300
+    out = tmp_path / "labels.nii.gz"
+    done(capsys, "segment", "--model", kmeans, scan, "--mask", mask, "--out", out)
+    found = np.asarray(nib.load(out).dataobj)
+    white = 2 * ((found == 3) & (tissue == 3)).sum() / ((found == 3).sum() + (tissue == 3).sum())
+    assert white > 0.9

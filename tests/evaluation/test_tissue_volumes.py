@@ -62,6 +62,7 @@ def test_the_truth_has_slope_one_and_no_bias():
     table = table_of(people(lambda share, _: share, truth=True))
     assert len(table) == 6
     assert table["slope"].tolist() == pytest.approx([1] * 6)
+    assert table["variation"].tolist() == pytest.approx([1] * 6)
     assert table[["bias", "spread"]].to_numpy() == pytest.approx(0, abs=1e-9)
 
 
@@ -76,6 +77,7 @@ def test_everybody_made_alike_has_slope_zero_though_brains_differ_in_size():
 def test_a_pull_to_the_mean_is_the_slope(pull, offset):
     table = table_of(people(lambda share, _: offset + pull * share))
     assert table["slope"].tolist() == pytest.approx([pull] * 3, abs=1e-6)
+    assert table["variation"].tolist() == pytest.approx([abs(pull)] * 3, abs=1e-6)
 
 
 def test_numbers_are_those_of_another_library_and_trainings_are_averaged_first():
@@ -86,6 +88,8 @@ def test_numbers_are_those_of_another_library_and_trainings_are_averaged_first()
     own = frame[frame["tissue"] == "gm"].groupby("subject").mean(numeric_only=True)
     found = stats.linregress(own["kmeans_ml"] / own["brain_ml"], own["ml"] / own["brain_ml"])
     assert cell["slope"] == pytest.approx(found.slope)
+    # A low slope of people who differ otherwise: correlation times variation.
+    assert cell["variation"] == pytest.approx(found.slope / found.rvalue)
     assert cell["low"] < cell["slope"] < cell["high"]
     difference = own["ml"] - own["kmeans_ml"]
     assert (cell["bias"], cell["spread"]) == pytest.approx((difference.mean(), difference.std()))

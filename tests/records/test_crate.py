@@ -193,6 +193,20 @@ def test_rows_without_weights_are_left_out_by_name(tmp_path):
         served(config, tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(("rows", "stay"), [(["source", "b"], ["source"]), (["b"], None)])
+def test_structures_are_labelled_of_rows_that_are_made(tmp_path, rows, stay):
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    (tmp_path / "models" / "one" / "weights.safetensors").write_bytes(b"x")
+    labelled = {"model": "x", "rows": rows}
+    config = {
+        "methods": {"source": {}, "a": {"model": "one"}, "b": {"model": "two"}},
+        "segmentation": {"clusters": 3, "network": {"slices": 9, "structures": labelled}},
+    }
+    kept, _ = served(config, tmp_path)
+    network = {"slices": 9} | ({"structures": {**labelled, "rows": stay}} if stay else {})
+    assert kept["segmentation"] == {"clusters": 3, "network": network}
+
+
 def test_a_cross_fitted_row_needs_the_weights_of_every_part(tmp_path):
     methods = {"a": {"model": "one"}, "b": {"model": "two"}}
     config = {"methods": methods, "models": {"one": {"cross_fit": 2}, "two": {}}}

@@ -56,7 +56,18 @@ def test_pages_carry_it(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("study", "recipe"), [("ablation", "800 steps of Adam"), ("default", "750 steps of Muon")]
+    ("study", "recipe"),
+    [
+        ("ablation", "for 800 steps by Adam. A draw"),
+        ("translator", "for 4500 steps by Muon. A draw"),
+        (
+            "default",
+            "by Muon (`cyclegan_PDw`, `cyclegan_T2w`, `cyclegan_FLAIR` for 2400 ",
+        ),
+        ("recipes", "(`lmidiffusion`, `lmidiffusion_cr`, `cr_regression` for 750 steps by Muon)"),
+        ("real", "(`cyclegan_FLAIR` for 2400 steps by Adam; `stylegan` for 8000 steps by Adam)"),
+        ("steps", "of a diffusion is one draw."),
+    ],
 )
 def test_a_page_says_how_its_networks_were_trained(study: str, recipe: str) -> None:
     folder = RECORD.with_name(study)

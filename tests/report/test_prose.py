@@ -122,6 +122,7 @@ def test_no_link_is_dead():
 #: A first-time reader's questions, and words of the page that answers them.
 QUESTIONS = {
     "What did you find?": "## Verdicts",
+    "Against what, and by how much?": "## What of it is due to LMI?",
     "Can I use it on my scan, how good is it?": "## What is done to a scan",
     "How do I put my method in?": "Add a method",
     "How do I run it on my cluster?": "Slurm",

@@ -181,6 +181,35 @@ def large(tmp_path_factory):
     return folder, planned_on_cluster(folder, "--configfile", "large.yaml")
 
 
+def studies() -> list[str]:
+    """Configs of studies that train; others want the weights of one that has run."""
+    texts = {path.name: path.read_text() for path in sorted(CONFIG.glob("*.yaml"))}
+    return [
+        name
+        for name, text in texts.items()
+        if re.search("^study:", text, re.M) and not re.search("^ *checkpoints:", text, re.M)
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[] if n == "real_fast.yaml" else pytest.mark.variant)
+        for n in studies()
+    ],
+)
+def test_every_study_can_be_planned_for_a_cluster(name, tmp_path):
+    folder = copy_project(tmp_path / "project")
+    printed = planned_on_cluster(folder, "--configfile", f"config/{name}")
+    jobs, here, there, sent = counted(printed)
+    assert jobs == here + there
+    assert 0 < sent < 400
+
+
+def test_a_plan_that_fails_says_why():
+    assert counted("some line\nERROR my.tsv: 2 columns\n") == (2,)
+
+
 def blocks(printed: str, rule: str) -> list[dict[str, str]]:
     """Resources of the jobs of a rule."""
     found = []

@@ -378,6 +378,9 @@ def test_a_model_may_be_trained_once_whatever_the_studys_seeds_are(config: dict)
     assert set(before.rows.runs) - set(study.rows.runs) == {"image_cr_seed-2", "image_cr_seed-3"}
     settings = [each.models.settings("image_cr") for each in (before, study)]
     assert settings[0] == settings[1], "the training is the same one"
+    assert before.rows.trained_once == []
+    assert study.rows.trained_once == ["image_cr"]
+    assert Study(config).rows.trained_once == []
     config["models"]["image_cr"]["seeds"] = 2
     with pytest.raises(StudyError, match=r"models\.image_cr\.seeds"):
         check_config(config)

@@ -81,6 +81,18 @@ def test_people_alone_would_not_cover():
     assert hit / 500 < 0.7, "so the variance of trainings is needed"
 
 
+def test_a_rival_of_one_training_is_not_covered():
+    # docs/verdicts.md: how another training of it would differ is in no interval.
+    generator = np.random.default_rng(4)
+    hit = 0
+    for _ in range(1000):
+        mine = generator.normal(0, 1, (12, 1)) + generator.normal(0, 1, (1, 3))
+        rival = generator.normal(0, 1)  # its training, the same beside each of the three
+        _, low, high, _ = crossed_interval(mine - rival)
+        hit += low <= 0 <= high
+    assert hit / 1000 < 0.88
+
+
 @given(
     st.integers(2, 9), st.integers(2, 4), st.floats(-5, 5), st.floats(0.1, 9), st.integers(0, 99)
 )
@@ -194,6 +206,37 @@ def test_a_row_that_is_not_trained_stands_beside_every_training():
     assert cell[["difference", "low", "high"]].tolist() == pytest.approx(
         list(crossed_interval(values[0])[:3])
     )
+
+
+def test_a_row_of_one_training_is_named():
+    asked = Claim("c", "study", "c", "a", ("b", "d"), ("ssim_brain",))
+    claims = Claims(0.05, 0.8, {"ssim_brain": 0.01}, ("b",), (asked,))
+    levels = {"a": 0.85, "b": 0.80, "d": 0.80}
+    found = scores(levels, {"a": (0.0, 0.01, 0.02), "d": (0.0, 0.01, 0.02)})
+    row = judge(found, claims, ["PDw"], once=["b", "c"], seed=1)[0].iloc[0]
+    assert row["note"] == "of one training, how much another differs is in no interval: b"
+    assert judge(found, claims, ["PDw"], seed=1)[0].iloc[0]["note"] == ""
+    alone = scores(levels, {})
+    assert judge(alone, claims, ["PDw"], once=["b"], seed=1)[0].iloc[0]["note"] == ""
+
+
+def test_what_is_shown_is_the_part_whose_p_value_decides():
+    # Against d the mean is lower, but its trainings differ; against b they hardly do.
+    asked = Claim("c", "study", "c", "a", ("b", "d"), ("ssim_brain",))
+    claims = Claims(0.05, 0.8, {"ssim_brain": 0.01}, ("b",), (asked,))
+    level = {"a": 0.80, "b": 0.83, "d": 0.85}
+    found = scores(level, {"a": (0.0,) * 3, "b": (0.0,) * 3, "d": (-0.05, 0.0, 0.05)})
+    verdicts, parts = judge(found, claims, ["PDw"], seed=1)
+    shown, of = verdicts.iloc[0], parts.set_index("against")
+    assert of.loc["d", "effect"] < of.loc["b", "effect"]
+    assert (shown["against"], shown["verdict"]) == ("b", NOT_HELD)
+    assert of.loc["b", "p_against"] == parts["p_against"].min()
+    # Where all lie above, the least sure: against d the lead is greater and less certain.
+    level = {"a": 0.80, "b": 0.77, "d": 0.74}
+    found = scores(level, {"a": (0.0,) * 3, "b": (0.0,) * 3, "d": (-0.05, 0.0, 0.05)})
+    verdicts, parts = judge(found, claims, ["PDw"], seed=1)
+    assert verdicts.iloc[0]["against"] == "d"
+    assert verdicts.iloc[0]["p_for"] == parts.set_index("against").loc["d", "p_for"]
 
 
 def test_trainings_from_other_seeds_do_not_pair():

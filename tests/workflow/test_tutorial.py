@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import nibabel as nib
+import pandas as pd
 import pytest
 
 from shells import PDW, T1W, shells, write_shells
@@ -48,11 +49,11 @@ def type_in(folder: Path, block: str) -> str:
 
 
 def test_it_has_a_scan_data_and_a_method() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_every_command_does_what_the_text_says(project: Path) -> None:
-    scan, page, study, method = BLOCKS
+    scan, page, study, method, learning = BLOCKS
     type_in(project, scan)
     made = nib.load(project / "my/a_PDw_desc-lmidiff_T1w.nii.gz")
     assert made.shape == nib.load(project / "my/a_PDw.nii.gz").shape
@@ -68,4 +69,10 @@ def test_every_command_does_what_the_text_says(project: Path) -> None:
     printed = type_in(project, method)
     assert "Negative" in printed
     assert len(before) == 2
+    assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.nii.gz")}
+    printed = type_in(project, learning)
+    assert "Principal components" in printed
+    table = pd.read_csv(project / "results/mine/table1.csv")
+    assert set(table[table["method"] == "principal"]["training"]) == {"target"}, "so, zero-shot"
+    assert (project / "results/mine/models/principal/weights.safetensors").is_file()
     assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.nii.gz")}

@@ -46,6 +46,9 @@ use rule translate as translate_whole with:
         f"{OUT}/logs/translate_whole/{{method}}_from-{{source}}_shard-{{shard}}.log",
     benchmark:
         f"{OUT}/cost/network/translate_{{method}}_from-{{source}}_shard-{{shard}}.tsv"
+    # In no group: between it and the scores, which are in one, the labels are jobs by themselves.
+    group:
+        lambda w: None
     resources:
         **asks(
             lambda w: needs.translate(w.method, w.source, int(w.shard), whole.depth),

@@ -23,6 +23,7 @@ rule write_verdicts:
         labels=study.rows.labels,
         sources=study.sources,
         subjects=study.people.subjects("test"),
+        once=study.rows.trained_once,
         seed=study.seed,
     script:
         "../scripts/write_verdicts.py"

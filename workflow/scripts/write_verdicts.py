@@ -15,7 +15,7 @@ with job(snakemake.log):
     given, made, params = snakemake.input, snakemake.output, snakemake.params
     scores = PairedScores(read_scores(given.metrics), read_scores(given.slices), params.subjects)
     claims, rows = read_claims(given.claims), (params.labels, params.sources)
-    verdicts, parts = judge(scores, claims, params.sources, seed=params.seed)
+    verdicts, parts = judge(scores, claims, params.sources, once=params.once, seed=params.seed)
     comparisons = compare_rows(scores, *rows, claims.reference, seed=params.seed)
     if comparisons.empty:
         text = "comparisons: none of %s is a row of this study, so nothing is compared"

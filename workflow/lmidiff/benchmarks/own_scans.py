@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from lmidiff.common.errors import StudyError
-from lmidiff.data.preprocess import normalise
+from lmidiff.data.brain import find_brain
+from lmidiff.data.preprocess import FULL_SHARE, normalise
 from lmidiff.data.volumes import Volume, read_volume, require_same_grid
 from lmidiff.evaluation.crossed import mean_interval
 from lmidiff.evaluation.lesions import CSF, GM, WM, measure_lesions
@@ -71,8 +72,7 @@ def measure(
 
     Args:
         network: folder of the segmenter.
-        source, target: NIfTI volumes of one person on one grid; the source stripped, or with
-            ``mask``.
+        source, target: NIfTI volumes of one person on one grid.
         lesions: of white matter, on the same grid.
         mask: of the brain, handed to the command.
 
@@ -82,8 +82,8 @@ def measure(
         true target's, seconds of translating, and Spearman's correlation of the uncertainty with
         the absolute error; with ``lesions`` what
         :func:`~lmidiff.evaluation.lesions.measure_lesions` measures, its ``kmeans_`` being
-        ``labelled_`` here; the volumes by row with ``target`` beside them, (X, Y, Z) in 0..1; size
-        of a voxel in mm.
+        ``labelled_`` here; the volumes by row with ``target``, and what is marked as ``lesions``,
+        beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
 
     Raises:
         StudyError: a file cannot be read, or the command failed.
@@ -94,7 +94,7 @@ def measure(
     if marked is not None:
         require_same_grid(scan, marked)
     translation, doubt, seconds = _translate(source, mask)
-    brain = (translation > 0) & (truth.data > 0)
+    brain = _brain(scan, mask) & (truth.data > 0)  # a 0 of the translation is an answer as any
     images = rows_of(scan.data, truth.data, brain) | {"lmidiff": np.where(brain, translation, 0)}
     segmenter = MeshNet(network)
     wanted = segmenter.segment(Volume(images["target"], truth.affine, str(target)))
@@ -117,7 +117,8 @@ def measure(
             errors = np.abs(image - images["target"])[brain]
             row |= {"rank_uncertainty": rank_correlation(doubt[brain], errors), "seconds": seconds}
         rows.append(row)
-    return pd.DataFrame(rows), images, scan.voxel_mm
+    shown = {} if marked is None else {"lesions": ((marked.data > 0) & brain).astype(np.float32)}
+    return pd.DataFrame(rows), images | shown, scan.voxel_mm
 
 
 def rows_of(
@@ -142,10 +143,15 @@ def rows_of(
 
 
 def crops(images: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[np.floating]]:
-    """One axial slice of each volume, ``HEIGHT`` of the way up the brain, cropped to it."""
+    """One axial slice of each volume, cropped to the brain: that with most of the ``lesions``.
+
+    Without any, that which lies ``HEIGHT`` of the way up the brain.
+    """
     brain = images["target"] > 0
     heights = np.flatnonzero(brain.any(axis=(0, 1)))
     z = int(heights[0] + HEIGHT * (heights[-1] - heights[0]))
+    if "lesions" in images and images["lesions"].any():
+        z = int(images["lesions"].sum(axis=(0, 1)).argmax())
     shown = np.argwhere(brain[:, :, z])
     low, high = np.maximum(shown.min(0) - 2, 0), shown.max(0) + 3
     box = np.s_[low[0] : high[0], low[1] : high[1], z]
@@ -166,6 +172,14 @@ def measure_raw(
         _run("preprocess", "--scans", *scans, "--out", folder)
         laid, over, mask = (f"{folder}/{n}.nii.gz" for n in ("source", "target", "brain_mask"))
         return measure(network, laid, over, lesions, mask)
+
+
+def _brain(scan: Volume, mask: str | Path | None) -> NDArray[np.bool_]:
+    """The given mask; or what a stripped scan shows; or, of a head, what the command finds."""
+    if mask is not None:
+        return read_volume(mask, role="mask").data > 0
+    shown = scan.data > 0
+    return shown if shown.mean() <= FULL_SHARE else find_brain(scan)
 
 
 def summary(people: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:

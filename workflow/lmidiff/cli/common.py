@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lmidiff.cli.arguments import SAMPLING, SEED
+from lmidiff.cli.arguments import SAMPLING, SEED, refuse_together
 from lmidiff.common.devices import pick_device
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
@@ -85,11 +85,14 @@ def load(given: argparse.Namespace) -> tuple[Method, Slices, torch.device]:
         given.weights = weights_of(DEFAULT_MODEL)
     if given.weights.is_dir():
         raise StudyError(f"{given.weights}: is a folder; name the weights.safetensors in it")
+    settings = _settings(given.weights)
+    if settings["family"] != "diffusion":
+        why = f"{given.weights} is of family {settings['family']}, which draws nothing"
+        refuse_together(given, ("steps", "draws"), why)
     for key, usual in (("steps", SAMPLING["steps"]), ("draws", SAMPLING["draws"]), ("seed", SEED)):
         if getattr(given, key) is None:
             setattr(given, key, usual)
     device = pick_device(given.device)
-    settings = _settings(given.weights)
     slices = _slices(settings, given.weights)
     if settings["family"] == RANDOMISED:
         slices = replace(slices, contrast=_contrast(settings, given.weights))

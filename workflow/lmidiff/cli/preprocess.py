@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from lmidiff.cli.arguments import expanded, file_path
@@ -81,7 +83,7 @@ def run(given: argparse.Namespace) -> None:
     mask = read_volume(given.mask, role="mask", flat=True) if given.mask else None
     subject = align_subject(scans, reference, mask)
     # First, so that a folder that was left half full is known again.
-    write_quality(judged, str(given.out), reference, subject.quality)
+    write_quality(judged, str(given.out), reference, subject.quality, _files(paths))
     write_aligned(subject, images, mask_file)
     for name, path in transforms.items():
         write_transform(path, subject.transforms[name])
@@ -102,9 +104,11 @@ def _check_own(outputs: list[Path], judged: Path, paths: dict[str, Path]) -> Non
     if not there:
         return
     try:
-        before = {Path(scan["file"]).name for scan in json.loads(judged.read_text())["scans"]}
+        content = json.loads(judged.read_text())
+        before = {Path(scan["file"]).name for scan in content["scans"]}
         if not before:
             raise LookupError("no scan")
+        files = dict(content.get("files", _files(paths)))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise StudyError(
             f"{there[0]}: is there already, and lmidiff preprocess did not write it; name another "
@@ -116,6 +120,17 @@ def _check_own(outputs: list[Path], judged: Path, paths: dict[str, Path]) -> Non
             f"{judged.parent}: holds the results of {', '.join(sorted(before))}, not of "
             f"{', '.join(sorted(now))}; name another folder with --out"
         )
+    for name, file in _files(paths).items():
+        if files.get(name) != file:
+            raise StudyError(
+                f"{judged.parent}: holds the results of {files.get(name)}, not of {file}; name "
+                "another folder with --out"
+            )
+
+
+def _files(paths: Mapping[str, Path]) -> dict[str, str]:
+    """Where each scan lies, by whatever name it was given: two people's may be called the same."""
+    return {name: os.path.realpath(path) for name, path in paths.items()}
 
 
 def _check_distinct(paths: dict[str, Path]) -> None:

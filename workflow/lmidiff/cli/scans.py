@@ -31,7 +31,7 @@ _PART = re.compile(r"_part-([A-Za-z0-9]+)(?=_)")
 DERIVATIVES = Path("derivatives", "lmidiff")
 
 _OURS = "_desc-lmidiff"
-_MADE = re.compile(rf"{_OURS}(From[A-Za-z0-9]+)?_[A-Za-z0-9]+$")
+_MADE = re.compile(rf"{_OURS}(From[A-Za-z0-9]+)?_([A-Za-z0-9]+)$")
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,12 @@ def stem_of(path: Path) -> str:
 def beside(scan: Path, target: str, number: int | None = None, *, made: bool = False) -> Path:
     """``<stem>_desc-lmidiff_<target>.nii.gz`` beside a scan.
 
-    Of what ``translate`` made, ``target`` takes the place of its modality.
+    Of what ``translate`` made, ``target`` takes the place of its modality, which is told where its
+    source is not: it and the scan that it was made of may both be given.
     """
     stem, source = stem_of(scan), ""
     if made and (found := _MADE.search(stem)):
-        stem, source = stem[: found.start()], found[1] or ""
+        stem, source = stem[: found.start()], found[1] or found[2]
     stem += "" if number is None else f"_volume-{number}"
     return scan.with_name(f"{stem}{_OURS}{source}_{target}.nii.gz")
 

@@ -14,7 +14,7 @@ from lmidiff.common.devices import set_up
 from lmidiff.common.errors import StudyError
 from lmidiff.common.outputs import check_outputs
 from lmidiff.common.regions import BRAIN, TISSUES
-from lmidiff.data.own_space import check_plausible, normalised, read_own, require_out
+from lmidiff.data.own_space import check_plausible, normalised, read_own, require_out, to_slices
 from lmidiff.data.voxels import MOST_EVEN, even_share
 from lmidiff.evaluation.segmentation import (
     LEAST_WHITE,
@@ -30,6 +30,10 @@ logger = logging.getLogger("lmidiff")
 TOLERANCE = 1e-3
 PERCENTILE = 99.5
 
+SLICES = {"image_size": 96, "pixel_size": 2.0, "spacing": 4.0}
+"""Pixels, and mm, of slices whose percentile becomes 1, as it is of slices that a study takes it: a
+scan's own voxels are noisier, and have a few bright ones below the brain."""
+
 LABELS = "dseg"
 """Suffix of a result, as BIDS calls labels."""
 
@@ -39,7 +43,8 @@ _EPILOG = """The segmenter knows the intensities of one modality, the study's ta
 that modality is taken through the study's preprocessing; a scan of another is first translated, if
 --weights is given; a file that translate wrote is taken as it is, with --translated. Labels: 1
 CSF, 2 grey matter, 3 white matter, 0 elsewhere, on the scan's own voxels. Without --out they
-lie beside the scan, as <scan>_desc-lmidiff_dseg.nii.gz."""
+lie beside the scan, as <scan>_desc-lmidiff_dseg.nii.gz, and a translation's as
+<scan>_desc-lmidiffT1w_dseg.nii.gz."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -141,7 +146,8 @@ def _segment(
     else:
         for odd in check_plausible(scan):
             logger.warning("WARNING %s", odd)
-        image, brain = normalised(scan, given.percentile or PERCENTILE), scan.brain
+        slices = to_slices(scan, **SLICES, percentile=given.percentile or PERCENTILE)
+        image, brain = normalised(scan, slices), scan.brain
     labels = segment(model, image, brain)
     if not lies_as_tissue(labels, scan.volume.voxel_mm):
         logger.warning(

@@ -19,6 +19,7 @@ from lmidiff.common.files import sha256, write_json
 from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
 from lmidiff.data.detail import at_own_resolution, doubt_of, function_of
+from lmidiff.data.grid import MOST_SLICES
 from lmidiff.data.own_space import (
     OwnScan,
     back,
@@ -53,10 +54,11 @@ UNCERTAINTY = {
 """What the map is, of a method that draws and of one that does not; 0..1, as the translation."""
 
 _EPILOG = """A scan may have its skull, any orientation and any voxel size. The brain is found, the
-receive field corrected, every axial slice of the brain brought to the pixels that the model knows
-and translated, and the scan's own detail put back. The result lies over the scan in any viewer,
-0..1, 0 outside the brain. Without --out it lies beside the scan, as <scan>_desc-lmidiff_T1w.nii.gz,
-with a JSON of how it was made; of a BIDS data set under derivatives/lmidiff. Not for diagnosis."""
+receive field corrected, the brain's axial slices brought to the pixels that the model knows and
+translated, and the scan's own detail put back; where a slice has less than a tenth of the largest
+one's brain, that detail is all there is. The result lies over the scan in any viewer, 0..1, 0
+outside the brain. Without --out it lies beside the scan, as <scan>_desc-lmidiff_T1w.nii.gz, with a
+JSON of how it was made; of a BIDS data set under derivatives/lmidiff. Not for diagnosis."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -114,8 +116,16 @@ def _translate(
     for line in odd:
         logger.warning("WARNING %s", line)
     asked = given.uncertainty or given.qc
+    by = {"Name": NAME, "Version": lmidiff.__version__}
     image, doubt = translate(scan, method, like, device, given.spacing, given.model_pixels, asked)
-    scan.write(order.out, image)
+    # First, so that what is left half done is known again.
+    write_json(sidecar(order.out), {"GeneratedBy": by, "Unfinished": True})
+    try:
+        scan.write(order.out, image)
+    except StudyError:
+        if not order.out.exists():
+            sidecar(order.out).unlink(missing_ok=True)
+        raise
     made = [order.out]
     if given.uncertainty:
         if doubt is None:
@@ -128,16 +138,18 @@ def _translate(
 
         draw_scan(scan, image, doubt, picture(order.out), like.target)
         made.append(picture(order.out))
-    version = lmidiff.__version__
-    describe_dataset(order.out, version)
+    describe_dataset(order.out, lmidiff.__version__)
     write_json(
         sidecar(order.out),
         {
             "Sources": [str(order.scan)],
             "Target": like.target,
-            "GeneratedBy": {"Name": NAME, "Version": version, "Method": method.label},
+            "GeneratedBy": {**by, "Method": method.label},
             "Weights": {"File": str(given.weights), "SHA256": sha256(given.weights)},
+            "Mask": str(given.mask) if given.mask else None,
             "Seed": given.seed,
+            **({"Steps": given.steps, "Draws": given.draws} if _draws(method) else {}),
+            "SpacingMM": given.spacing or round(_spacing(scan, like), 3),
             "ModelPixelsOnly": given.model_pixels,
             **({"Uncertainty": UNCERTAINTY[like.contrast is None]} if doubt is not None else {}),
             "Warnings": odd,
@@ -174,14 +186,19 @@ def translate(
         The translation, 0..1, and the standard deviation over the draws, the doubt of one pass
         (:func:`lmidiff.data.detail.doubt_of`) or None, both (X, Y, Z).
     """
+    spacing = spacing or _spacing(scan, like)
     slices = to_slices(
         scan,
         image_size=like.image_size,
         pixel_size=like.pixel_size,
-        spacing=spacing or _spacing(scan, like),
+        spacing=spacing,
         percentile=like.percentile,
     )
     source = stack_of(slices)
+    apart = float(np.linalg.norm(slices.affine[:3, 2]))
+    if len(source) == MOST_SLICES and apart > 1.1 * spacing:
+        text = "WARNING %s: slices are %.2f mm apart, for no more than %d are translated"
+        logger.warning(text, scan.volume.name, apart, MOST_SLICES)
     _watch(method, f"translate to {like.target}", len(source))
     ids = [(SUBJECT, place) for place in range(len(source))]
     with torch.no_grad():
@@ -193,7 +210,7 @@ def translate(
         coarse
         if model_pixels
         else at_own_resolution(
-            normalised(scan, like.percentile),
+            normalised(scan, slices),
             scan.brain,
             scan.volume.voxel_mm,
             coarse,
@@ -221,14 +238,18 @@ def _watch(method: Method, what: str, slices: int) -> None:
 
     What a method takes from the brain as a whole, such as its histogram, is so of all of it.
     """
-    settings = method.settings
     if not hasattr(method.model, "at_once"):
         logger.info("%s, %d slices", what, slices)
         return
-    evaluations = settings.steps * settings.draws if isinstance(settings, Sampling) else 1
+    evaluations = method.settings.steps * method.settings.draws if _draws(method) else 1
     progress = Progress(what, slices * evaluations, every=4)
     method.model.at_once = BATCH
     method.model.watch = lambda count: progress.step(count=count)
+
+
+def _draws(method: Method) -> bool:
+    """Whether a translation is a mean of draws."""
+    return isinstance(method.settings, Sampling)
 
 
 def uncertainty_path(out: Path) -> Path:

@@ -15,6 +15,8 @@ from typing import Any
 from lmidiff.common.errors import StudyError
 from lmidiff.common.locks import hold, is_held
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)  # the system tells it to nobody who does not set it
 _OLD = 24 * 3600
 """Seconds after which a temporary file is nobody's, where the file system has no locks to say."""
 
@@ -52,7 +54,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     _clear_orphans(path, temporary)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_UMASK)
         os.replace(temporary, path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -108,7 +110,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     _clear_orphans(path, temporary)
     try:
         yield temporary
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_UMASK)
         if path.exists():
             shutil.rmtree(path)
         os.replace(temporary, path)

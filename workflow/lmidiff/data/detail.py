@@ -86,18 +86,20 @@ def at_own_resolution(
         scan: (X, Y, Z) in 0..1, 0 outside the brain, at its own resolution.
         brain: same shape.
         voxel_mm: sides of a voxel.
-        translated: the translation brought to the scan's voxels, same shape.
+        translated: the translation brought to the scan's voxels, same shape; 0 above and below the
+            slices of the network, where the scan's function is all there is.
         table: see :func:`function_of`.
         pixel_mm: side of the network's pixels.
 
     Returns:
         (X, Y, Z) in 0..1, 0 outside the brain.
     """
-    inner = ndimage.binary_erosion(brain, np.ones((3, 3, 1)))
-    # The mask's rim shows no tissue's intensity (lmidiff.images.rim); the network knows of it.
-    detail = np.where(inner, np.interp(scan, *table), translated).astype(np.float32)
-    blurred = smoothed(detail, brain, blur(voxel_mm, pixel_mm) / voxel_mm)
     known = brain & (translated > 0)
+    # The mask's rim shows no tissue's intensity (lmidiff.images.rim); where the network saw the
+    # slice, it knows of it.
+    shown = ndimage.binary_erosion(brain, np.ones((3, 3, 1))) | ~known
+    detail = np.where(shown, np.interp(scan, *table), translated).astype(np.float32)
+    blurred = smoothed(detail, brain, blur(voxel_mm, pixel_mm) / voxel_mm)
     rest = smoothed(np.where(known, translated - blurred, 0), known, PLACE_MM / voxel_mm)
     return np.where(brain, np.clip(detail + rest, 0, 1), 0).astype(np.float32)
 

@@ -9,6 +9,8 @@ from lmidiff.common.errors import StudyError
 MIN_AREA = 0.10
 """Axial slices with less than this share of the largest brain area do not count as brain."""
 
+MOST_SLICES = 200
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -36,7 +38,7 @@ class Grid:
         for name, low, high in (
             ("image_size", 8, 512),
             ("pixel_size", 0.5, 8),
-            ("slices", 1, 200),
+            ("slices", 1, MOST_SLICES),
             ("slice_thickness", 0.5, 10),
         ):
             value = getattr(self, name)

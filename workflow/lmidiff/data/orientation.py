@@ -11,7 +11,7 @@ from scipy import linalg
 
 from lmidiff.common.errors import StudyError
 from lmidiff.common.files import split_volume
-from lmidiff.data.headers import MOST_SHEAR_MM, affine_mm, coded_qform, shear_mm
+from lmidiff.data.headers import MOST_SHEAR_MM, affine_mm, coded_qform, load, shear_mm
 from lmidiff.data.volumes import Volume
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -47,7 +47,7 @@ class OwnSpace:
 def own_space(path: str | Path) -> OwnSpace:
     """The axes of a file that :func:`lmidiff.data.volumes.read_volume` could read."""
     file, number = split_volume(path)
-    image = nib.load(file)
+    image = load(file)
     shape = tuple(image.shape if number is None else image.shape[:3])
     affine = affine_mm(image)
     if not isinstance(image, nib.Nifti1Pair):

@@ -11,10 +11,10 @@ from scipy import ndimage
 from lmidiff.common.errors import StudyError
 from lmidiff.data.bias import correct_bias
 from lmidiff.data.brain import find_brain
-from lmidiff.data.grid import MIN_AREA, Grid
+from lmidiff.data.grid import MIN_AREA, MOST_SLICES, Grid
 from lmidiff.data.nifti import write_nifti
 from lmidiff.data.orientation import OwnSpace, from_itk, own_space, to_itk
-from lmidiff.data.preprocess import PreprocessedSubject, normalise, preprocess_subject
+from lmidiff.data.preprocess import PreprocessedSubject, preprocess_subject, scaled
 from lmidiff.data.upright import is_cut, lies_otherwise
 from lmidiff.data.volumes import Volume, brain_of, read_volume, require_same_grid
 from lmidiff.data.voxels import MOST_EVEN, even_share
@@ -109,13 +109,13 @@ def to_slices(
     Args:
         scan: the scan.
         image_size, pixel_size: of the model's slices, in pixels and mm.
-        spacing: mm from slice to slice.
+        spacing: mm from slice to slice; more, if there would be more than ``MOST_SLICES``.
         percentile: the intensity that becomes 1.
     """
     area = scan.brain.sum(axis=(0, 1))
     heights = np.flatnonzero(area >= MIN_AREA * area.max())
     height = float(heights[-1] - heights[0]) * float(scan.volume.voxel_mm[2])
-    slices = min(1 + round(height / spacing), 200)
+    slices = min(1 + round(height / spacing), MOST_SLICES)
     grid = Grid(image_size, pixel_size, slices, (0.0, 1.0))
     mask = Volume(scan.brain.astype(np.float32), scan.volume.affine, scan.volume.name)
     return preprocess_subject({_IMAGE: scan.volume}, None, mask, grid, percentile=percentile)
@@ -127,9 +127,15 @@ def stack_of(slices: PreprocessedSubject) -> torch.Tensor:
     return image.permute(2, 0, 1).unsqueeze(1).contiguous()
 
 
-def normalised(scan: OwnScan, percentile: float) -> np.ndarray:
-    """The scan at its own resolution, 0..1 by the study's rule, 0 outside the brain."""
-    return normalise(scan.volume.data, scan.brain, percentile, name=scan.volume.name)
+def normalised(scan: OwnScan, slices: PreprocessedSubject) -> np.ndarray:
+    """The scan at its own resolution, its intensities divided as those of its ``slices`` were.
+
+    A percentile of its own voxels would be another: they are noisier than pixels.
+
+    Returns:
+        (X, Y, Z) float32 in 0..1, 0 outside the brain.
+    """
+    return scaled(scan.volume.data, scan.brain, slices.tops[_IMAGE])
 
 
 def back(scan: OwnScan, slices: PreprocessedSubject, stack: torch.Tensor) -> np.ndarray:

@@ -32,6 +32,7 @@ class PreprocessedSubject:
 
     Attributes:
         images: modality to (S, S, Z) float32 in 0..1, 0 outside the mask, or outside the head.
+        tops: modality to the intensity of the scan that became 1.
         mask: (S, S, Z) bool, the brain.
         labels: (S, S, Z) uint8 of 0 and ``TISSUES``, 0 outside the mask; None without labels.
         affine: (4, 4) voxel indices to RAS mm.
@@ -39,6 +40,7 @@ class PreprocessedSubject:
     """
 
     images: dict[str, np.ndarray]
+    tops: dict[str, float]
     mask: np.ndarray
     labels: np.ndarray | None
     affine: np.ndarray
@@ -125,11 +127,10 @@ def preprocess_subject(
     if field == HEAD:
         shown = head_mask(on_grid.values(), brain, grid.pixel_size, reference.name)
         darkest = DARKEST
+    tops = {m: top_of(data, shown, percentile, images[m].name) for m, data in on_grid.items()}
     whole = PreprocessedSubject(
-        images={
-            modality: normalise(data, shown, percentile, darkest, name=images[modality].name)
-            for modality, data in on_grid.items()
-        },
+        images={m: scaled(data, shown, tops[m], darkest) for m, data in on_grid.items()},
+        tops=tops,
         mask=brain,
         labels=None if tissues is None else np.where(brain, tissues, 0).astype(np.uint8),
         affine=affine,
@@ -161,28 +162,34 @@ def brain_mask(image: Volume) -> np.ndarray:
     return brain
 
 
-def normalise(
-    data: np.ndarray,
-    mask: np.ndarray,
-    percentile: float = 99.5,
-    darkest: float = 0.0,
-    *,
-    name: str = "image",
-) -> np.ndarray:
-    """Divide by a percentile of what is shown, clip to ``darkest``..1, zero outside of it.
+def normalise(data: np.ndarray, mask: np.ndarray, percentile: float = 99.5) -> np.ndarray:
+    """:func:`scaled` by :func:`top_of`; applying the rule twice is applying it once."""
+    return scaled(data, mask, top_of(data, mask, percentile))
 
-    The percentile is the largest order statistic at or below it, so that applying the rule
-    twice is applying it once.
+
+def scaled(data: np.ndarray, mask: np.ndarray, top: float, darkest: float = 0.0) -> np.ndarray:
+    """Divide by ``top``, clip to ``darkest``..1, zero outside of the mask.
+
+    Args:
+        data: (X, Y, Z), any non-negative intensities.
+        mask: (X, Y, Z) bool: the brain, or the head.
+        top: the intensity that becomes 1.
+        darkest: what a darker voxel of the mask becomes, below 1.
+
+    Returns:
+        (X, Y, Z) float32 in 0..1.
+    """
+    return np.where(mask, np.clip(data / top, darkest, 1), 0).astype(np.float32)
+
+
+def top_of(data: np.ndarray, mask: np.ndarray, percentile: float, name: str = "image") -> float:
+    """The intensity that becomes 1: the largest order statistic at or below a percentile.
 
     Args:
         data: (X, Y, Z), any non-negative intensities.
         mask: (X, Y, Z) bool, not empty: the brain, or the head.
         percentile: in (0, 100].
-        darkest: what a darker voxel of the mask becomes, below 1.
         name: what messages call the image.
-
-    Returns:
-        (X, Y, Z) float32 in 0..1.
 
     Raises:
         StudyError: the percentile is out of range, or the intensity at it is 0.
@@ -195,7 +202,7 @@ def normalise(
             f"{name}: the {percentile:g}th percentile of the brain is zero; "
             "check that image and brain mask lie on each other"
         )
-    return np.where(mask, np.clip(data / top, darkest, 1), 0).astype(np.float32)
+    return float(top)
 
 
 def write_preprocessed(
@@ -232,6 +239,7 @@ def _thinned(subject: PreprocessedSubject, every: int) -> PreprocessedSubject:
             modality: np.ascontiguousarray(image[axial])
             for modality, image in subject.images.items()
         },
+        subject.tops,
         subject.mask[axial],
         None if subject.labels is None else subject.labels[axial],
         subject.affine @ moved,

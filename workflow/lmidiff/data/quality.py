@@ -137,14 +137,19 @@ def _registration_flags(found: Registration, limits: Limits) -> Iterable[str]:
 
 
 def write_quality(
-    path: str | Path, subject: str, reference: str, scans: Sequence[ScanQuality]
+    path: str | Path,
+    subject: str,
+    reference: str,
+    scans: Sequence[ScanQuality],
+    files: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a subject's judgement as JSON."""
+    """Write a subject's judgement as JSON; with ``files``, which is each scan's."""
     entries = []
     for scan in scans:
         matrix = None if scan.registration is None else scan.registration.matrix.tolist()
         entries.append({**scan.row(), "flags": list(scan.flags), "matrix": matrix})
-    write_json(path, {"subject": subject, "reference": reference, "scans": entries})
+    content = {"subject": subject, "reference": reference, "scans": entries}
+    write_json(path, content if files is None else {**content, "files": dict(files)})
 
 
 def read_flags(path: str | Path) -> list[str]:

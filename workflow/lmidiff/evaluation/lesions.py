@@ -28,7 +28,7 @@ MEASURES = {
     "contrast": "lesion minus white matter, mean intensity",
     "true_contrast": "the same in the true target",
     "vanished": "share of the visible lesions that keep under a quarter of their contrast",
-    "into_csf": "share of the lesions that pass half-way to CSF, of those that truly do not",
+    "into_csf": "share of all lesions not truly half-way to CSF that the translation takes there",
     "kmeans_csf": "share of the lesions' pixels that K-Means calls CSF",
     "kmeans_gm": "share that it calls grey matter",
     "kmeans_wm": "share that it calls white matter",

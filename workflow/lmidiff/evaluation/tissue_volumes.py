@@ -2,8 +2,11 @@
 
 A prior that pulls everybody to the population's mean shows everybody the same share of fluid, grey
 and white matter. Over people, the translation's share then rises less than the truth's: the slope
-of the one on the other is below 1, and 0 where nothing is left of the person. Shares, not
-millilitres, since the size of the brain is given by the mask whatever a method does.
+of the one on the other is below 1, and 0 where nothing is left of the person. The slope is the
+correlation times the *variation*, the translations' standard deviation over people as a multiple
+of the truth's: where that is far below 1 people are made alike; where it is not, and the slope is
+low, they differ in ways that are not their own. Shares, not millilitres, since the size of the
+brain is given by the mask whatever a method does.
 
 A volume is that of the part of the brain that the study's slices run through: the area of a tissue
 in them, times the distance between them (Cavalieri's estimate), not that of a whole brain.
@@ -33,7 +36,7 @@ LEAST = 3
 """People that a slope needs."""
 TABLE_COLUMNS = [
     "source", "method", "label", "tissue", "reference", "bias", "spread", "slope", "low",
-    "high", "n", "trainings",
+    "high", "variation", "n", "trainings",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -91,8 +94,8 @@ def volumes_table(
     Returns:
         A frame of ``TABLE_COLUMNS``, a row a source, row, tissue and reference. ``bias`` and
         ``spread`` are mean and standard deviation of the difference from the reference, in ml;
-        ``slope`` is of the shares of the brain, with a 95 % interval; ``nan`` for fewer people
-        than ``LEAST`` or where the reference does not vary.
+        ``slope``, with a 95 % interval, and ``variation`` are of the shares of the brain; ``nan``
+        for fewer people than ``LEAST`` or where the reference does not vary.
     """
     rows = []
     for names, chosen in rows_measured(measured, labels, sources):
@@ -107,20 +110,19 @@ def volumes_table(
     return pd.DataFrame(rows, columns=TABLE_COLUMNS)
 
 
-def _agreement(
-    found: pd.Series, true: pd.Series, brain: pd.Series, seed: int
-) -> tuple[float, float, float, float, float]:
-    """Bias, spread, slope and its interval."""
+def _agreement(found: pd.Series, true: pd.Series, brain: pd.Series, seed: int) -> tuple[float, ...]:
+    """Bias, spread, slope and its interval, variation."""
     difference = (found - true).to_numpy()
     spread = float(difference.std(ddof=1)) if len(difference) > 1 else float("nan")
     y, x = (found / brain).to_numpy(), (true / brain).to_numpy()
-    nothing = (float("nan"),) * 3
+    nothing = (float("nan"),) * 4
     if len(x) < LEAST or np.ptp(x) < ALIKE:
         return (float(difference.mean()), spread, *nothing)
     drawn = generator_of(seed, "volumes").integers(0, len(x), (SAMPLES, len(x)))
     drawn = drawn[np.ptp(x[drawn], axis=1) >= ALIKE]
     low, high = percentile_ends(_slope(x[drawn], y[drawn]))
-    return float(difference.mean()), spread, float(_slope(x, y)), float(low), float(high)
+    of_shares = (float(_slope(x, y)), float(low), float(high), float(y.std() / x.std()))
+    return float(difference.mean()), spread, *of_shares
 
 
 def _slope(x: Array, y: Array) -> Array:

@@ -68,7 +68,7 @@ def _title(row: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     name = textwrap.shorten(labels[row["method"]], 60, placeholder="…")
     return (
         f"{name}\nfrom {row['source']}, {row['subject']}, slice {row['slice'] + 1}: "
-        f"brain SSIM {row['ssim_brain']:.3f} (median of its slices {row['median_ssim_brain']:.3f})"
+        f"brain SSIM {row['ssim_brain']:.3f} (median, all sources: {row['median_ssim_brain']:.3f})"
     )
 
 

@@ -86,7 +86,7 @@ def figure2(
                         page.text(middle, top - 1, title, ha="center", va="bottom", fontsize=6)
                 _row_labels(page, view, layout, top)
                 top += view.height(layout.cell) + _PANEL_GAP
-        _foot(page, layout.left, top, colours)
+        _foot(page, layout.left, top, colours if "labels" in lines else {}, "closeup" in lines)
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class _View:
         crop = content_box(shown)
         labels = np.asarray(panel.labels.get(TARGET, panel.brain))
         rois = panel.rois or (choose_roi(labels, max(_CLOSEUP, round(0.3 * crop[2]))),)
+        rois = rois if "closeup" in wanted else ()
         lines = []
         for kind in wanted:
             boxes = rois if kind == "closeup" else (crop,)
@@ -211,8 +212,8 @@ def _row_labels(page: Page, view: _View, layout: _Layout, top: float) -> None:
         y += height + _GAP
 
 
-def _foot(page: Page, left: float, top: float, colours: Mapping[str, str]) -> None:
-    """Colour bar, tissue legend and what the letters mean."""
+def _foot(page: Page, left: float, top: float, colours: Mapping[str, str], closeup: bool) -> None:
+    """Colour bar, legend of the labels that are shown, and what letters and rectangles mean."""
     axes = page.axes(left, top + 0.5, 28, 2)
     bar = page.figure.colorbar(
         ScalarMappable(Normalize(0, 1), "gray"), cax=axes, orientation="horizontal"
@@ -221,20 +222,20 @@ def _foot(page: Page, left: float, top: float, colours: Mapping[str, str]) -> No
     bar.ax.tick_params(labelsize=5.5, length=1.5, width=0.4, pad=1)
     bar.outline.set_linewidth(0.4)
     page.text(left, top + 8.2, "intensity 0..1, same scale in all cells", fontsize=5.5, va="center")
-    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-    page.figure.legend(
-        handles=handles,
-        title="K-Means label",
-        title_fontsize=5.5,
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=((left + 40) / page.width, 1 - (top - 0.2) / page.height),
-        ncols=3,
-        frameon=False,
-        borderpad=0,
-        handlelength=1.2,
-        columnspacing=1.2,
-    )
-    note = "L, R: the subject's left and right (neurological convention).\n"
-    note += "White rectangle: the close-up."
-    page.text(page.width - 1, top + 0.3, note, fontsize=5.5, ha="right", va="top")
+    if colours:
+        page.figure.legend(
+            handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
+            title="K-Means label",
+            title_fontsize=5.5,
+            alignment="left",
+            loc="upper left",
+            bbox_to_anchor=((left + 40) / page.width, 1 - (top - 0.2) / page.height),
+            ncols=3,
+            frameon=False,
+            borderpad=0,
+            handlelength=1.2,
+            columnspacing=1.2,
+        )
+    notes = ["L, R: the subject's left and right (neurological convention)."]
+    notes += ["White rectangle: the close-up."] if closeup else []
+    page.text(page.width - 1, top + 0.3, "\n".join(notes), fontsize=5.5, ha="right", va="top")

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmidiff.figures.canvas import GREY, drawn_page, left_and_right, outline, scale_bar, show_slice
-from lmidiff.figures.style import WIDTH_MM
+from lmidiff.figures.style import OKABE_ITO, WIDTH_MM
 
 CLOSEUP_MM = 45.0
+MARKED = OKABE_ITO["orange"]
 _GAP, _HEAD = 1.0, 5.0
 
 
@@ -20,10 +21,13 @@ def figure_own_scan(
     out_png: str | Path,
     out_pdf: str | Path,
 ) -> None:
-    """Draw a column an image: the slice, and a close-up of its middle at the scan's own pixels.
+    """Draw a column an image: the slice, and a close-up at the scan's own pixels.
+
+    The close-up is of the middle of ``lesions`` in the half of the brain that has more of them, and
+    those are outlined in the first column's; without any, of the middle of the slice.
 
     Args:
-        slices: (X, Y) axial slices in RAS, 0..1.
+        slices: (X, Y) axial slices in RAS, 0..1; ``lesions``, above 0 where there is one.
         titles: key of ``slices`` to the title of its column, in order.
         pixel_mm: side of a pixel.
         out_png, out_pdf: the files.
@@ -31,7 +35,10 @@ def figure_own_scan(
     shape = next(iter(slices.values())).shape
     cell = (WIDTH_MM - (len(titles) - 1) * _GAP) / len(titles)
     side = min(round(CLOSEUP_MM / pixel_mm), *shape)
-    roi = ((shape[0] - side) // 2, (shape[1] - side) // 2, side, side)
+    lesions = slices.get("lesions")
+    middle = _middle(lesions) if lesions is not None and lesions.any() else np.array(shape) / 2
+    corner = np.clip((middle - side / 2).astype(int), 0, np.array(shape) - side)
+    roi = (int(corner[0]), int(corner[1]), side, side)
     boxes = ((0, 0, *shape), roi)
     heights = [cell * box[3] / box[2] for box in boxes]
     with drawn_page(_HEAD + sum(heights) + _GAP, out_png, out_pdf) as page:
@@ -43,8 +50,19 @@ def figure_own_scan(
                 show_slice(axes, slices[key], box, **GREY)
                 if column == 0:
                     scale_bar(axes, box, pixel_mm)
+                if box is roi and column == 0 and lesions is not None:
+                    limits = axes.axis()
+                    axes.contour(lesions.T, [0.5], colors=[MARKED], linewidths=0.7)
+                    axes.axis(limits)
                 if box is not roi:
                     outline(axes, roi)
                     if column == 0:
                         left_and_right(axes)
                 y += height + _GAP
+
+
+def _middle(lesions: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Mean place of what is marked in the half, left or right, that has more of it."""
+    places = np.argwhere(lesions > 0)
+    left = places[:, 0] < lesions.shape[0] / 2
+    return places[left if left.mean() >= 0.5 else ~left].mean(axis=0)

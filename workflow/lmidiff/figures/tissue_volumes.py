@@ -22,8 +22,8 @@ def figure_tissue_volumes(
     *,
     ceilings: Collection[str],
 ) -> None:
-    """For each tissue the slope with its interval (1 keeps people apart, 0 makes them alike), and
-    the bias with the standard deviation over people, both against K-Means on the true target.
+    """For each tissue the slope with its interval (1 keeps people's differences, 0 none of them),
+    and the bias with the standard deviation over people; against K-Means on the true target.
 
     Args:
         table: see :func:`lmidiff.evaluation.tissue_volumes.volumes_table`.

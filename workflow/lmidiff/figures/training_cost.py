@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
 
 from lmidiff.common.errors import StudyError
 from lmidiff.evaluation.rows import SHOWN
@@ -17,6 +18,10 @@ _NO_METHOD = "no method (untouched, truth)"
 _LOOKS = {_NO_METHOD if kind == "ceiling" else kind: look for kind, look in KIND_LOOKS.items()}
 _NONE = 0.5
 """Seconds at which a method without training is drawn: a log axis has no 0."""
+_APART = 0.048
+"""Of the height of a panel, from the middle of one number to that of the next."""
+_NEAR, _BESIDE = 0.25, 0.09
+"""Decades between points whose numbers would meet, and from the last of them to its number."""
 
 
 def kind_of(method: MethodInfo) -> str:
@@ -50,9 +55,12 @@ def figure_training_cost(
     with sheet(height, out_png, out_pdf) as figure:
         grid = figure.subplots(len(SHOWN), len(sources), squeeze=False, sharex=True, sharey="row")
         for row, quantity in zip(grid, SHOWN, strict=True):
-            for axes, source in zip(row, sources, strict=True):
-                chosen = (table["source"] == source) & (table["quantity"] == quantity.key)
-                _points(axes, table[chosen], list(labels), kinds)
+            of = table[table["quantity"] == quantity.key]
+            own = [of[(of["source"] == s) & np.isfinite(of["mean"])] for s in sources]
+            for axes, rows in zip(row, own, strict=True):
+                _points(axes, rows, kinds)
+            for axes, rows in zip(row, own, strict=True):  # once all have set the height they share
+                _numbers(axes, rows, list(labels))
             row[0].set_ylabel(f"{quantity.title}\n(higher is better)")
         for axes, source in zip(grid[0], sources, strict=True):
             axes.set_title(f"from {source}", loc="left", weight="bold")
@@ -76,29 +84,47 @@ def figure_training_cost(
         )
 
 
-def _points(axes: Axes, rows: pd.DataFrame, order: Sequence[str], kinds: Mapping[str, str]) -> None:
+def _points(axes: Axes, rows: pd.DataFrame, kinds: Mapping[str, str]) -> None:
     for row in rows.itertuples():
-        if not np.isfinite(row.mean):
-            continue
         colour, marker = _LOOKS[kinds[row.method]]
         x = max(row.training_seconds, _NONE)
         axes.plot([x, x], [row.low, row.high], color=colour, lw=1)
         axes.plot(x, row.mean, marker=marker, ms=3.5, color=colour)
-        number = order.index(row.method) + 1
-        # Points without training share one place, so their numbers alternate between two sides.
-        left = number % 2 == 0
-        axes.annotate(
-            str(number),
-            (x, row.mean),
-            (-4 if left else 4, 0),
-            textcoords="offset points",
-            fontsize=6,
-            va="center",
-            ha="right" if left else "left",
-        )
+    most = max(rows["training_seconds"], default=0)
     axes.set_xscale("log")
-    axes.set_xlim(left=_NONE / 2.5)
-    ticks = [10.0**power for power in range(7) if 10.0**power <= max(rows["training_seconds"]) * 3]
+    axes.set_xlim(_NONE / 2.5, max(most, 1) * 3)
+    ticks = [10.0**power for power in range(1, 7) if 10.0**power <= most * 3]
     axes.set_xticks([_NONE, *ticks], ["none", *(f"{tick:g}" for tick in ticks)])
     axes.minorticks_off()
     axes.grid(alpha=0.25, lw=0.4)
+
+
+def _numbers(axes: Axes, rows: pd.DataFrame, order: Sequence[str]) -> None:
+    """A number right of each point, apart from those of its neighbours, with a line to its own."""
+    least = np.ptp(axes.get_ylim()) * _APART
+    seconds = rows["training_seconds"].clip(lower=_NONE)
+    near = (seconds.sort_values().apply(np.log10).diff() > _NEAR).cumsum()
+    for _, members in rows.groupby(near):
+        right = seconds[members.index].max()
+        for row, y in zip(members.itertuples(), spread(members["mean"], least), strict=True):
+            axes.annotate(
+                str(order.index(row.method) + 1),
+                (max(row.training_seconds, _NONE), row.mean),
+                (right * 10**_BESIDE, y),
+                fontsize=6,
+                va="center",
+                arrowprops={"arrowstyle": "-", "lw": 0.3, "color": "0.5", "shrinkA": 0},
+            )
+
+
+def spread(places: Sequence[float], least: float) -> np.ndarray:
+    """``places`` moved as little as makes neighbours at least ``least`` apart, in their order.
+
+    Least squares: less the room that those below need, places must not fall (isotonic regression).
+    """
+    places = np.asarray(places, float)
+    order = np.argsort(places, kind="stable")
+    room = least * np.arange(len(places))
+    moved = np.empty_like(places)
+    moved[order] = isotonic_regression(places[order] - room).x + room
+    return moved

@@ -45,6 +45,9 @@ def figure_uncertainty(
             else:
                 axes.sharey(panels[0])
         _correlations(panels[-1], summary, sources, looks, seed)
+        for number, source in enumerate(sources):
+            look = {"marker": MARKERS[number % len(MARKERS)], "ms": 3.5, "color": "0.3"}
+            panels[0].plot([], [], **look, label=f"right: from {source}")
         legend_below(figure, panels[0], 3)
 
 
@@ -54,7 +57,7 @@ def _sparsification(axes, curves, looks, labels) -> None:
         axes.plot(100 * own.index, own["error"], **look, label=labels[key])
         axes.plot(100 * own.index, own["oracle"], color=look["color"], lw=0.5, ls=(0, (1, 1)))
     axes.axhline(1, color="0.6", lw=0.6)
-    axes.set(xlabel="most uncertain voxels removed [%]", ylim=(0, None))
+    axes.set(xlabel="most uncertain voxels\nremoved [%]", ylim=(0, None))
     axes.plot([], [], color="0.4", lw=0.5, ls=(0, (1, 1)), label="dotted: removed by true error")
     axes.plot([], [], color="0.6", lw=0.6, label="removed at random")
     axes.grid(alpha=0.25, lw=0.4)
@@ -70,14 +73,11 @@ def _correlations(axes, summary, sources, looks, seed) -> None:
             axes.plot([low, high], [y, y], color=look["color"], lw=1.2)
             marker = MARKERS[number % len(MARKERS)]
             axes.plot(mean, y, marker=marker, ms=3.5, color=look["color"], ls="")
-            if place == 0:
-                axes.plot([], [], marker=marker, ms=3.5, color="0.3", ls="", label=f"from {source}")
     axes.axvline(0, color="0.6", lw=0.6, zorder=0)
     axes.set(
-        xlabel="rank correlation of spread and error\n(mean over subjects, 95 % interval)",
+        xlabel="rank correlation of\nspread and error\n(mean, 95 % interval)",
         ylim=(len(looks) - 0.4, -0.6),
         yticks=[],
     )
     axes.spines["left"].set_visible(False)
-    axes.legend(frameon=False, loc="best")
     axes.grid(axis="x", alpha=0.25, lw=0.4)

@@ -53,7 +53,14 @@ def served(config: Mapping[str, Any], folder: str | Path) -> tuple[dict[str, Any
     rows = (
         {"rows": [name for name in config["rows"] if name not in left]} if "rows" in config else {}
     )
-    return {**config, "seeds": 1, "methods": methods, **rows}, left
+    kept = {**config, "seeds": 1, "methods": methods, **rows}
+    network = config.get("segmentation", {}).get("network") or {}
+    if labelled := network.get("structures"):
+        shown = [name for name in labelled["rows"] if name not in left]
+        network = {key: value for key, value in network.items() if key != "structures"}
+        network |= {"structures": {**labelled, "rows": shown}} if shown else {}
+        kept["segmentation"] = {**config["segmentation"], "network": network}
+    return kept, left
 
 
 def missing_weights(models: list[str], folder: str | Path) -> list[str]:

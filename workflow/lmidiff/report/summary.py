@@ -23,7 +23,14 @@ SHORT_COLUMNS = {
 }
 
 
-COLUMNS = ("source", "method", "label", "training", "quantity", "mean", "low", "high", "n")
+COLUMNS = (
+    *("source", "method", "label", "training", "status", "quantity"),
+    *("mean", "low", "high", "n"),
+)
+MISSING = "missing"
+"""Printed of a row without scores."""
+UNDEFINED = "–"
+"""Printed of a number that cannot be, as of labels that nobody gave."""
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -47,21 +54,22 @@ def read_table(folder: Path) -> pd.DataFrame:
 
 
 def short_rows(
-    table: pd.DataFrame, titles: Mapping[str, str] = SHORT_COLUMNS, missing: str = "missing"
+    table: pd.DataFrame, titles: Mapping[str, str] = SHORT_COLUMNS, missing: str = MISSING
 ) -> list[dict[str, str]]:
     """Table 1 with a few columns, a mapping of titles to text for each source and method.
 
     Args:
         table: ``table1.csv``, "" where there is no number.
         titles: quantity to the title of its column.
-        missing: printed where there is no mean.
+        missing: printed of a row without scores; "" then is of a number that cannot be, too.
     """
     rows = []
     for (source, label), group in table.groupby(["source", "label"], sort=False):
         cells = group.set_index("quantity")
         row = {"source": source, "method": label, "training saw": cells["training"].iloc[0]}
+        blank = missing if cells["status"].iloc[0] == MISSING else missing and UNDEFINED
         row |= {
-            title: interval(cells.loc[key, ["mean", "low", "high"]], missing)
+            title: interval(cells.loc[key, ["mean", "low", "high"]], blank)
             for key, title in titles.items()
         }
         rows.append(row)
@@ -80,7 +88,8 @@ def narrow_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             mean, low, high = (str(cell) for cell in cells.loc[key, ["mean", "low", "high"]])
             digits = 1 if key.startswith("psnr") else 3
             if not mean or mean == "inf":
-                row[title] = "missing" if not mean else "∞"
+                nothing = MISSING if cells["status"].iloc[0] == MISSING else UNDEFINED
+                row[title] = "∞" if mean else nothing
                 continue
             half = f" ±{(float(high) - float(low)) / 2:.{digits}f}" if low else ""
             row[title] = f"{float(mean):.{digits}f}{half}"
@@ -88,7 +97,7 @@ def narrow_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
-def interval(cells: Iterable[object], missing: str = "missing") -> str:
+def interval(cells: Iterable[object], missing: str = MISSING) -> str:
     """A table cell from mean, low and high as text: "" is missing, one subject has no interval."""
     mean, low, high = (str(cell) for cell in cells)
     if not mean:
@@ -162,7 +171,7 @@ def holes_text(table: pd.DataFrame) -> list[str]:
     """What a table lacks, a sentence each: one that was read, or is about to be written."""
     found = []
     for (source, label), rows in table.groupby(["source", "label"], sort=False):
-        if (rows["status"] == "missing").all():
+        if (rows["status"] == MISSING).all():
             found.append(f"{label} from {source}: no scores")
             continue
         counts = rows["n"].astype(int)

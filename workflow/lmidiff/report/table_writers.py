@@ -11,9 +11,8 @@ from lmidiff.evaluation.quantities import Quantity
 from lmidiff.evaluation.statistics import LEVEL, SAMPLES
 from lmidiff.evaluation.tables import NOT_OBTAINED, table_quantities
 from lmidiff.images.similarity import DATA_RANGE, SSIM_SIGMA, SSIM_WINDOW
+from lmidiff.report.summary import MISSING, UNDEFINED
 
-MISSING = "missing"
-UNDEFINED = "–"
 NOT_RECORDED = "not recorded"
 NOTED = "§"
 _NUMBER = re.compile(r"(-?[\d.∞]+) (\[[^\]]*\](?: \(n=\d+\))?|\(n=1\))")

@@ -155,6 +155,14 @@ class Rows:
         """Whether another seed makes another row: some network of it is trained."""
         return any(self.models.is_seeded(model) for model in self.models_of(row))
 
+    @property
+    def trained_once(self) -> list[str]:
+        """Rows of a trained network that has one training where those of others have several."""
+        if len(self.models.seeds) == 1:
+            return []
+        trained = [r for r in self.methods if any(map(self.models.is_trained, self.models_of(r)))]
+        return [row for row in trained if not self.is_repeated(row)]
+
     def seed_of(self, run: str) -> int:
         """The seed of a run's training, tuning and translation."""
         return seed_of_run(run, self.people.seed)

@@ -17,7 +17,7 @@ The rule, fixed before any number of a study is looked at (reasons: ``docs/verdi
    *Undecided*: neither. *Not run*: a row, a source or every subject is missing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,10 +108,14 @@ class Evidence:
 
     @property
     def weakest(self) -> Part:
-        """The part furthest below its margin, or least above it, in standard deviations."""
+        """The part surest to lie below its margin or, where all lie above, least sure to.
 
-        def standing(part: Part) -> float:
-            return part.excess / part.spread if part.spread > 0 else part.excess * 1e9
+        Of equally sure ones that with the lowest mean beyond the margin, in standard deviations.
+        """
+
+        def standing(part: Part) -> tuple[float, float]:
+            sure = part.p_against if part.excess < 0 else 2 - part.p_for
+            return sure, part.excess / part.spread if part.spread > 0 else part.excess * 1e9
 
         return min(self.parts, key=standing)
 
@@ -125,7 +129,12 @@ class Decision(NamedTuple):
 
 
 def judge(
-    scores: PairedScores, claims: Claims, sources: Sequence[str], *, seed: int
+    scores: PairedScores,
+    claims: Claims,
+    sources: Sequence[str],
+    *,
+    once: Collection[str] = (),
+    seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A verdict on each claim, and the comparisons behind it.
 
@@ -133,6 +142,8 @@ def judge(
         scores: of one study.
         claims: what is asked.
         sources: the study's source modalities; a claim must hold from each.
+        once: rows whose networks are trained once where those of others are trained several times;
+            the note of their claims says so.
         seed: of the bootstrap.
 
     Returns:
@@ -153,7 +164,8 @@ def judge(
             if isinstance(outcome, str):
                 rows.append({**row, "verdict": NOT_RUN, "note": outcome})
                 continue
-            rows.append(row | _row(outcome, decided[claim.key], claims, len(run)))
+            alone = [name for name in (claim.row, *claim.against) if name in once]
+            rows.append(row | _row(outcome, decided[claim.key], claims, len(run), alone))
             parts += [_part_row(claim, part, outcome) for part in outcome.parts]
     order = {claim.key: number for number, claim in enumerate(claims.claims)}
     frame = pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", key=lambda k: k.map(order))
@@ -281,12 +293,18 @@ def _hole(scores: PairedScores, claim: Claim, sources: Sequence[str]) -> str:
     return ""
 
 
-def _row(found: Evidence, decision: Decision, claims: Claims, run: int) -> dict[str, object]:
+def _row(
+    found: Evidence, decision: Decision, claims: Claims, run: int, alone: list[str]
+) -> dict[str, object]:
     weakest = found.weakest
     findings = [part.finding for part in found.parts]
     notes = [f"left out, without a score: {' '.join(found.left_out)}"] if found.left_out else []
     if found.subjects == 1:
         notes.append("one subject tells nothing about others")
+    if alone and found.trainings > 1:
+        notes.append(
+            f"of one training, how much another differs is in no interval: {' '.join(alone)}"
+        )
     return {
         "verdict": decision.verdict,
         **_numbers(weakest),
