@@ -62,7 +62,10 @@ paths = study.paths
 THREADS = config["threads"]
 USES_GPU = config["device"] != "cpu"
 BENCH = "results/benchmarks"
-BRAIN_NETWORK = str(PACKAGE / "lmidiff/data/brain_network.safetensors")
+BRAIN_NETWORKS = [
+    str(PACKAGE / f"lmidiff/data/brain_{name}.safetensors")
+    for name in ("network", "surface")
+]
 
 
 wildcard_constraints:

@@ -4,6 +4,8 @@
 # with every modality, `preprocess_T1w` for those who have the target alone. Raw scans are masked,
 # corrected and registered first (`align`). Where the target alone is real, the sources are simulated on
 # its grid (`simulate_sources_<cohort>`).
+# A generated cohort's tested people come first among its files: they are asked for thirty times as often as
+# others, and Snakemake looks through a rule's files from the first.
 # Groups are what a cluster gets as one job; of scanned subjects, many together (see the profile).
 localrules:
     write_split,
@@ -48,7 +50,7 @@ for cohort in study.people.generated_cohorts:
             files=study.people.raw_files(cohort),
             code=code("preprocess.py"),
         output:
-            files=volumes_of(study.people.subjects(cohort=cohort)),
+            files=volumes_of(study.people.tested_first(cohort)),
         log:
             f"{OUT}/logs/preprocess_{cohort}.log",
         benchmark:
@@ -76,7 +78,7 @@ for kind in study.people.raw_kinds:
             f"align{kind.name}"
         input:
             files=lambda w: study.people.scan_files(w.subject),
-            weights=BRAIN_NETWORK,
+            weights=BRAIN_NETWORKS,
             code=code("align.py"),
         output:
             images=temp([paths.aligned("{subject}", m) for m in kind.modalities]),

@@ -1,6 +1,6 @@
 """Ways to find the brain in a raw scan without downloaded weights, to measure against each other.
 
-The study uses the refined network; the others are what it was chosen over.
+The study uses both networks; the others are what it was chosen over.
 """
 
 import tempfile
@@ -120,8 +120,8 @@ def bet(volume: Volume) -> np.ndarray:
 def candidates() -> dict[str, Callable[[Volume], np.ndarray]]:
     """Name to method; BET only where its package is installed."""
     known = {
-        "network": locate,
-        "network_refined": find_brain,
+        "first_network": locate,
+        "both_networks": find_brain,
         "template_affine": affine_template,
         "template_deformable": template,
         "morphology": morphology,

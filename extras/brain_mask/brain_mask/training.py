@@ -1,54 +1,26 @@
-"""Training of the mask network: heads of random contrast, made anew for every step.
+"""Training of the first mask network: heads of random contrast, made anew for every step.
 
 Heads are turned, stretched and bent; each tissue gets a random brightness; then come a receive
 field, partial volumes, noise, a random exponent, a cut field of view, and sometimes a stripped
 skull. No step shows the contrast of a real sequence but by chance.
 """
 
-import logging
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from brain_mask.fitting import BrainTraining, Example, fit
 from brain_mask.heads import read_head
-from lmidiff.common.files import atomic, write_json
-from lmidiff.common.progress import Progress
 from lmidiff.common.seeds import seed_of
 from lmidiff.data.brain_network import SIDE, VOXEL_MM, BrainNetwork, scale_intensities
 from lmidiff.data.labelmaps import TISSUE_MIXES
 
-logger = logging.getLogger("lmidiff")
-
 FINE = 128
 """Voxels a side of the label maps: 2 mm."""
-
-
-@dataclass(frozen=True)
-class BrainTraining:
-    """How the network is trained.
-
-    Attributes:
-        steps: of Adam, one head each.
-        learning_rate: at its height; rises over ``warmup`` steps and falls along a cosine to 0.
-        warmup: steps.
-        ema: decay of the averaged weights.
-        seed: of weights and heads.
-        checkpoint_s: seconds between checkpoints.
-    """
-
-    steps: int = 4500
-    learning_rate: float = 3e-3
-    warmup: int = 50
-    ema: float = 0.99
-    seed: int = 1
-    checkpoint_s: float = 20.0
 
 
 def train_brain_network(
@@ -58,11 +30,11 @@ def train_brain_network(
     *,
     stop_after_s: float | None = None,
 ) -> bool:
-    """Train, or go on training, and write the weights in half precision when done.
+    """Train the network that says where the brain is; see :func:`brain_mask.fitting.fit`.
 
     Args:
         maps: whole-head label maps.
-        output: the safetensors file; its checkpoint lies beside it until the end.
+        output: the safetensors file.
         settings: the defaults if None.
         stop_after_s: leave a checkpoint and stop after this many seconds.
 
@@ -72,50 +44,15 @@ def train_brain_network(
     settings = settings or BrainTraining()
     heads = [_coarse(path) for path in maps]
     torch.manual_seed(settings.seed)
+
+    def examples(first: int) -> Iterator[Example]:
+        for step in range(first, settings.steps):
+            yield random_head(heads, seed_of(settings.seed, "head", step))
+
+    record = {"heads": [Path(path).name for path in maps]}
+    credit = {"saw": "label maps of SynthSeg (Billot et al. 2023, Apache-2.0) in random contrasts"}
     network = BrainNetwork()
-    average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, betas=(0.9, 0.98))
-    state, first, losses = output.with_suffix(".state"), 0, []
-    if state.is_file():
-        saved = torch.load(state, weights_only=True)
-        network.load_state_dict(saved["network"])
-        optimiser.load_state_dict(saved["optimiser"])
-        average, first, losses = saved["average"], saved["step"], saved["losses"]
-    began = last_save = time.monotonic()
-    progress = Progress("train the mask network", settings.steps, start=first)
-    for step in range(first, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _rate(step, settings)
-        image, target = random_head(heads, seed_of(settings.seed, "head", step))
-        loss = _loss(network(image), target)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        with torch.no_grad():
-            for name, value in network.state_dict().items():
-                average[name].lerp_(value, 1 - min(settings.ema, (step + 1) / (step + 10)))
-        losses.append(float(loss.detach()))
-        progress.step(f"loss {np.mean(losses[-50:]):.4f}")
-        now = time.monotonic()
-        stop = stop_after_s is not None and now - began > stop_after_s
-        if stop or now - last_save > settings.checkpoint_s:
-            last_save = now
-            saved = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            with atomic(state) as temporary:
-                torch.save(
-                    {**saved, "average": average, "step": step + 1, "losses": losses}, temporary
-                )
-        if stop:
-            return False
-    with atomic(output) as temporary:
-        save_file({name: value.half().contiguous() for name, value in average.items()}, temporary)
-    record = {"training": asdict(settings), "heads": [Path(path).name for path in maps]}
-    write_json(
-        output.with_suffix(".json"), {**record, "last_losses": float(np.mean(losses[-100:]))}
-    )
-    state.unlink(missing_ok=True)
-    return True
+    return fit(network, examples, output, settings, record, credit, stop_after_s=stop_after_s)
 
 
 def random_head(heads: Sequence[tuple[Tensor, Tensor]], seed: int) -> tuple[Tensor, Tensor]:
@@ -139,7 +76,7 @@ def random_head(heads: Sequence[tuple[Tensor, Tensor]], seed: int) -> tuple[Tens
     labels, brain = heads[int(torch.randint(len(heads), (1,), generator=draw))]
     shown = labels * (functional.interpolate(brain, FINE) > 0.5) if chance(0.15) else labels
     # Averaged to the network's voxels before the head is turned: a fraction of the work.
-    drawn = functional.adaptive_avg_pool3d(_contrast(draw, uniform, chance)[shown.long()], SIDE)
+    drawn = functional.adaptive_avg_pool3d(contrast_of(draw, uniform, chance)[shown.long()], SIDE)
     both = torch.cat([drawn, brain], 1)
     both = functional.grid_sample(both, _points(uniform), mode="bilinear", align_corners=True)
     image, target = both[:, :1], both[:, 1:]
@@ -185,7 +122,7 @@ def _points(uniform) -> Tensor:
     return ((grid + shift) @ (turn * scale[[2, 1, 0]][:, None]))[None]
 
 
-def _contrast(draw: torch.Generator, uniform, chance) -> Tensor:
+def contrast_of(draw: torch.Generator, uniform, chance) -> Tensor:
     """(600,) brightness by label: one a tissue, with a little spread among its labels."""
     table = torch.zeros(600)
     tissues = uniform(0.05, 1, 3)
@@ -223,19 +160,6 @@ def _cut(image: Tensor, target: Tensor, uniform, chance) -> tuple[Tensor, Tensor
 def _scaled(image: Tensor, exponent: float) -> Tensor:
     """As the network is shown real images, after a random exponent."""
     return torch.from_numpy(scale_intensities(image.numpy())) ** exponent
-
-
-def _loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy and one minus the soft Dice."""
-    entropy = functional.binary_cross_entropy_with_logits(logits, target)
-    share = logits.sigmoid()
-    overlap = 2 * (share * target).sum() / (share.sum() + target.sum() + 1)
-    return 5 * entropy + 1 - overlap
-
-
-def _rate(step: int, settings: BrainTraining) -> float:
-    warm = min((step + 1) / settings.warmup, 1.0)
-    return float(warm * 0.5 * (1 + np.cos(np.pi * step / settings.steps)))
 
 
 def _smooth(control: Tensor, side: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Train the mask network; the file that the project ships is the output of this."""
+"""Train the first mask network; the file that the project ships is the output of this."""
 
 from pathlib import Path
 

@@ -2,8 +2,8 @@
 
 The idea is SynthStrip's (Hoopes et al., NeuroImage 2022;260:119474): a network that has only seen
 heads of random contrast cannot rely on any. This one is far smaller, works on voxels of 4 mm and
-says for each how much of it is brain; the mask is where the upsampled answer crosses one half, so
-its surface is finer than its voxels. How it was trained: ``extras/brain_mask``.
+says for each how much of it is brain; where the brain ends, a second network of the same make says
+(:mod:`lmidiff.data.brain_surface`). How they were trained: ``extras/brain_mask``.
 """
 
 from functools import lru_cache
@@ -30,11 +30,16 @@ _NEAR_ZERO = 0.05
 
 
 class BrainNetwork(nn.Module):
-    """(N, 1, 64, 64, 64) intensities of 0..1 to logits of the share of brain, same shape."""
+    """(N, C, X, Y, Z) images, sides multiples of 16, to logits of the share of brain: (N, 1, ...).
 
-    def __init__(self, channels: tuple[int, ...] = _CHANNELS) -> None:
+    Args:
+        channels: of each resolution, from half of the image's downwards.
+        images: C, how many it sees of a head; the first has intensities of 0..1.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = _CHANNELS, images: int = 1) -> None:
         super().__init__()
-        self.top = _block(8, channels[0])
+        self.top = _block(8 * images, channels[0])
         pairs = list(pairwise(channels))
         self.down = nn.ModuleList(
             nn.Sequential(_block(a, b, stride=2), _block(b, b)) for a, b in pairs
@@ -70,8 +75,9 @@ def brain_share(data: np.ndarray, voxel_mm: np.ndarray) -> np.ndarray:
     cube, start = to_cube(data, voxel_mm)
     logits = cube_logits(np.stack([cube, cube[::-1]]))
     answer = (logits[0] + logits[1, ::-1]) / 2
+    # The mean of an even number of voxels lies half a voxel before the one it was read from.
     index = [
-        (np.arange(n) * edge / VOXEL_MM) - first
+        (np.arange(n) + (0.5 if _width(edge) % 2 == 0 else 0)) * edge / VOXEL_MM - first
         for n, edge, first in zip(data.shape, voxel_mm, start, strict=True)
     ]
     return upsample(answer, index)
@@ -93,9 +99,12 @@ def scale_intensities(image: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _network() -> BrainNetwork:
-    network = BrainNetwork()
-    weights = {name: value.float() for name, value in load_file(WEIGHTS).items()}
-    network.load_state_dict(weights)
+    return read_network(BrainNetwork(), WEIGHTS)
+
+
+def read_network(network: BrainNetwork, weights: Path) -> BrainNetwork:
+    """A network with the weights of a safetensors file, ready to be asked."""
+    network.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
     return network.eval().requires_grad_(False)
 
 
@@ -105,7 +114,7 @@ def to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndar
     # A box filter of the network's voxel; thick slices are already wider.
     blurred = data
     for axis in range(3):
-        width = round(float(ratio[axis]))
+        width = _width(voxel_mm[axis])
         if width > 1:
             blurred = ndimage.uniform_filter1d(blurred, width, axis=axis, mode="nearest")
     counts = [int(np.floor((n - 1) / r)) + 1 for n, r in zip(data.shape, ratio, strict=True)]
@@ -127,6 +136,11 @@ def to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndar
         out_of.append(slice(low, high))
     cube[tuple(into)] = coarse[tuple(out_of)]
     return scale_intensities(cube), np.array(start)
+
+
+def _width(edge: float) -> int:
+    """How many voxels of an image make one of the network's."""
+    return max(round(VOXEL_MM / float(edge)), 1)
 
 
 def _profile(image: np.ndarray, axis: int) -> np.ndarray:
@@ -157,14 +171,14 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 def fold(image: Tensor) -> Tensor:
-    """(N, 1, 2A, 2B, 2C) to (N, 8, A, B, C)."""
-    n, _, x, y, z = image.shape
-    parts = image.reshape(n, x // 2, 2, y // 2, 2, z // 2, 2)
-    return parts.permute(0, 2, 4, 6, 1, 3, 5).reshape(n, 8, x // 2, y // 2, z // 2)
+    """(N, C, 2X, 2Y, 2Z) to (N, 8 C, X, Y, Z)."""
+    n, c, x, y, z = image.shape
+    parts = image.reshape(n, c, x // 2, 2, y // 2, 2, z // 2, 2)
+    return parts.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(n, 8 * c, x // 2, y // 2, z // 2)
 
 
 def unfold(maps: Tensor) -> Tensor:
-    """The inverse of :func:`fold`."""
+    """The inverse of :func:`fold`, for one image."""
     n, _, x, y, z = maps.shape
     parts = maps.reshape(n, 2, 2, 2, x, y, z).permute(0, 4, 1, 5, 2, 6, 3)
     return parts.reshape(n, 1, 2 * x, 2 * y, 2 * z)

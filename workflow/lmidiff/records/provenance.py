@@ -1,12 +1,12 @@
 """What a result was made from: the modules behind a script, versions, hashes, the device."""
 
-import ast
 import hashlib
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,12 @@ DISTRIBUTIONS = (
 )
 
 
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|.+)|import[ \t]+(.+))$", re.MULTILINE
+)
+_NAME = re.compile(r"(?:\s|#.*\n)*([\w.]+)")
+
+
 def modules_behind(script: str | Path, *modules: str) -> list[str]:
     """Files of the package that a script's result depends on, by following its imports.
 
@@ -86,23 +92,16 @@ def versions() -> dict[str, str]:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    """The modules of the package that a file imports, anywhere in it."""
+    """The modules of the package that a file imports, anywhere in it.
+
+    Read line by line: every plan of a study asks, and parsing all modules is a tenth of its time.
+    """
     names: list[str] = []
-    for statement in _inside(ast.parse(path.read_text())):
-        if isinstance(statement, ast.Import):
-            names += [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom) and statement.module:
-            own = (f"{statement.module}.{alias.name}" for alias in statement.names)
-            names += [statement.module, *own]
+    for module, own, plain in _IMPORT.findall(path.read_text()):
+        imported = [_NAME.match(part) for part in (own or plain).strip("()").split(",")]
+        found = [name.group(1) for name in imported if name]
+        names += [module, *(f"{module}.{name}" for name in found)] if module else found
     return tuple(name for name in dict.fromkeys(names) if _file_of(name))
-
-
-def _inside(node: ast.AST) -> Iterator[ast.AST]:
-    """All statements below a node, whatever block they are in; not their expressions."""
-    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for each in getattr(node, field, ()):
-            yield each
-            yield from _inside(each)
 
 
 @cache

@@ -144,6 +144,11 @@ class People:
             and cohort in (None, member.cohort)
         ]
 
+    def tested_first(self, cohort: str) -> list[str]:
+        """Subject ids of a cohort: those tested in any fold, then the others."""
+        tested = self.subjects("test", cohort)
+        return [*tested, *(who for who in self.subjects(cohort=cohort) if who not in tested)]
+
     @property
     def roll(self) -> list[tuple[str, str, str]]:
         """Everybody's id, split and cohort; with folds, in the first."""
