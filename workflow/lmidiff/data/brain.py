@@ -24,8 +24,8 @@ AIR_SHARE, AIR_PERCENTILE = 0.6, 5.0
 
 SLAB_MM, CONTINUED_MM = 12.0, 34.0
 """A slab lower than the first is continued to the second. On slices of a real T1w and T2w head,
-repeated, the masks have 163 to 175 cm2 where about 165 is right, out to the dura; continued to 24 mm
-they had 125 to 162."""
+repeated, the masks have 163 to 175 cm2 where about 165 is right, out to the dura; continued to
+24 mm they had 125 to 162."""
 
 
 def find_brain(volume: Volume) -> np.ndarray:
