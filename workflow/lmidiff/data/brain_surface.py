@@ -5,6 +5,7 @@ make, which has seen real heads with their labels and drawn ones, all in random 
 the surroundings of that brain and the first answer. How it was trained: ``extras/brain_mask``.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -111,8 +112,18 @@ def _first(
     return np.clip(_into_box(share, edges, start, box, (0.0,) * 3, -SURE) / SURE, -1, 1)
 
 
-def _into_box(values, edges, start, box, offsets, beyond: float) -> np.ndarray:
-    """Values at the points of the box, ``beyond`` where the image has none."""
+def _into_box(
+    values: np.ndarray,
+    edges: np.ndarray,
+    start: np.ndarray,
+    box: tuple[int, ...],
+    offsets: Sequence[float],
+    beyond: float,
+) -> np.ndarray:
+    """Values at the points of the box, ``beyond`` where the image has none.
+
+    ``offsets`` are added to the places, in voxels of the image.
+    """
     axes = [
         (np.arange(side) + first) * VOXEL_MM / edge
         for side, first, edge in zip(box, start, edges, strict=True)
