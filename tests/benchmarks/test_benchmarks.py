@@ -247,6 +247,21 @@ def test_processors(quick, default, tmp_path):
     assert drawn(tmp_path, figure_processors, table)
 
 
+@pytest.mark.parametrize(
+    ("own", "played"),
+    [
+        ("AVX512", ["AVX-512, no bfloat16", "AVX2"]),
+        ("AVX2", ["AVX2"]),
+        ("DEFAULT", []),
+        ("NEON", []),
+    ],
+)
+def test_no_process_is_told_to_use_what_the_processor_lacks(monkeypatch, own, played):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: own)
+    told = {name: processors.playable(given) for name, given in processors.PROCESSORS.items()}
+    assert [name for name, given in told.items() if given] == played
+
+
 def test_a_processor_that_cannot_be_played_is_not_run(monkeypatch, quick, default, tmp_path):
     rows = [
         {"phase": phase, "model": "m", "batch": 8, "precision": "float32", "instructions": "AVX2"}
