@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from brain_mask.fitting import BrainTraining, Example, fit
 from brain_mask.heads import read_head
-from brain_mask.training import contrast_of
+from brain_mask.training import contrast_of, turn_of
 from lmidiff.common.seeds import seed_of
 from lmidiff.data.brain_network import cube_logits, scale_intensities
 from lmidiff.data.brain_surface import BOX, SURE, VOXEL_MM, surface_network
@@ -240,7 +240,7 @@ def _recoloured(image: Tensor, draw: Draw) -> Tensor:
 def _points(draw: Draw) -> Tensor:
     """Where in a head's cube the points of the drawn head lie: (1, 128, 128, 128, 3), -1..1."""
     angles = draw.uniform(-1, 1, 3) * torch.deg2rad(torch.tensor([20.0, 18.0, 18.0]))
-    turn = _turn(angles * draw.number(0.2, 1))
+    turn = turn_of(angles * draw.number(0.2, 1))
     scale = draw.number(0.9, 1.15) * draw.uniform(0.95, 1.05, 3)
     if draw.chance(0.5):
         scale[0] *= -1  # left to right
@@ -252,19 +252,6 @@ def _points(draw: Draw) -> Tensor:
         bend = bend + most * _stretched(draw.uniform(-1, 1, 1, 3, knots, knots, knots), 32)
     grid = grid + _stretched(bend, SIDE)[0].permute(1, 2, 3, 0)
     return ((grid + shift) @ (turn * scale[[2, 1, 0]][:, None]))[None]
-
-
-def _turn(angles: Tensor) -> Tensor:
-    """(3, 3) of a turn about each axis after the other."""
-    turn = torch.eye(3)
-    for axis, angle in enumerate(angles):
-        plane = [(axis + 1) % 3, (axis + 2) % 3]
-        cos, sin = float(torch.cos(angle)), float(torch.sin(angle))
-        one = torch.eye(3)
-        one[plane[0], plane[0]] = one[plane[1], plane[1]] = cos
-        one[plane[0], plane[1]], one[plane[1], plane[0]] = -sin, sin
-        turn = one @ turn
-    return turn
 
 
 def _seen(brain: Tensor, draw: Draw) -> Tensor:

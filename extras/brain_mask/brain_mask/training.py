@@ -100,14 +100,7 @@ def random_head(heads: Sequence[tuple[Tensor, Tensor]], seed: int) -> tuple[Tens
 def _points(uniform) -> Tensor:
     """Where in a head's cube the points of the drawn head lie: (1, 64, 64, 64, 3), -1..1."""
     angles = uniform(-1, 1, 3) * torch.deg2rad(torch.tensor([20.0, 18.0, 18.0]))
-    turn = torch.eye(3)
-    for axis, angle in enumerate(angles):
-        plane = [(axis + 1) % 3, (axis + 2) % 3]
-        cos, sin = float(torch.cos(angle)), float(torch.sin(angle))
-        one = torch.eye(3)
-        one[plane[0], plane[0]] = one[plane[1], plane[1]] = cos
-        one[plane[0], plane[1]], one[plane[1], plane[0]] = -sin, sin
-        turn = one @ turn
+    turn = turn_of(angles)
     scale = float(uniform(0.9, 1.18, 1)) * uniform(0.94, 1.06, 3)
     if float(uniform(0, 1, 1)) < 0.5:
         scale[0] *= -1  # left to right
@@ -120,6 +113,19 @@ def _points(uniform) -> Tensor:
         grid = grid + most * bend[0].permute(1, 2, 3, 0)
     # Coordinates of grid_sample run z, y, x; the turn about any axis is random, so order is free.
     return ((grid + shift) @ (turn * scale[[2, 1, 0]][:, None]))[None]
+
+
+def turn_of(angles: Tensor) -> Tensor:
+    """(3, 3) of a turn about each axis after the other, by (3,) radians."""
+    turn = torch.eye(3)
+    for axis, angle in enumerate(angles):
+        plane = [(axis + 1) % 3, (axis + 2) % 3]
+        cos, sin = float(torch.cos(angle)), float(torch.sin(angle))
+        one = torch.eye(3)
+        one[plane[0], plane[0]] = one[plane[1], plane[1]] = cos
+        one[plane[0], plane[1]], one[plane[1], plane[0]] = -sin, sin
+        turn = one @ turn
+    return turn
 
 
 def contrast_of(draw: torch.Generator, uniform, chance) -> Tensor:
