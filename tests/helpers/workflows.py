@@ -63,7 +63,7 @@ def run(folder: Path, *arguments: str, ok: bool | None = True) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=900,
+        timeout=2400,
         check=False,
     )
     if ok is not None:
