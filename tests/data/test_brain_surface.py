@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmidiff.data import brain_surface
+from lmidiff.data import brain_network, brain_surface
 from lmidiff.data.brain import find_brain
 from lmidiff.data.brain_network import fold, unfold
 from lmidiff.data.brain_surface import BOX, SURE, VOXEL_MM
@@ -42,6 +42,15 @@ def test_the_answer_lies_where_the_image_does(monkeypatch, voxel_mm) -> None:
     assert centre_of(found, voxel_mm) == pytest.approx(centre, abs=0.15)
     volume = found.sum() * np.prod(voxel_mm)
     assert volume == pytest.approx(4 / 3 * np.pi * 60**3, rel=0.03)
+
+
+@pytest.mark.parametrize("voxel_mm", GRIDS)
+def test_the_first_answer_lies_where_the_image_does(monkeypatch, voxel_mm) -> None:
+    monkeypatch.setattr(brain_network, "cube_logits", lambda cubes: cubes - 0.5)
+    centre = np.array([120.0, 115.0, 125.0])
+    inside = ball(voxel_mm, centre, 60)
+    share = brain_network.brain_share(100 * np.clip(inside / 8 + 0.5, 0, 1), np.array(voxel_mm))
+    assert centre_of(share > 0, voxel_mm) == pytest.approx(centre, abs=0.25)
 
 
 @pytest.mark.parametrize("voxel_mm", GRIDS)

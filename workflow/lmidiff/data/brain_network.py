@@ -77,7 +77,7 @@ def brain_share(data: np.ndarray, voxel_mm: np.ndarray) -> np.ndarray:
     answer = (logits[0] + logits[1, ::-1]) / 2
     # The mean of an even number of voxels lies half a voxel before the one it was read from.
     index = [
-        (np.arange(n) + (0.5 if _width(edge) % 2 == 0 else 0)) * edge / VOXEL_MM - first
+        (np.arange(n) + (0.5 if averaged(edge, VOXEL_MM) % 2 == 0 else 0)) * edge / VOXEL_MM - first
         for n, edge, first in zip(data.shape, voxel_mm, start, strict=True)
     ]
     return upsample(answer, index)
@@ -114,7 +114,7 @@ def to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndar
     # A box filter of the network's voxel; thick slices are already wider.
     blurred = data
     for axis in range(3):
-        width = _width(voxel_mm[axis])
+        width = averaged(voxel_mm[axis], VOXEL_MM)
         if width > 1:
             blurred = ndimage.uniform_filter1d(blurred, width, axis=axis, mode="nearest")
     counts = [int(np.floor((n - 1) / r)) + 1 for n, r in zip(data.shape, ratio, strict=True)]
@@ -138,9 +138,9 @@ def to_cube(data: np.ndarray, voxel_mm: np.ndarray) -> tuple[np.ndarray, np.ndar
     return scale_intensities(cube), np.array(start)
 
 
-def _width(edge: float) -> int:
-    """How many voxels of an image make one of the network's."""
-    return max(round(VOXEL_MM / float(edge)), 1)
+def averaged(edge: float, wanted_mm: float) -> int:
+    """How many voxels of an image, of this edge in mm, are averaged to one of ``wanted_mm``."""
+    return max(round(wanted_mm / float(edge)), 1)
 
 
 def _profile(image: np.ndarray, axis: int) -> np.ndarray:

@@ -13,7 +13,13 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from lmidiff.data.brain_network import BrainNetwork, read_network, scale_intensities, upsample
+from lmidiff.data.brain_network import (
+    BrainNetwork,
+    averaged,
+    read_network,
+    scale_intensities,
+    upsample,
+)
 
 VOXEL_MM = 2.0
 
@@ -97,7 +103,7 @@ def _image(
     """The image in the box, 0 where there is none; smaller voxels are averaged to 2 mm."""
     offsets = []
     for axis, edge in enumerate(edges):
-        width = max(round(VOXEL_MM / edge), 1)
+        width = averaged(edge, VOXEL_MM)
         if width > 1:
             data = ndimage.uniform_filter1d(data, width, axis=axis, mode="nearest")
         # The mean of an even number of voxels lies half a voxel before the one it is stored in.
