@@ -129,7 +129,7 @@ def _segment(
     if method:
         for odd in check_plausible(scan):
             logger.warning("WARNING %s", odd)
-        image, _ = translate(scan, *method, given.spacing, model_pixels=True)
+        image = translate(scan, *method, given.spacing, model_pixels=True).image
         brain = scan.brain & (image > 0)
     elif given.translated:
         image, brain = scan.volume.data, scan.brain

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lmidiff.common.outputs import check_outputs
 from lmidiff.common.progress import Progress
 from lmidiff.data.detail import at_own_resolution, doubt_of, function_of
 from lmidiff.data.grid import MOST_SLICES
+from lmidiff.data.hyperintensities import TARGET, held
 from lmidiff.data.own_space import (
     OwnScan,
     back,
@@ -56,7 +58,8 @@ UNCERTAINTY = {
 _EPILOG = """A scan may have its skull, any orientation and any voxel size. The brain is found, the
 receive field corrected, the brain's axial slices brought to the pixels that the model knows and
 translated, and the scan's own detail put back; where a slice has less than a tenth of the largest
-one's brain, that detail is all there is. The result lies over the scan in any viewer, 0..1, 0
+one's brain, that detail is all there is. What a FLAIR shows brighter than white matter, as lesions
+are, comes out about as dark as grey matter. The result lies over the scan in any viewer, 0..1, 0
 outside the brain. Without --out it lies beside the scan, as <scan>_desc-lmidiff_T1w.nii.gz, with a
 JSON of how it was made; of a BIDS data set under derivatives/lmidiff. Not for diagnosis."""
 
@@ -84,6 +87,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--model-pixels",
         action="store_true",
         help="leave the result as detailed as the model's pixels",
+    )
+    parser.add_argument(
+        "--lesions-as-translated",
+        action="store_true",
+        help="leave what a FLAIR shows brighter than white matter as the model translates it, "
+        "which has seen no lesion",
     )
     parser.set_defaults(run=run)
 
@@ -117,7 +126,24 @@ def _translate(
         logger.warning("WARNING %s", line)
     asked = given.uncertainty or given.qc
     by = {"Name": NAME, "Version": lmidiff.__version__}
-    image, doubt = translate(scan, method, like, device, given.spacing, given.model_pixels, asked)
+    found = translate(
+        scan,
+        method,
+        like,
+        device,
+        given.spacing,
+        given.model_pixels,
+        asked,
+        lesions=not given.lesions_as_translated,
+    )
+    image, doubt = found.image, found.doubt
+    if found.held_ml:
+        logger.info(
+            "%s: %.1f ml are brighter than this FLAIR's white matter and were given about grey "
+            "matter's intensity, as lesions have on T1w; look for lesions on the FLAIR itself",
+            scan.volume.name,
+            found.held_ml,
+        )
     # First, so that what is left half done is known again.
     write_json(sidecar(order.out), {"GeneratedBy": by, "Unfinished": True})
     try:
@@ -151,6 +177,7 @@ def _translate(
             **({"Steps": given.steps, "Draws": given.draws} if _draws(method) else {}),
             "SpacingMM": given.spacing or round(_spacing(scan, like), 3),
             "ModelPixelsOnly": given.model_pixels,
+            "HyperintensitiesML": None if found.held_ml is None else round(found.held_ml, 2),
             **({"Uncertainty": UNCERTAINTY[like.contrast is None]} if doubt is not None else {}),
             "Warnings": odd,
             "Seconds": round(time.monotonic() - start, 1),
@@ -161,6 +188,23 @@ def _translate(
         print(path)
 
 
+@dataclass(frozen=True)
+class Translated:
+    """A scan's translation, on the scan's voxels.
+
+    Attributes:
+        image: (X, Y, Z), 0..1, 0 outside the brain.
+        doubt: same shape: the standard deviation over the draws, the doubt of one pass
+            (:func:`lmidiff.data.detail.doubt_of`), or None.
+        held_ml: volume of what was held near grey matter (:mod:`lmidiff.data.hyperintensities`);
+            None where nothing was looked for.
+    """
+
+    image: np.ndarray
+    doubt: np.ndarray | None
+    held_ml: float | None = None
+
+
 def translate(
     scan: OwnScan,
     method: Method,
@@ -169,8 +213,9 @@ def translate(
     spacing: float | None = None,
     model_pixels: bool = False,
     uncertainty: bool = False,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """A scan's translation and how far off it may be, on the scan's voxels.
+    lesions: bool = True,
+) -> Translated:
+    """A scan's translation and how far off it may be.
 
     Args:
         scan: the scan.
@@ -181,10 +226,8 @@ def translate(
         model_pixels: leave out the scan's own detail (:mod:`lmidiff.data.detail`).
         uncertainty: of a method that draws no samples, whether to ask how well it retraces its own
             translation (:mod:`lmidiff.methods.retrace`).
-
-    Returns:
-        The translation, 0..1, and the standard deviation over the draws, the doubt of one pass
-        (:func:`lmidiff.data.detail.doubt_of`) or None, both (X, Y, Z).
+        lesions: whether to hold what a FLAIR shows brighter than white matter, where its own detail
+            is put back and the target is one of which that is known.
     """
     spacing = spacing or _spacing(scan, like)
     slices = to_slices(
@@ -206,26 +249,26 @@ def translate(
     stack = result.image.clamp(0, 1).cpu()
 
     coarse = back(scan, slices, stack)
-    image = (
-        coarse
-        if model_pixels
-        else at_own_resolution(
-            normalised(scan, slices),
-            scan.brain,
-            scan.volume.voxel_mm,
-            coarse,
-            function_of(source, stack),
-            like.pixel_size,
-        )
-    )
+    image, held_ml = coarse, None
+    if not model_pixels:
+        own = normalised(scan, slices)
+        function = function_of(source, stack)
+        voxel_mm = scan.volume.voxel_mm
+        image = at_own_resolution(own, scan.brain, voxel_mm, coarse, function, like.pixel_size)
+        kept = None
+        if lesions and like.target == TARGET:
+            kept = held(scan.volume.data, scan.brain, voxel_mm, image)
+        if kept is not None:
+            image, held_ml = kept.image, kept.ml
     if result.spread is not None:
-        return image, back(scan, slices, result.spread.cpu())
+        return Translated(image, back(scan, slices, result.spread.cpu()), held_ml)
     if not uncertainty or like.contrast is None:
-        return image, None
+        return Translated(image, None, held_ml)
     _watch(method, "translate it back from random contrasts", len(source) * CONTRASTS)
     shown = torch.where(source > 0, stack, 0.0).to(device)
     error = back(scan, slices, retracing_error(method, shown, ids, like.contrast).cpu())
-    return image, doubt_of(error, image, coarse, scan.brain, scan.volume.voxel_mm)
+    doubt = doubt_of(error, image, coarse, scan.brain, scan.volume.voxel_mm)
+    return Translated(image, doubt, held_ml)
 
 
 def _spacing(scan: OwnScan, like: Slices) -> float:
