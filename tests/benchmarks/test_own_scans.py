@@ -65,7 +65,9 @@ def test_every_row_is_measured_and_a_perfect_translation_keeps_its_lesion(person
         def segment(self, volume):
             return np.digitize(volume.data, [0.35, 0.8]).astype(np.uint8).choose([0, 2, 1])
 
+    painted_over = np.where(lesion, 0.9, target).astype(np.float32)
     monkeypatch.setattr(own_scans, "_translate", perfect)
+    monkeypatch.setattr(own_scans, "_as_translated", lambda *_: painted_over)
     monkeypatch.setattr(own_scans, "MeshNet", Levels)
     files = (folder / f"{name}.nii.gz" for name in ("source", "target"))
     table, images, _ = measure(folder / "network", *files, folder / "lesions.nii.gz")
@@ -83,6 +85,7 @@ def test_every_row_is_measured_and_a_perfect_translation_keeps_its_lesion(person
     assert ours["into_csf"] == 0
     assert ours["labelled_gm"] == 1, "it looks like grey matter in the truth"
     assert ours["contrast"] == pytest.approx(ours["true_contrast"], abs=0.06)
+    assert rows.loc["as_translated", "vanished"] == 1
     # The source shows it brighter than white matter, so nothing of the contrast is left there.
     assert rows.loc["source", "vanished"] == 1
     assert rows.loc["source", "contrast"] > 0

@@ -57,6 +57,7 @@ ROWS = {
     "source": "source, untouched",
     "inverted_histogram": "inverted histogram",
     "lmidiff": "lmidiff translate",
+    "as_translated": "the same, lesions as translated",
     "lookup": "table fitted on the answer",
 }
 
@@ -77,10 +78,10 @@ def measure(
         mask: of the brain, handed to the command.
 
     Returns:
-        A row for each of ``ROWS``: brain SSIM of axial slices, PSNR in dB, Dice of the segmenter's
-        white and grey matter with what it says of the true target, the ratios of ``DETAIL`` to the
-        true target's, seconds of translating, and Spearman's correlation of the uncertainty with
-        the absolute error; with ``lesions`` what
+        A row for each of ``ROWS``, the ``as_translated`` with ``lesions`` alone: brain SSIM of
+        axial slices, PSNR in dB, Dice of the segmenter's white and grey matter with what it says of
+        the true target, the ratios of ``DETAIL`` to the true target's, seconds of translating, and
+        Spearman's correlation of the uncertainty with the absolute error; with ``lesions`` what
         :func:`~lmidiff.evaluation.lesions.measure_lesions` measures, its ``kmeans_`` being
         ``labelled_`` here; the volumes by row with ``target``, and what is marked as ``lesions``,
         beside them, (X, Y, Z) in 0..1; size of a voxel in mm.
@@ -96,12 +97,14 @@ def measure(
     translation, doubt, seconds = _translate(source, mask)
     brain = _brain(scan, mask) & (truth.data > 0)  # a 0 of the translation is an answer as any
     images = rows_of(scan.data, truth.data, brain) | {"lmidiff": np.where(brain, translation, 0)}
+    if marked is not None:
+        images["as_translated"] = np.where(brain, _as_translated(source, mask), 0)
     segmenter = MeshNet(network)
     wanted = segmenter.segment(Volume(images["target"], truth.affine, str(target)))
     true = {name: of(images["target"], brain) for name, of in DETAIL.items()}
     rows = []
-    for key, label in ROWS.items():
-        image = images[key]
+    for key in (each for each in ROWS if each in images):
+        image, label = images[key], ROWS[key]
         found = segmenter.segment(Volume(image, truth.affine, key))
         overlaps = {f"dice_{n}": dice(found, wanted, value) for n, value in LABELS.items()}
         similarity = float(ssim_map(image, images["target"])[brain].mean())
@@ -208,10 +211,21 @@ def _translate(
     with tempfile.TemporaryDirectory() as folder:
         out, doubt = (Path(folder) / f"{name}.nii.gz" for name in ("a", "a_uncertainty"))
         begin = time.monotonic()
-        given = ("--mask", str(mask)) if mask else ()
-        _run("translate", str(source), *given, "-o", str(out), "--uncertainty")
+        _run("translate", str(source), *_given(mask), "-o", str(out), "--uncertainty")
         seconds = time.monotonic() - begin
         return read_volume(out).data, read_volume(doubt).data, seconds
+
+
+def _as_translated(source: str | Path, mask: str | Path | None) -> NDArray[np.float32]:
+    """The translation without what the command knows of lesions."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "a.nii.gz"
+        _run("translate", str(source), *_given(mask), "-o", str(out), "--lesions-as-translated")
+        return read_volume(out).data
+
+
+def _given(mask: str | Path | None) -> tuple[str, ...]:
+    return ("--mask", str(mask)) if mask else ()
 
 
 def _run(command: str, *arguments: str) -> None:
