@@ -155,7 +155,8 @@ def ship(given: argparse.Namespace) -> None:
                 for row in rows
             ),
         ],
-        "not for": "diagnosis; lesions and large ventricles may be painted over. Not children, "
+        "not for": "diagnosis; large ventricles and, but for those bright on FLAIR, lesions may be "
+        "painted over. Not children, "
         "not other organs.",
         "licence": "CC BY-SA 3.0, after IXI (brain-development.org); brain masks after labels "
         "under the licence of SBIA, University of Pennsylvania, whose text lies beside the weights",
