@@ -12,6 +12,7 @@ import torch
 from lmidiff.__main__ import main
 from lmidiff.cli.scans import beside, orders_of
 from lmidiff.common.errors import StudyError
+from lmidiff.data.hyperintensities import Hyperintensities
 from lmidiff.data.nifti import write_nifti
 from lmidiff.models import regression, shipped
 from lmidiff.models.histogram import QUANTILES
@@ -370,3 +371,48 @@ def test_one_pass_gives_the_same_however_many_slices_the_network_takes():
         parts = model(images)
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
     assert counted == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "looked"),
+    [((), True), (("--lesions-as-translated",), False), (("--model-pixels",), False)],
+)
+def test_bright_spots_of_a_flair_are_held_unless_told_otherwise(
+    tmp_path, weights, monkeypatch, capsys, options, looked
+):
+    given = []
+
+    def held(scan, brain, voxel_mm, _image):
+        given.append((scan.max(), brain.shape, list(voxel_mm)))
+        return Hyperintensities(np.where(brain, 0.5, 0).astype(np.float32), 1.25)
+
+    monkeypatch.setattr("lmidiff.cli.translate.held", held)
+    scan = head(tmp_path / "a.nii.gz")
+    assert main(["translate", str(scan), "--weights", str(weights), *options]) == 0
+    made = tmp_path / "a_desc-lmidiff_T1w.nii.gz"
+    said = json.loads(made.with_name("a_desc-lmidiff_T1w.json").read_text())
+    values = np.unique(nib.load(made).get_fdata())
+    assert ("1.2 ml are brighter" in capsys.readouterr().err) == looked
+    if looked:
+        assert said["HyperintensitiesML"] == 1.25
+        assert list(values) == [0, 0.5]
+        ((brightest, shape, voxel_mm),) = given
+        assert brightest > 100, "as the scan has it, not clipped where slices are"
+        assert shape == nib.load(scan).shape
+        assert voxel_mm == [4, 4, 4]
+    else:
+        assert said["HyperintensitiesML"] is None
+        assert not given
+        assert len(values) > 2
+
+
+def test_nothing_is_known_of_lesions_in_another_target(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr("lmidiff.cli.translate.held", lambda *_: pytest.fail("asked"))
+    config = weights.with_name("config.json")
+    told = json.loads(config.read_text())
+    told["images"]["target"] = "T2w"
+    config.write_text(json.dumps(told))
+    scan = head(tmp_path / "a.nii.gz")
+    assert main(["translate", str(scan), "--weights", str(weights)]) == 0
+    made = json.loads((tmp_path / "a_desc-lmidiff_T2w.json").read_text())
+    assert made["HyperintensitiesML"] is None
